@@ -1,0 +1,19 @@
+//! Stops the build on a machine whose kernel this project cannot speak to, and tells the program
+//! its own build facts for `--version`. Both packages of the workspace run this file.
+
+use std::env;
+
+fn main() {
+    println!("cargo::rerun-if-changed=build.rs");
+    let fact = |name: &str| env::var(name).unwrap_or_default();
+    let (arch, os) = (fact("CARGO_CFG_TARGET_ARCH"), fact("CARGO_CFG_TARGET_OS"));
+    let width = fact("CARGO_CFG_TARGET_POINTER_WIDTH");
+    if os != "linux" || !matches!(arch.as_str(), "x86_64" | "aarch64") || width != "64" {
+        println!(
+            "cargo::error=rawecho issues Linux system calls by number and instruction, \
+             which it knows for 64-bit x86_64 and aarch64 Linux only, not for {}",
+            fact("TARGET")
+        );
+    }
+    println!("cargo::rustc-env=RAWECHO_TARGET={}", fact("TARGET"));
+}

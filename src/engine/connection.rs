@@ -1,0 +1,117 @@
+//! One echo conversation, from the server's side.
+
+use syscalls::epoll::{EPOLL_CTL_ADD, EPOLL_CTL_MOD, EPOLLIN, EPOLLOUT, Epoll, EpollEvent};
+use syscalls::{Errno, Kernel, Socket, retry};
+
+use super::token::Token;
+
+/// Reads in one turn of one connection, so that a busy one does not starve the others.
+const READS_PER_TURN: usize = 4;
+
+/// What a connection needs to go on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Next {
+    /// One of these epoll events.
+    Wait(u32),
+    /// Nothing: the conversation is over.
+    Close,
+}
+
+/// An accepted connection.
+///
+/// What a write did not take is kept and written first, and until then nothing more is read. So a
+/// peer's end of stream is only ever seen when all its bytes have gone back, and the memory that a
+/// connection holds is bounded by one read.
+#[derive(Debug)]
+pub struct Connection<K: Kernel> {
+    socket: Socket<K>,
+    /// The epoll events that are being waited for; 0 while it is not in the set.
+    waits_for: u32,
+    /// Read, and not yet written.
+    unwritten: Vec<u8>,
+    /// How much of `unwritten` has been written since.
+    written: usize,
+}
+
+impl<K: Kernel> Connection<K> {
+    /// The conversation over `socket`, at its beginning.
+    pub fn new(socket: Socket<K>) -> Connection<K> {
+        Connection {
+            socket,
+            waits_for: 0,
+            unwritten: Vec::new(),
+            written: 0,
+        }
+    }
+
+    /// Echoes what has come, through `buffer`. Adds to `echoed` the bytes written.
+    pub fn serve(&mut self, buffer: &mut [u8], echoed: &mut u64) -> Next {
+        if !self.unwritten.is_empty() {
+            match self.write(&self.unwritten[self.written..]) {
+                Ok(count) => {
+                    *echoed += count as u64;
+                    self.written += count;
+                }
+                Err(_) => return Next::Close,
+            }
+            if self.written < self.unwritten.len() {
+                return Next::Wait(EPOLLOUT);
+            }
+            // The memory goes back too: a connection that has caught up holds none.
+            self.unwritten = Vec::new();
+            self.written = 0;
+        }
+        for _ in 0..READS_PER_TURN {
+            let came = match retry(|| self.socket.read(buffer)) {
+                Ok(0) => return Next::Close,
+                Ok(count) => &buffer[..count],
+                Err(Errno::EAGAIN) => break,
+                Err(_) => return Next::Close,
+            };
+            let Ok(count) = self.write(came) else {
+                return Next::Close;
+            };
+            *echoed += count as u64;
+            if count < came.len() {
+                self.unwritten = came[count..].to_vec();
+                return Next::Wait(EPOLLOUT);
+            }
+            // A short read has most likely emptied the socket, and epoll tells if not. But one
+            // that is not in the set yet asks on: a client that is done needs no place there.
+            if came.len() < buffer.len() && self.waits_for != 0 {
+                break;
+            }
+        }
+        Next::Wait(EPOLLIN)
+    }
+
+    /// Writes what the socket takes of `bytes`, which may be nothing.
+    fn write(&self, bytes: &[u8]) -> Result<usize, Errno> {
+        match retry(|| self.socket.write(bytes)) {
+            Err(Errno::EAGAIN) => Ok(0),
+            outcome => outcome,
+        }
+    }
+
+    /// Has `epoll` report `events` for this connection, under `token`.
+    pub fn wait_for(&mut self, epoll: &Epoll<K>, token: Token, events: u32) -> Result<(), Errno> {
+        if self.waits_for == events {
+            return Ok(());
+        }
+        let op = if self.waits_for == 0 {
+            EPOLL_CTL_ADD
+        } else {
+            EPOLL_CTL_MOD
+        };
+        epoll.ctl(
+            op,
+            &self.socket,
+            EpollEvent {
+                events,
+                data: token.pack(),
+            },
+        )?;
+        self.waits_for = events;
+        Ok(())
+    }
+}

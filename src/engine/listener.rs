@@ -1,0 +1,242 @@
+//! The listening socket: starting, accepting, pausing, stopping.
+
+use core::net::SocketAddr;
+use std::time::Duration;
+
+use syscalls::addr::{AF_INET, AF_INET6, Sockaddr};
+use syscalls::epoll::{EPOLL_CTL_ADD, EPOLL_CTL_DEL, EPOLLIN, EpollEvent};
+use syscalls::socket::{
+    IPPROTO_IP, SO_OOBINLINE, SO_REUSEADDR, SOCK_CLOEXEC, SOCK_NONBLOCK, SOCK_STREAM, TCP_NODELAY,
+};
+use syscalls::{Errno, Kernel, Socket};
+
+use super::{Connection, Engine, Failure, Token};
+
+/// Connections that may wait to be accepted. The kernel cuts it to `net.core.somaxconn`, whose
+/// default is the same.
+const BACKLOG: i32 = 4096;
+
+/// Connections accepted in one turn, so that a flood of new ones does not starve the others.
+const ACCEPTS_PER_TURN: usize = 64;
+
+/// How long accepting rests when no descriptor or no memory is left and no connection ends
+/// meanwhile: somebody else may have freed some. Short against a client's patience, long against
+/// the cost of a try.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// Why accepting rests, and until when.
+#[derive(Clone, Copy, Debug)]
+struct Pause {
+    errno: Errno,
+    until: Duration,
+}
+
+/// The listening socket.
+#[derive(Debug)]
+pub struct Listener<K: Kernel> {
+    socket: Socket<K>,
+    /// Where it listens, with the port that the kernel picked.
+    pub address: SocketAddr,
+    /// While accepting rests, the socket is out of the epoll set: what waits in its queue would
+    /// keep the loop awake.
+    pause: Option<Pause>,
+}
+
+impl<K: Kernel> Listener<K> {
+    /// Why accepting rests, if it does.
+    pub fn paused(&self) -> Option<Errno> {
+        self.pause.map(|pause| pause.errno)
+    }
+}
+
+/// A stream socket for `address`'s family that never waits.
+pub fn stream_socket<K: Kernel>(kernel: &K, address: SocketAddr) -> Result<Socket<K>, Failure> {
+    let family = if address.is_ipv4() { AF_INET } else { AF_INET6 };
+    Socket::new(
+        kernel.clone(),
+        family,
+        SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK,
+        IPPROTO_IP,
+    )
+    .map_err(|errno| Failure::new("socket", errno))
+}
+
+impl<K: Kernel> Engine<K> {
+    /// Where the engine listens, if it does.
+    pub fn address(&self) -> Option<SocketAddr> {
+        self.listener.as_ref().map(|listener| listener.address)
+    }
+
+    /// Listens on `address`; port 0 picks a free one. Returns where it listens now.
+    ///
+    /// # Errors
+    /// Those of socket, setsockopt, bind, listen, getsockname and epoll_ctl. Nothing is left open.
+    ///
+    /// # Panics
+    /// If it listens already.
+    pub fn start(&mut self, address: SocketAddr) -> Result<SocketAddr, Failure> {
+        assert!(self.listener.is_none(), "one listener at a time");
+        let socket = stream_socket(&self.kernel, address)?;
+        let failed = |call| move |errno| Failure::at(call, address, errno);
+        // Every accepted socket inherits what is set here, which saves a call on each.
+        for option in [SO_REUSEADDR, TCP_NODELAY, SO_OOBINLINE] {
+            socket.setsockopt(option, 1).map_err(failed("setsockopt"))?;
+        }
+        socket
+            .bind(&Sockaddr::from(address))
+            .map_err(failed("bind"))?;
+        socket.listen(BACKLOG).map_err(failed("listen"))?;
+        let name = socket.getsockname().map_err(failed("getsockname"))?;
+        let address = name
+            .to_ip()
+            .expect("an internet socket has an internet address");
+        self.wait_for_connections(&socket)
+            .map_err(failed("epoll_ctl"))?;
+        self.listener = Some(Listener {
+            socket,
+            address,
+            pause: None,
+        });
+        Ok(address)
+    }
+
+    /// Stops listening, serves the open connections until they end, but for `patience` at the most,
+    /// and closes those that are left. The port is free then.
+    pub fn stop(&mut self, patience: Duration) {
+        // Those that wait in the queue have been connected to: closing the listener would reset
+        // them. There are no more of them than the queue holds.
+        let mut batches = 0..BACKLOG as usize / ACCEPTS_PER_TURN;
+        while batches.next().is_some() && self.accept() {}
+        self.listener = None;
+        // If the clock or the loop fails, the patience is over.
+        let _ = self.serve_until_all_end(patience);
+        self.fresh.clear();
+        self.connections.clear();
+    }
+
+    fn serve_until_all_end(&mut self, patience: Duration) -> Result<(), Failure> {
+        let deadline = self.now()? + patience;
+        while !self.connections.is_empty() {
+            let left = deadline.saturating_sub(self.now()?);
+            if left.is_zero() {
+                break;
+            }
+            self.turn(Some(left))?;
+        }
+        Ok(())
+    }
+
+    /// Accepts waiting connections: a bounded number of them, and none after the one that is
+    /// [awaited](Engine::awaited). Returns whether more may be waiting.
+    pub(super) fn accept(&mut self) -> bool {
+        for _ in 0..ACCEPTS_PER_TURN {
+            let Some(listener) = &self.listener else {
+                return false;
+            };
+            match listener.socket.accept4(SOCK_CLOEXEC | SOCK_NONBLOCK) {
+                Ok((socket, peer)) => {
+                    self.totals.connections += 1;
+                    self.fresh
+                        .push(self.connections.insert(Connection::new(socket)));
+                    if self.awaited.is_some() && self.awaited == peer.to_ip() {
+                        self.awaited = None;
+                        break;
+                    }
+                }
+                Err(Errno::EAGAIN) => return false,
+                Err(errno) if concerns_one_connection(errno) => {}
+                Err(errno) => {
+                    self.pause_accepting(errno);
+                    return false;
+                }
+            }
+        }
+        true
+    }
+
+    /// Takes the listener out of the epoll set for a while, because of `errno`.
+    fn pause_accepting(&mut self, errno: Errno) {
+        let now = self.now();
+        let Some(listener) = &mut self.listener else {
+            return;
+        };
+        if listener.pause.is_none() {
+            // This cannot fail for want of anything, and if it did the loop would come here again.
+            let _ = self
+                .epoll
+                .ctl(EPOLL_CTL_DEL, &listener.socket, EpollEvent::default());
+        }
+        let until = now.map_or(Duration::MAX, |now| now + ACCEPT_PAUSE);
+        listener.pause = Some(Pause { errno, until });
+    }
+
+    /// A descriptor has been closed: accepting may go on.
+    pub(super) fn descriptor_freed(&mut self) {
+        if let Some(Listener {
+            pause: Some(pause), ..
+        }) = &mut self.listener
+        {
+            pause.until = Duration::ZERO;
+        }
+    }
+
+    /// Puts a paused listener back into the epoll set if its time has come. Returns how long the
+    /// coming wait may take: `timeout`, or less if accepting is to go on before.
+    pub(super) fn resume_accepting(
+        &mut self,
+        timeout: Option<Duration>,
+    ) -> Result<Option<Duration>, Failure> {
+        let Some(Listener {
+            pause: Some(pause), ..
+        }) = self.listener
+        else {
+            return Ok(timeout);
+        };
+        let left = pause.until.saturating_sub(self.now()?);
+        if !left.is_zero() {
+            return Ok(Some(timeout.map_or(left, |timeout| timeout.min(left))));
+        }
+        let Some(mut listener) = self.listener.take() else {
+            return Ok(timeout);
+        };
+        let resumed = self.wait_for_connections(&listener.socket);
+        listener.pause = None;
+        self.listener = Some(listener);
+        match resumed {
+            Ok(()) => Ok(timeout),
+            Err(errno) => {
+                self.pause_accepting(errno);
+                Ok(Some(Duration::ZERO))
+            }
+        }
+    }
+
+    fn wait_for_connections(&self, socket: &Socket<K>) -> Result<(), Errno> {
+        let event = EpollEvent {
+            events: EPOLLIN,
+            data: Token::Listener.pack(),
+        };
+        self.epoll.ctl(EPOLL_CTL_ADD, socket, event)
+    }
+}
+
+/// Whether a failed accept is about the connection that it would have returned (or about nothing,
+/// as `EINTR`), so that the next one may be fine: `accept(2)`, "Error handling". The others tell
+/// that the process or the machine is short of something.
+fn concerns_one_connection(errno: Errno) -> bool {
+    matches!(
+        errno,
+        Errno::EINTR
+            | Errno::ECONNABORTED
+            | Errno::EPROTO
+            | Errno::EPERM
+            | Errno::ENETDOWN
+            | Errno::ENOPROTOOPT
+            | Errno::EHOSTDOWN
+            | Errno::ENONET
+            | Errno::EHOSTUNREACH
+            | Errno::EOPNOTSUPP
+            | Errno::ENETUNREACH
+            | Errno::ETIMEDOUT
+    )
+}

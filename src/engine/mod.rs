@@ -1,0 +1,230 @@
+//! The echo engine: one thread, one epoll set, one loop.
+//!
+//! The listener, every accepted connection, the node's own client and the descriptors that its
+//! owner watches all stand in one epoll set. [`Engine::turn`] handles one batch of what is ready.
+
+mod connection;
+mod connections;
+mod failure;
+mod listener;
+mod round_trip;
+mod token;
+
+use core::net::SocketAddr;
+use std::time::Duration;
+
+use syscalls::epoll::{
+    EPOLL_CLOEXEC, EPOLL_CTL_ADD, EPOLL_CTL_MOD, EPOLLIN, EPOLLONESHOT, EPOLLOUT, Epoll, EpollEvent,
+};
+use syscalls::time::monotonic;
+use syscalls::{Errno, Fd, Kernel};
+
+use connection::{Connection, Next};
+use connections::{Connections, Key};
+pub use failure::Failure;
+use listener::Listener;
+pub use round_trip::{NO_PROGRESS, RoundTripError};
+use token::Token;
+
+/// Bytes that one read takes at the most. The buffer is the engine's, so an idle connection holds
+/// none; a connection whose peer does not read holds at most this much.
+pub const READ_BUFFER: usize = 64 * 1024;
+
+/// Events taken from epoll at once: enough that many busy connections share the cost of a wait.
+const EVENTS_PER_TURN: usize = 256;
+
+/// How often `epoll_pwait` may fail in a row with something other than `EINTR`. Such an error tells
+/// of a broken process (`EBADF`, say): trying for ever would spin.
+const WAIT_FAILURES: u32 = 16;
+
+/// What the engine has done over its life.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Totals {
+    /// Connections accepted.
+    pub connections: u64,
+    /// Bytes written back to peers.
+    pub bytes: u64,
+}
+
+/// A descriptor of the engine's owner, to be waited for along with everything else.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Watch {
+    /// Until there is something to read.
+    Input,
+    /// Until there is room to write.
+    Output,
+}
+
+/// Which of its owner's descriptors a turn found ready.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Ready {
+    /// The one watched as [`Watch::Input`].
+    pub input: bool,
+    /// The one watched as [`Watch::Output`].
+    pub output: bool,
+}
+
+/// A TCP echo server that lives in its caller's thread: it works while [`turn`](Engine::turn) runs.
+#[derive(Debug)]
+pub struct Engine<K: Kernel> {
+    kernel: K,
+    epoll: Epoll<K>,
+    listener: Option<Listener<K>>,
+    connections: Connections<K>,
+    /// Accepted since the last turn. They are not in the epoll set yet: a client that has something
+    /// to say has often said it by the next turn, and may even be done.
+    fresh: Vec<Key>,
+    /// The address of the node's own client, until its connection is accepted.
+    awaited: Option<SocketAddr>,
+    buffer: Box<[u8]>,
+    events: Box<[EpollEvent]>,
+    wait_failures: u32,
+    totals: Totals,
+}
+
+impl<K: Kernel> Engine<K> {
+    /// An engine that serves nobody yet.
+    ///
+    /// # Errors
+    /// `epoll_create1`'s: no descriptor or no memory left.
+    pub fn new(kernel: K) -> Result<Engine<K>, Failure> {
+        let epoll = Epoll::create1(kernel.clone(), EPOLL_CLOEXEC)
+            .map_err(|errno| Failure::new("epoll_create1", errno))?;
+        Ok(Engine {
+            kernel,
+            epoll,
+            listener: None,
+            connections: Connections::default(),
+            fresh: Vec::new(),
+            awaited: None,
+            buffer: vec![0; READ_BUFFER].into(),
+            events: vec![EpollEvent::default(); EVENTS_PER_TURN].into(),
+            wait_failures: 0,
+            totals: Totals::default(),
+        })
+    }
+
+    /// What the engine has done so far, over all starts and stops.
+    pub fn totals(&self) -> Totals {
+        self.totals
+    }
+
+    /// The time on the kernel's clock.
+    ///
+    /// # Errors
+    /// `clock_gettime`'s.
+    pub fn now(&self) -> Result<Duration, Failure> {
+        monotonic(&self.kernel).map_err(|errno| Failure::new("clock_gettime", errno))
+    }
+
+    /// Has the coming turns report, once, when `fd` is ready. Returns false for a descriptor that
+    /// cannot be waited for because it is always ready: a regular file, or `/dev/null`.
+    ///
+    /// Once, because its owner is not always about to use it: a level that nobody acts on would
+    /// keep the loop awake.
+    ///
+    /// # Errors
+    /// `epoll_ctl`'s: `EBADF` if `fd` is not open, `ENOMEM`, `ENOSPC`.
+    pub fn watch(&self, fd: &Fd<K>, watch: Watch) -> Result<bool, Failure> {
+        let (events, token) = match watch {
+            Watch::Input => (EPOLLIN, Token::Input),
+            Watch::Output => (EPOLLOUT, Token::Output),
+        };
+        let event = EpollEvent {
+            events: events | EPOLLONESHOT,
+            data: token.pack(),
+        };
+        let armed = match self.epoll.ctl(EPOLL_CTL_MOD, fd, event) {
+            Err(Errno::ENOENT) => self.epoll.ctl(EPOLL_CTL_ADD, fd, event),
+            armed => armed,
+        };
+        match armed {
+            Ok(()) => Ok(true),
+            Err(Errno::EPERM) => Ok(false),
+            Err(errno) => Err(Failure::new("epoll_ctl", errno)),
+        }
+    }
+
+    /// Waits until something is ready, for at most `timeout` (`None`: for ever), and handles it.
+    ///
+    /// # Errors
+    /// `epoll_pwait`'s, if it fails again and again for another reason than a signal.
+    pub fn turn(&mut self, timeout: Option<Duration>) -> Result<Ready, Failure> {
+        let timeout = if self.fresh.is_empty() {
+            self.resume_accepting(timeout)?
+        } else {
+            Some(Duration::ZERO)
+        };
+        let count = self.wait(timeout)?;
+        // Those accepted before this turn: they come first, and those it accepts have their
+        // turn in the next.
+        let fresh = self.fresh.len();
+        let mut ready = Ready::default();
+        for i in 0..count {
+            let EpollEvent { data, .. } = self.events[i];
+            match Token::unpack(data) {
+                Token::Input => ready.input = true,
+                Token::Output => ready.output = true,
+                // The round trip looks for itself what it can do now.
+                Token::Client => {}
+                Token::Listener => {
+                    self.accept();
+                }
+                Token::Connection(key) => self.serve(key),
+            }
+        }
+        for i in 0..fresh {
+            self.serve(self.fresh[i]);
+        }
+        self.fresh.drain(..fresh);
+        Ok(ready)
+    }
+
+    /// `epoll_pwait` into `self.events`. Returns how many events came.
+    fn wait(&mut self, timeout: Option<Duration>) -> Result<usize, Failure> {
+        match self.epoll.pwait(&mut self.events, milliseconds(timeout)) {
+            Ok(count) => {
+                self.wait_failures = 0;
+                Ok(count)
+            }
+            // Not retried: the caller's deadline may have passed meanwhile.
+            Err(Errno::EINTR) => Ok(0),
+            Err(errno) => {
+                self.wait_failures += 1;
+                if self.wait_failures < WAIT_FAILURES {
+                    Ok(0)
+                } else {
+                    Err(Failure::new("epoll_pwait", errno))
+                }
+            }
+        }
+    }
+
+    /// Lets one connection go on as far as it can now.
+    fn serve(&mut self, key: Key) {
+        // An event of this same batch may have been for a connection that is closed by now.
+        let Some(connection) = self.connections.get(key) else {
+            return;
+        };
+        let goes_on = match connection.serve(&mut self.buffer, &mut self.totals.bytes) {
+            // A connection that cannot be waited for (no memory in the kernel) cannot be served.
+            Next::Wait(events) => connection
+                .wait_for(&self.epoll, Token::Connection(key), events)
+                .is_ok(),
+            Next::Close => false,
+        };
+        if !goes_on {
+            self.connections.remove(key);
+            self.descriptor_freed();
+        }
+    }
+}
+
+/// A timeout as `epoll_pwait` wants it: rounded up, so that no one wakes before the time is over.
+fn milliseconds(timeout: Option<Duration>) -> i32 {
+    const FOR_EVER: i32 = -1;
+    let rounded_up = |timeout: Duration| timeout.as_nanos().div_ceil(1_000_000);
+    timeout.map_or(FOR_EVER, |timeout| {
+        i32::try_from(rounded_up(timeout)).unwrap_or(i32::MAX)
+    })
+}

@@ -1,0 +1,200 @@
+//! The node's own client: one message to the server and back, over a TCP connection of its own.
+
+use core::net::SocketAddr;
+use std::time::Duration;
+
+use syscalls::addr::Sockaddr;
+use syscalls::epoll::{EPOLL_CTL_ADD, EPOLL_CTL_MOD, EPOLLIN, EPOLLOUT, EpollEvent};
+use syscalls::socket::{SHUT_WR, SO_ERROR, TCP_NODELAY};
+use syscalls::{Errno, Kernel, Socket, retry};
+
+use super::listener::{Listener, stream_socket};
+use super::{Engine, Failure, Token};
+
+/// How long a round trip may stand still. It must be over before Maelstrom gives up on the request,
+/// after 5 s: a reply that comes later does harm.
+pub const NO_PROGRESS: Duration = Duration::from_secs(4);
+
+/// Why a round trip has no echo to show.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RoundTripError {
+    /// Nothing was sent: the connection could not be made, or was not accepted.
+    NotSent(Failure),
+    /// The connection broke when some bytes may have been sent.
+    Broken(Failure),
+    /// The server ended the connection before all had come back.
+    CutShort {
+        /// Bytes that were to come back.
+        expected: usize,
+        /// Bytes that did.
+        came: usize,
+    },
+    /// Nothing moved for [`NO_PROGRESS`].
+    Stalled,
+}
+
+/// The client's end of a round trip.
+struct Client<K: Kernel> {
+    socket: Socket<K>,
+    /// The epoll events that are being waited for; 0 while it is not in the set. As long as all
+    /// goes at once, it never gets there.
+    waits_for: u32,
+    /// Since when nothing has moved, as far as known.
+    stalled_since: Option<Duration>,
+}
+
+impl<K: Kernel> Engine<K> {
+    /// Sends `message` to the server at `server` over a new connection, and puts what comes back
+    /// into `echo`, while serving everybody else too.
+    ///
+    /// The client says nothing before the server has accepted it, so that running out of
+    /// descriptors is an error with nothing sent. When all is written it shuts its side down, and
+    /// it reads to the end of the stream: so both ends are closed when this returns.
+    ///
+    /// # Errors
+    /// See [`RoundTripError`]. The connection is closed then, too.
+    pub fn round_trip(
+        &mut self,
+        server: SocketAddr,
+        message: &[u8],
+        echo: &mut Vec<u8>,
+    ) -> Result<(), RoundTripError> {
+        echo.clear();
+        let outcome = self
+            .connect(server)
+            .and_then(|mut client| self.exchange(&mut client, message, echo));
+        self.awaited = None;
+        self.descriptor_freed();
+        outcome
+    }
+
+    /// Connects, and waits until the server has accepted the connection.
+    fn connect(&mut self, server: SocketAddr) -> Result<Client<K>, RoundTripError> {
+        let not_sent =
+            |call| move |errno| RoundTripError::NotSent(Failure::at(call, server, errno));
+        let socket = stream_socket(&self.kernel, server).map_err(RoundTripError::NotSent)?;
+        socket
+            .setsockopt(TCP_NODELAY, 1)
+            .map_err(not_sent("setsockopt"))?;
+        match socket.connect(&Sockaddr::from(server)) {
+            // Interrupted or not, it goes on in the background.
+            Ok(()) | Err(Errno::EINPROGRESS | Errno::EINTR) => {}
+            Err(errno) => return Err(not_sent("connect")(errno)),
+        }
+        self.awaited = socket
+            .getsockname()
+            .map_err(not_sent("getsockname"))?
+            .to_ip();
+        let mut client = Client {
+            socket,
+            waits_for: 0,
+            stalled_since: None,
+        };
+        loop {
+            // On the loopback interface the connection is there by now.
+            self.accept();
+            if self.awaited.is_none() {
+                client.stalled_since = None;
+                return Ok(client);
+            }
+            if let Some(errno) = self.listener.as_ref().and_then(Listener::paused) {
+                return Err(not_sent("accept4")(errno));
+            }
+            let pending = client
+                .socket
+                .getsockopt(SO_ERROR)
+                .map_err(not_sent("getsockopt"))?;
+            if let Ok(errno @ 1..) = u16::try_from(pending) {
+                return Err(not_sent("connect")(Errno::new(errno)));
+            }
+            self.wait_for(&mut client, EPOLLIN, RoundTripError::NotSent)?;
+        }
+    }
+
+    /// Writes `message` and reads `echo`, both at once, until the end of the stream.
+    fn exchange(
+        &mut self,
+        client: &mut Client<K>,
+        message: &[u8],
+        echo: &mut Vec<u8>,
+    ) -> Result<(), RoundTripError> {
+        let broken = |call| move |errno| RoundTripError::Broken(Failure::new(call, errno));
+        let mut unwritten = message;
+        let mut shut = false;
+        loop {
+            let mut moved = false;
+            if !unwritten.is_empty() {
+                match retry(|| client.socket.write(unwritten)) {
+                    Ok(count) => {
+                        unwritten = &unwritten[count..];
+                        moved = true;
+                    }
+                    Err(Errno::EAGAIN) => {}
+                    Err(errno) => return Err(broken("write")(errno)),
+                }
+            }
+            if unwritten.is_empty() && !shut {
+                client
+                    .socket
+                    .shutdown(SHUT_WR)
+                    .map_err(broken("shutdown"))?;
+                shut = true;
+                moved = true;
+            }
+            // The server's side of it.
+            if moved {
+                client.stalled_since = None;
+                self.turn(Some(Duration::ZERO))
+                    .map_err(RoundTripError::Broken)?;
+            } else {
+                let events = if shut { EPOLLIN } else { EPOLLIN | EPOLLOUT };
+                self.wait_for(client, events, RoundTripError::Broken)?;
+            }
+            loop {
+                match retry(|| client.socket.read(&mut self.buffer)) {
+                    Ok(0) if echo.len() < message.len() => {
+                        let (expected, came) = (message.len(), echo.len());
+                        return Err(RoundTripError::CutShort { expected, came });
+                    }
+                    Ok(0) => return Ok(()),
+                    Ok(count) => echo.extend_from_slice(&self.buffer[..count]),
+                    Err(Errno::EAGAIN) => break,
+                    Err(errno) => return Err(broken("read")(errno)),
+                }
+                client.stalled_since = None;
+            }
+        }
+    }
+
+    /// Turns the loop until something comes to it, which need not be one of `events` for the
+    /// client. A failure is of the kind `failed`.
+    fn wait_for(
+        &mut self,
+        client: &mut Client<K>,
+        events: u32,
+        failed: fn(Failure) -> RoundTripError,
+    ) -> Result<(), RoundTripError> {
+        if client.waits_for != events {
+            let op = if client.waits_for == 0 {
+                EPOLL_CTL_ADD
+            } else {
+                EPOLL_CTL_MOD
+            };
+            let event = EpollEvent {
+                events,
+                data: Token::Client.pack(),
+            };
+            let set = self.epoll.ctl(op, &client.socket, event);
+            set.map_err(|errno| failed(Failure::new("epoll_ctl", errno)))?;
+            client.waits_for = events;
+        }
+        let now = self.now().map_err(failed)?;
+        let since = *client.stalled_since.get_or_insert(now);
+        let left = NO_PROGRESS.saturating_sub(now.saturating_sub(since));
+        if left.is_zero() {
+            return Err(RoundTripError::Stalled);
+        }
+        self.turn(Some(left)).map_err(failed)?;
+        Ok(())
+    }
+}

@@ -1,0 +1,43 @@
+//! What an epoll event is about: the number that travels through the kernel and back.
+
+use super::connections::Key;
+
+/// The owner of an epoll event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Token {
+    /// The owner's input.
+    Input,
+    /// The owner's output.
+    Output,
+    /// The listening socket.
+    Listener,
+    /// The client socket of a round trip.
+    Client,
+    /// An accepted connection.
+    Connection(Key),
+}
+
+/// Generation 0 is no connection's: with it, the index stands for one of the others.
+const OTHERS: [Token; 4] = [Token::Input, Token::Output, Token::Listener, Token::Client];
+
+impl Token {
+    /// The token as 64 bits: the generation above the index.
+    pub fn pack(self) -> u64 {
+        match self {
+            Token::Connection(key) => u64::from(key.generation.get()) << 32 | u64::from(key.index),
+            other => OTHERS
+                .iter()
+                .position(|&token| token == other)
+                .expect("listed") as u64,
+        }
+    }
+
+    /// The token that was packed into `data`.
+    pub fn unpack(data: u64) -> Token {
+        let index = data as u32;
+        match ((data >> 32) as u32).try_into() {
+            Ok(generation) => Token::Connection(Key { index, generation }),
+            Err(_) => OTHERS[index as usize],
+        }
+    }
+}

@@ -1,0 +1,216 @@
+//! The Maelstrom node: JSON requests in, JSON replies out.
+
+mod error;
+mod request;
+mod stdio;
+mod wire;
+
+use core::net::{IpAddr, SocketAddr};
+use std::mem;
+use std::time::Duration;
+
+use syscalls::{Errno, Kernel};
+
+use crate::engine::{Engine, Failure, Totals};
+pub use error::{Code, Error};
+use request::Request;
+use stdio::{Input, KEPT_BUFFER, Line, Output};
+pub use stdio::{MAX_LINE, Stop, note};
+use wire::{Message, Outgoing, Reply};
+
+/// How long `tcp_echo_stop` lets open conversations go on.
+pub const STOP_PATIENCE: Duration = Duration::from_secs(1);
+
+/// Replies are written out when there are this many bytes of them, or nothing more to do.
+const FLUSH_AT: usize = 64 * 1024;
+
+/// The port number that stands for any free one.
+const ANY_PORT: u16 = 0;
+
+/// Runs a node until its input ends. It will listen on addresses `bind`.
+///
+/// # Errors
+/// Why it had to stop before.
+pub fn run<K: Kernel>(kernel: K, bind: IpAddr) -> Result<(), Stop> {
+    let mut input = Input::new(kernel.clone());
+    let mut output = Output::new(kernel.clone());
+    let mut node = Node::new(kernel, bind)?;
+    while !input.ended() {
+        while let Some((number, line)) = input.next_line() {
+            match line {
+                Line::Bytes(line) => node.handle(number, line, &mut output)?,
+                Line::TooLong => node.note(number, &format!("longer than {MAX_LINE} bytes")),
+            }
+            if output.lines.len() >= FLUSH_AT {
+                output.flush(&mut node.engine)?;
+            }
+        }
+        output.flush(&mut node.engine)?;
+        if !input.ended() {
+            input.fill(&mut node.engine)?;
+        }
+    }
+    Ok(())
+}
+
+/// A node of a Maelstrom network.
+struct Node<K: Kernel> {
+    kernel: K,
+    engine: Engine<K>,
+    bind: IpAddr,
+    /// The node's name, once `init` has told it.
+    id: Option<String>,
+    /// The `msg_id` of the next message that the node sends.
+    next_msg_id: u64,
+    /// What came back from the last round trip. Kept for its memory.
+    echo: Vec<u8>,
+}
+
+impl<K: Kernel> Node<K> {
+    fn new(kernel: K, bind: IpAddr) -> Result<Node<K>, Failure> {
+        let engine = Engine::new(kernel.clone())?;
+        Ok(Node {
+            kernel,
+            engine,
+            bind,
+            id: None,
+            next_msg_id: 0,
+            echo: Vec::new(),
+        })
+    }
+
+    /// Tells people why line `number` gets no answer.
+    fn note(&self, number: u64, reason: &str) {
+        note(
+            &self.kernel,
+            format_args!("line {number} is ignored: {reason}"),
+        );
+    }
+
+    /// Handles line `number` of the input, and adds the reply, if there is one, to `output`.
+    fn handle(&mut self, number: u64, line: &[u8], output: &mut Output<K>) -> Result<(), Stop> {
+        if line.trim_ascii().is_empty() {
+            return Ok(());
+        }
+        let Message { src, dest, body } = match Message::parse(line) {
+            Ok(message) => message,
+            Err(reason) => {
+                self.note(number, &reason);
+                return Ok(());
+            }
+        };
+        // Before `init` the node has whatever name it is called by.
+        let Some(dest) = dest.filter(|dest| self.id.as_ref().is_none_or(|id| dest == id)) else {
+            self.note(number, "dest: expected this node's id");
+            return Ok(());
+        };
+        if body.in_reply_to.is_some_and(|id| id.get() != "null") {
+            return Ok(());
+        }
+        let request = Request::parse(&body, self.id.is_some());
+        if request.as_ref().is_ok_and(Request::may_wait) {
+            // Nobody's reply waits for another's.
+            output.flush(&mut self.engine)?;
+        }
+        let mut echo = mem::take(&mut self.echo);
+        let reply = request.and_then(|request| self.answer(request, &mut echo));
+        let message = Outgoing {
+            src: self.id.as_deref().unwrap_or(&dest),
+            dest: &src,
+            in_reply_to: body.msg_id.filter(|id| wire::is_integer(id)),
+            reply: reply.unwrap_or_else(Reply::Error),
+            msg_id: self.next_msg_id,
+        };
+        message.write(&mut output.lines);
+        self.next_msg_id += 1;
+        echo.clear();
+        echo.shrink_to(KEPT_BUFFER);
+        self.echo = echo;
+        Ok(())
+    }
+
+    /// Does what a request asks for. What comes back over a connection goes into `echo`.
+    fn answer<'e>(
+        &mut self,
+        request: Request<'_>,
+        echo: &'e mut Vec<u8>,
+    ) -> Result<Reply<'e>, Error> {
+        match request {
+            Request::Init { node_id } => {
+                self.id = Some(node_id.into_owned());
+                Ok(Reply::InitOk)
+            }
+            Request::TcpEchoStart { port } => self.start(port),
+            Request::TcpEchoSend { data } => {
+                let server = self.engine.address().ok_or_else(no_server)?;
+                self.engine.round_trip(server, data.as_bytes(), echo)?;
+                let echoed = std::str::from_utf8(echo).map_err(garbled)?;
+                Ok(Reply::TcpEchoSendOk { echoed })
+            }
+            Request::TcpEchoStats => {
+                let Totals { connections, bytes } = self.engine.totals();
+                Ok(Reply::TcpEchoStatsOk {
+                    total_connections: connections,
+                    total_bytes: bytes,
+                })
+            }
+            Request::TcpEchoStop => {
+                let server = self.engine.address().ok_or_else(no_server)?;
+                self.engine.stop(STOP_PATIENCE);
+                Ok(Reply::TcpEchoStopOk {
+                    port: server.port(),
+                })
+            }
+            Request::Echo { echo: value } => {
+                let server = match self.engine.address() {
+                    Some(server) => server,
+                    None => self.listen(ANY_PORT)?,
+                };
+                self.engine
+                    .round_trip(server, value.get().as_bytes(), echo)?;
+                let echo = serde_json::from_slice(echo).map_err(garbled)?;
+                Ok(Reply::EchoOk { echo })
+            }
+        }
+    }
+
+    fn start(&mut self, port: u16) -> Result<Reply<'static>, Error> {
+        let port = match self.engine.address().map(|address| address.port()) {
+            None => self.listen(port)?.port(),
+            Some(running) if port == running || port == ANY_PORT => running,
+            Some(running) => {
+                let text =
+                    format!("the server listens on port {running}; send tcp_echo_stop first");
+                return Err(Error::new(Code::PreconditionFailed, text));
+            }
+        };
+        Ok(Reply::TcpEchoStartOk { port })
+    }
+
+    fn listen(&mut self, port: u16) -> Result<SocketAddr, Error> {
+        self.engine
+            .start(SocketAddr::new(self.bind, port))
+            .map_err(|failure| {
+                let code = match failure.errno {
+                    Errno::EADDRINUSE => Code::TemporarilyUnavailable,
+                    _ => Code::Abort,
+                };
+                Error::new(code, failure.to_string())
+            })
+    }
+}
+
+fn no_server() -> Error {
+    Error::new(
+        Code::PreconditionFailed,
+        "no server is listening; send tcp_echo_start first",
+    )
+}
+
+/// What came back over a connection is not what any server may send.
+fn garbled(error: impl std::error::Error) -> Error {
+    Error::new(
+        Code::Crash,
+        format!("what came back is garbled: {error}; try again"),
+    )
+}

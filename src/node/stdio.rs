@@ -1,0 +1,239 @@
+//! Lines in, lines out, without ever keeping the engine from its connections.
+//!
+//! Standard input and output are the parent's too, so they are left in the mode in which they came:
+//! `O_NONBLOCK` belongs to the open file, not to this process. A read waits for epoll first, and a
+//! write asks for room first and fits into it.
+
+use std::fmt;
+use std::time::Duration;
+
+use syscalls::poll::{POLLOUT, PollFd, ppoll};
+use syscalls::{Errno, Inherited, Kernel, retry, stderr, stdin, stdout};
+
+use crate::engine::{Engine, Failure, Watch};
+
+/// The longest line that is taken in, in bytes. Without a limit a stream with no newline would fill
+/// the memory. This one leaves room for 32 MiB of data even if much of it is escaped.
+pub const MAX_LINE: usize = 64 * 1024 * 1024;
+
+/// Bytes that one read of the input takes: what a pipe holds.
+const READ_SIZE: usize = 64 * 1024;
+
+/// The memory that a buffer keeps once it is empty. A long line's is given back.
+pub const KEPT_BUFFER: usize = 1024 * 1024;
+
+/// Bytes that a pipe takes at once if it has room at all: `pipe(7)`, `PIPE_BUF`. A longer write
+/// could wait for the reader.
+const PIPE_BUF: usize = 4096;
+
+/// How long to wait before a descriptor is tried again that is always ready by its kind, and yet
+/// has answered `EAGAIN`.
+const RETRY: Duration = Duration::from_millis(1);
+
+/// Why the node ends.
+#[derive(Debug)]
+pub enum Stop {
+    /// Whoever read the replies has gone.
+    OutputClosed,
+    /// A call failed without which no node can work.
+    Failed(Failure),
+}
+
+impl From<Failure> for Stop {
+    fn from(failure: Failure) -> Stop {
+        Stop::Failed(failure)
+    }
+}
+
+/// A line of the input.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Line<'a> {
+    /// Its bytes, without the newline.
+    Bytes(&'a [u8]),
+    /// It was longer than [`MAX_LINE`], and is gone.
+    TooLong,
+}
+
+/// Standard input, cut into lines.
+#[derive(Debug)]
+pub struct Input<K: Kernel> {
+    fd: Inherited<K>,
+    buffer: Vec<u8>,
+    /// What has come and is not yet handed out: `buffer[start..end]`.
+    start: usize,
+    end: usize,
+    /// There is no newline before this.
+    searched: usize,
+    /// How many lines have been handed out.
+    lines: u64,
+    /// In the middle of a line that is too long.
+    skipping: bool,
+    ended: bool,
+}
+
+impl<K: Kernel> Input<K> {
+    /// Standard input.
+    pub fn new(kernel: K) -> Input<K> {
+        Input {
+            fd: stdin(kernel),
+            buffer: vec![0; READ_SIZE],
+            start: 0,
+            end: 0,
+            searched: 0,
+            lines: 0,
+            skipping: false,
+            ended: false,
+        }
+    }
+
+    /// Whether the last line has been handed out.
+    pub fn ended(&self) -> bool {
+        self.ended && self.start == self.end
+    }
+
+    /// The next line that has come in full, with its number, counted from 1.
+    pub fn next_line(&mut self) -> Option<(u64, Line<'_>)> {
+        let newline = self.buffer[self.searched..self.end]
+            .iter()
+            .position(|&byte| byte == b'\n');
+        let (line, next) = match newline {
+            Some(found) => (self.start..self.searched + found, self.searched + found + 1),
+            // The last line may lack its newline.
+            None if self.ended && self.start < self.end => (self.start..self.end, self.end),
+            None => {
+                self.searched = self.end;
+                if !self.skipping && self.end - self.start <= MAX_LINE {
+                    return None;
+                }
+                // Let go of what there is of it, and tell once.
+                self.start = self.end;
+                let told = std::mem::replace(&mut self.skipping, true);
+                return (!told).then_some((self.lines + 1, Line::TooLong));
+            }
+        };
+        self.start = next;
+        self.searched = next;
+        self.lines += 1;
+        if std::mem::take(&mut self.skipping) {
+            return self.next_line();
+        }
+        if line.len() > MAX_LINE {
+            return Some((self.lines, Line::TooLong));
+        }
+        Some((self.lines, Line::Bytes(&self.buffer[line])))
+    }
+
+    /// Waits for more input, turning the engine meanwhile, and takes it in.
+    ///
+    /// # Errors
+    /// Those of read on standard input, and of the engine's loop.
+    pub fn fill(&mut self, engine: &mut Engine<K>) -> Result<(), Failure> {
+        self.make_room();
+        loop {
+            if engine.watch(&self.fd, Watch::Input)? {
+                while !engine.turn(None)?.input {}
+            } else {
+                engine.turn(Some(Duration::ZERO))?;
+            }
+            match retry(|| self.fd.read(&mut self.buffer[self.end..])) {
+                Ok(0) => self.ended = true,
+                Ok(count) => self.end += count,
+                // The parent has set O_NONBLOCK, and somebody else has been faster.
+                Err(Errno::EAGAIN) => {
+                    engine.turn(Some(RETRY))?;
+                    continue;
+                }
+                Err(errno) => return Err(Failure::new("read of standard input", errno)),
+            }
+            return Ok(());
+        }
+    }
+
+    /// Sees to it that there are [`READ_SIZE`] bytes of room after `end`.
+    fn make_room(&mut self) {
+        if self.start == self.end && self.buffer.len() > KEPT_BUFFER {
+            self.buffer = vec![0; READ_SIZE];
+        } else {
+            self.buffer.copy_within(self.start..self.end, 0);
+        }
+        self.end -= self.start;
+        self.searched -= self.start;
+        self.start = 0;
+        if self.buffer.len() - self.end < READ_SIZE {
+            let doubled = (self.end + READ_SIZE).max(2 * self.buffer.len());
+            self.buffer.resize(doubled.min(MAX_LINE + 2 * READ_SIZE), 0);
+        }
+    }
+}
+
+/// Standard output: lines are collected, and written together.
+#[derive(Debug)]
+pub struct Output<K: Kernel> {
+    fd: Inherited<K>,
+    /// Lines that are not yet written.
+    pub lines: Vec<u8>,
+}
+
+impl<K: Kernel> Output<K> {
+    /// Standard output.
+    pub fn new(kernel: K) -> Output<K> {
+        Output {
+            fd: stdout(kernel),
+            lines: Vec::new(),
+        }
+    }
+
+    /// Writes all lines out, turning the engine while the reader is slow.
+    ///
+    /// # Errors
+    /// [`Stop::OutputClosed`] if there is no reader any more; what else write and the engine's loop
+    /// fail with.
+    pub fn flush(&mut self, engine: &mut Engine<K>) -> Result<(), Stop> {
+        let mut written = 0;
+        while written < self.lines.len() {
+            let mut fds = [PollFd::new(&self.fd, POLLOUT)];
+            // Not looked at closer: whatever else than room comes, write says it better.
+            let room = !matches!(
+                ppoll(self.fd.kernel(), &mut fds, Some(Duration::ZERO)),
+                Ok(0)
+            );
+            let piece = &self.lines[written..self.lines.len().min(written + PIPE_BUF)];
+            let outcome = if room {
+                retry(|| self.fd.write(piece))
+            } else {
+                Err(Errno::EAGAIN)
+            };
+            match outcome {
+                Ok(count) => written += count,
+                Err(Errno::EAGAIN) => {
+                    if engine.watch(&self.fd, Watch::Output)? {
+                        while !engine.turn(None)?.output {}
+                    } else {
+                        engine.turn(Some(RETRY))?;
+                    }
+                }
+                Err(Errno::EPIPE) => return Err(Stop::OutputClosed),
+                Err(errno) => {
+                    return Err(Failure::new("write to standard output", errno).into());
+                }
+            }
+        }
+        self.lines.clear();
+        self.lines.shrink_to(KEPT_BUFFER);
+        Ok(())
+    }
+}
+
+/// Writes one line for people to standard error. It is dropped if there is no room for it: a full
+/// pipe that nobody reads must not stop the node.
+pub fn note<K: Kernel>(kernel: &K, line: fmt::Arguments<'_>) {
+    let fd = stderr(kernel.clone());
+    let mut fds = [PollFd::new(&fd, POLLOUT)];
+    if ppoll(kernel, &mut fds, Some(Duration::ZERO)) == Ok(1) {
+        let mut line = format!("rawecho: {line}").into_bytes();
+        line.truncate(PIPE_BUF - 1);
+        line.push(b'\n');
+        // If there is no place to complain, nobody can be told so.
+        let _ = retry(|| fd.write(&line));
+    }
+}

@@ -1,0 +1,383 @@
+//! Messages as JSON text: what comes in, taken apart, and what goes out, put together.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::io;
+
+use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
+use serde::ser::{Serialize, SerializeMap, Serializer};
+use serde_json::ser::Formatter;
+use serde_json::value::RawValue;
+
+use super::error::Error;
+
+/// A message whose sender can be answered, with the fields of its body still in JSON.
+///
+/// It is taken apart in steps, so that a body with a bad field still gets an answer.
+#[derive(Debug)]
+pub struct Message<'a> {
+    /// Who sent it.
+    pub src: Cow<'a, str>,
+    /// Whom it is for.
+    pub dest: Option<Cow<'a, str>>,
+    /// The fields of the body.
+    pub body: Body<'a>,
+}
+
+/// The fields of a request's body that any request has a use for; the others are passed over.
+#[derive(Debug)]
+pub struct Body<'a> {
+    pub r#type: Option<&'a RawValue>,
+    pub msg_id: Option<&'a RawValue>,
+    pub in_reply_to: Option<&'a RawValue>,
+    pub node_id: Option<&'a RawValue>,
+    pub node_ids: Option<&'a RawValue>,
+    pub port: Option<&'a RawValue>,
+    pub data: Option<&'a RawValue>,
+    pub echo: Option<&'a RawValue>,
+}
+
+impl<'a> Message<'a> {
+    /// Takes `line` apart. The error tells why nobody can be answered.
+    pub fn parse(line: &'a [u8]) -> Result<Message<'a>, String> {
+        let line = std::str::from_utf8(line)
+            .map_err(|error| format!("not UTF-8 at byte {}", error.valid_up_to()))?;
+        let [src, dest, body] =
+            fields(line, ["src", "dest", "body"]).map_err(|error| error.to_string())?;
+        let src = src.and_then(text).ok_or("src: expected a string")?;
+        let dest = dest.and_then(text);
+        let body = body.ok_or("body: expected an object, found none")?;
+        let names = [
+            "type",
+            "msg_id",
+            "in_reply_to",
+            "node_id",
+            "node_ids",
+            "port",
+            "data",
+            "echo",
+        ];
+        let [
+            r#type,
+            msg_id,
+            in_reply_to,
+            node_id,
+            node_ids,
+            port,
+            data,
+            echo,
+        ] = fields(body.get(), names).map_err(|error| format!("body: {error}"))?;
+        let body = Body {
+            r#type,
+            msg_id,
+            in_reply_to,
+            node_id,
+            node_ids,
+            port,
+            data,
+            echo,
+        };
+        Ok(Message { src, dest, body })
+    }
+}
+
+/// The values of the fields `names` of the JSON object `json`. Where a name stands twice the last
+/// one counts, as with most JSON parsers.
+fn fields<'a, const N: usize>(
+    json: &'a str,
+    names: [&str; N],
+) -> serde_json::Result<[Option<&'a RawValue>; N]> {
+    struct Fields<'n, const N: usize>([&'n str; N]);
+
+    impl<'a, const N: usize> Visitor<'a> for Fields<'_, N> {
+        type Value = [Option<&'a RawValue>; N];
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("an object")
+        }
+
+        fn visit_map<A: MapAccess<'a>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+            let mut values = [None; N];
+            while let Some(key) = map.next_key_seed(Text)? {
+                match self.0.iter().position(|&name| name == key) {
+                    Some(i) => values[i] = Some(map.next_value()?),
+                    None => {
+                        map.next_value::<IgnoredAny>()?;
+                    }
+                }
+            }
+            Ok(values)
+        }
+    }
+
+    let mut json = serde_json::Deserializer::from_str(json);
+    let values = json.deserialize_map(Fields(names))?;
+    json.end()?;
+    Ok(values)
+}
+
+/// A string, borrowed from the JSON text unless it has escapes.
+struct Text;
+
+impl<'a> DeserializeSeed<'a> for Text {
+    type Value = Cow<'a, str>;
+
+    fn deserialize<D: Deserializer<'a>>(self, json: D) -> Result<Cow<'a, str>, D::Error> {
+        json.deserialize_str(self)
+    }
+}
+
+impl<'a> Visitor<'a> for Text {
+    type Value = Cow<'a, str>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a string")
+    }
+
+    fn visit_borrowed_str<E>(self, text: &'a str) -> Result<Cow<'a, str>, E> {
+        Ok(Cow::Borrowed(text))
+    }
+
+    fn visit_str<E>(self, text: &str) -> Result<Cow<'a, str>, E> {
+        Ok(Cow::Owned(text.to_owned()))
+    }
+}
+
+/// The string that `json` is, if it is one. A string with half of a surrogate pair is none: there
+/// is no text that it could stand for.
+pub fn text(json: &RawValue) -> Option<Cow<'_, str>> {
+    Text.deserialize(&mut serde_json::Deserializer::from_str(json.get()))
+        .ok()
+}
+
+/// Whether `json` is an integer, of whatever size.
+pub fn is_integer(json: &RawValue) -> bool {
+    let digits = json.get().strip_prefix('-').unwrap_or(json.get());
+    digits.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+/// Whether `json` is an array of strings.
+pub fn is_array_of_strings(json: &RawValue) -> bool {
+    serde_json::from_str::<Vec<&RawValue>>(json.get())
+        .is_ok_and(|items| items.iter().all(|item| text(item).is_some()))
+}
+
+/// The content of a reply.
+#[derive(Debug)]
+pub enum Reply<'a> {
+    InitOk,
+    TcpEchoStartOk {
+        port: u16,
+    },
+    TcpEchoSendOk {
+        echoed: &'a str,
+    },
+    TcpEchoStatsOk {
+        total_connections: u64,
+        total_bytes: u64,
+    },
+    TcpEchoStopOk {
+        port: u16,
+    },
+    EchoOk {
+        echo: &'a RawValue,
+    },
+    Error(Error),
+}
+
+/// A message that goes out.
+#[derive(Debug)]
+pub struct Outgoing<'a> {
+    pub src: &'a str,
+    pub dest: &'a str,
+    /// The `msg_id` of the request, in its JSON text; none if it had no usable one.
+    pub in_reply_to: Option<&'a RawValue>,
+    pub reply: Reply<'a>,
+    pub msg_id: u64,
+}
+
+impl Outgoing<'_> {
+    /// Appends the message to `line`, with the newline that ends it.
+    pub fn write(&self, line: &mut Vec<u8>) {
+        let mut json = serde_json::Serializer::with_formatter(&mut *line, Spaced);
+        self.serialize(&mut json)
+            .expect("a Vec takes everything, and every key is a string");
+        line.push(b'\n');
+    }
+}
+
+impl Serialize for Outgoing<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut message = serializer.serialize_map(None)?;
+        message.serialize_entry("src", self.src)?;
+        message.serialize_entry("dest", self.dest)?;
+        message.serialize_entry("body", &OutgoingBody(self))?;
+        message.end()
+    }
+}
+
+/// A message's body: its fields in the order in which the task shows them.
+struct OutgoingBody<'a>(&'a Outgoing<'a>);
+
+impl Serialize for OutgoingBody<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let Outgoing {
+            in_reply_to,
+            reply,
+            msg_id,
+            ..
+        } = self.0;
+        let mut body = serializer.serialize_map(None)?;
+        let r#type = match reply {
+            Reply::InitOk => "init_ok",
+            Reply::TcpEchoStartOk { .. } => "tcp_echo_start_ok",
+            Reply::TcpEchoSendOk { .. } => "tcp_echo_send_ok",
+            Reply::TcpEchoStatsOk { .. } => "tcp_echo_stats_ok",
+            Reply::TcpEchoStopOk { .. } => "tcp_echo_stop_ok",
+            Reply::EchoOk { .. } => "echo_ok",
+            Reply::Error(_) => "error",
+        };
+        body.serialize_entry("type", r#type)?;
+        if let Some(in_reply_to) = in_reply_to {
+            body.serialize_entry("in_reply_to", in_reply_to)?;
+        }
+        match reply {
+            Reply::InitOk => {}
+            Reply::TcpEchoStartOk { port } => {
+                body.serialize_entry("status", "listening")?;
+                body.serialize_entry("port", port)?;
+            }
+            Reply::TcpEchoSendOk { echoed } => {
+                body.serialize_entry("echoed", echoed)?;
+                body.serialize_entry("bytes", &echoed.len())?;
+            }
+            Reply::TcpEchoStatsOk {
+                total_connections,
+                total_bytes,
+            } => {
+                body.serialize_entry("total_connections", total_connections)?;
+                body.serialize_entry("total_bytes", total_bytes)?;
+            }
+            Reply::TcpEchoStopOk { port } => {
+                body.serialize_entry("status", "stopped")?;
+                body.serialize_entry("port", port)?;
+            }
+            Reply::EchoOk { echo } => body.serialize_entry("echo", echo)?,
+            Reply::Error(Error { code, text }) => {
+                body.serialize_entry("code", &(*code as u8))?;
+                body.serialize_entry("text", text)?;
+            }
+        }
+        body.serialize_entry("msg_id", msg_id)?;
+        body.end()
+    }
+}
+
+/// JSON as the task shows it: on one line, with a space after each colon and comma.
+struct Spaced;
+
+impl Formatter for Spaced {
+    fn begin_object_key<W: ?Sized + io::Write>(
+        &mut self,
+        w: &mut W,
+        first: bool,
+    ) -> io::Result<()> {
+        if first { Ok(()) } else { w.write_all(b", ") }
+    }
+
+    fn begin_object_value<W: ?Sized + io::Write>(&mut self, w: &mut W) -> io::Result<()> {
+        w.write_all(b": ")
+    }
+
+    /// JSON text that is passed on as it came, but for the white space between its tokens: that
+    /// could hold a carriage return, which some readers take for the end of the line.
+    fn write_raw_fragment<W: ?Sized + io::Write>(
+        &mut self,
+        w: &mut W,
+        fragment: &str,
+    ) -> io::Result<()> {
+        let bytes = fragment.as_bytes();
+        // What is between `copied` and `i` is still to be written, as it is.
+        let (mut copied, mut i, mut in_string) = (0, 0, false);
+        while i < bytes.len() {
+            match bytes[i] {
+                b'"' => in_string = !in_string,
+                // Whatever is escaped, it does not end the string.
+                b'\\' => i += 1,
+                b':' | b',' if !in_string => {
+                    w.write_all(&bytes[copied..=i])?;
+                    w.write_all(b" ")?;
+                    copied = i + 1;
+                }
+                b' ' | b'\t' | b'\r' | b'\n' if !in_string => {
+                    w.write_all(&bytes[copied..i])?;
+                    copied = i + 1;
+                }
+                _ => {}
+            }
+            i += 1;
+        }
+        w.write_all(&bytes[copied..])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn raw(json: &str) -> &RawValue {
+        serde_json::from_str(json).expect("JSON")
+    }
+
+    #[test]
+    fn the_last_of_two_fields_counts() {
+        let [a, b] = fields(r#"{"a": 1, "c": [{}], "\u0061": 2}"#, ["a", "b"]).expect("an object");
+        assert_eq!(a.map(RawValue::get), Some("2"));
+        assert!(b.is_none());
+    }
+
+    #[test]
+    fn only_an_object_has_fields() {
+        for json in ["", "[]", "1", "{", "{}x", r#"{"a": 1,}"#] {
+            assert!(fields(json, ["a"]).is_err(), "{json}");
+        }
+    }
+
+    #[test]
+    fn integers_are_taken_at_any_size_and_in_no_other_form() {
+        for json in ["0", "-1", "123456789012345678901234567890"] {
+            assert!(is_integer(raw(json)), "{json}");
+        }
+        for json in ["1.0", "1e3", "\"1\"", "null", "true", "[1]", "{}"] {
+            assert!(!is_integer(raw(json)), "{json}");
+        }
+    }
+
+    #[test]
+    fn half_a_surrogate_pair_is_no_text() {
+        assert_eq!(text(raw(r#""\ud83d\ude00""#)).as_deref(), Some("😀"));
+        for json in [
+            r#""\ud800""#,
+            r#""\udc00""#,
+            r#""\ud800x""#,
+            r#""\ude00\ud83d""#,
+        ] {
+            assert!(text(raw(json)).is_none(), "{json}");
+        }
+    }
+
+    #[test]
+    fn raw_json_is_spaced_outside_its_strings_only() {
+        let mut out = Vec::new();
+        Spaced
+            .write_raw_fragment(
+                &mut out,
+                "{\"a:,b\\\" \\\\\":[1 ,\r\n 2,\t{} ],\"c\" : \" \\\",\"}",
+            )
+            .expect("a Vec takes everything");
+        assert_eq!(
+            String::from_utf8(out).expect("UTF-8"),
+            r#"{"a:,b\" \\": [1, 2, {}], "c": " \","}"#
+        );
+    }
+}

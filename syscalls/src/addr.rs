@@ -1,0 +1,172 @@
+//! Internet addresses as the kernel lays them out: `ip(7)`, `ipv6(7)`.
+
+use core::fmt;
+use core::mem;
+use core::net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
+
+constants! {
+    /// Address families: `include/linux/socket.h`.
+    ADDRESS_FAMILIES: i32 {
+        /// No family.
+        AF_UNSPEC = 0;
+        /// Local to the machine.
+        AF_UNIX = 1;
+        /// IPv4.
+        AF_INET = 2;
+        /// IPv6.
+        AF_INET6 = 10;
+    }
+}
+
+/// An IPv4 address and port: `struct sockaddr_in`, `include/uapi/linux/in.h`.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default)]
+pub struct SockaddrIn {
+    /// [`AF_INET`].
+    pub sin_family: u16,
+    /// The port, in network byte order (the most significant byte first).
+    pub sin_port: u16,
+    /// The address, in network byte order.
+    pub sin_addr: [u8; 4],
+    /// Padding to the size of the historic `struct sockaddr`.
+    pub sin_zero: [u8; 8],
+}
+
+/// An IPv6 address and port: `struct sockaddr_in6`, `include/uapi/linux/in6.h`.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default)]
+pub struct SockaddrIn6 {
+    /// [`AF_INET6`].
+    pub sin6_family: u16,
+    /// The port, in network byte order.
+    pub sin6_port: u16,
+    /// The flow label, in network byte order.
+    pub sin6_flowinfo: u32,
+    /// The address, in network byte order.
+    pub sin6_addr: [u8; 16],
+    /// For a link-local address: the index of its network interface.
+    pub sin6_scope_id: u32,
+}
+
+#[repr(C)]
+#[derive(Clone, Copy)]
+union Storage {
+    family: u16,
+    v4: SockaddrIn,
+    v6: SockaddrIn6,
+}
+
+/// A socket address with its length, as calls take and return it.
+///
+/// The length always matches the family, because both come from the type: an address is made from
+/// a [`SocketAddr`] or by the kernel.
+#[derive(Clone, Copy)]
+pub struct Sockaddr {
+    storage: Storage,
+    /// `socklen_t`: bytes in use. For what the kernel returned it can be more than we have room
+    /// for (a long `AF_UNIX` path).
+    len: u32,
+}
+
+impl Sockaddr {
+    /// Room for an address that the kernel is to fill in: the largest internet address.
+    pub(crate) const ROOM: u32 = mem::size_of::<Storage>() as u32;
+
+    /// Zeroed, with all its room free for the kernel.
+    pub(crate) fn room() -> Sockaddr {
+        let v6 = SockaddrIn6 {
+            sin6_family: AF_UNSPEC as u16,
+            ..SockaddrIn6::default()
+        };
+        Sockaddr {
+            storage: Storage { v6 },
+            len: Sockaddr::ROOM,
+        }
+    }
+
+    /// Where the address lies, as an argument of a call.
+    pub(crate) fn as_arg(&self) -> usize {
+        (&raw const self.storage).expose_provenance()
+    }
+
+    /// The address's length, as an argument of a call.
+    pub(crate) fn len_arg(&self) -> usize {
+        self.len as usize
+    }
+
+    /// Where the address and its length lie, for a call that fills both in.
+    pub(crate) fn as_args_mut(&mut self) -> [usize; 2] {
+        [
+            (&raw mut self.storage).expose_provenance(),
+            (&raw mut self.len).expose_provenance(),
+        ]
+    }
+
+    /// The address family, of [`ADDRESS_FAMILIES`]; [`AF_UNSPEC`] if there is no address.
+    pub fn family(&self) -> i32 {
+        if (self.len as usize) < mem::size_of::<u16>() {
+            return AF_UNSPEC;
+        }
+        // SAFETY: every variant starts with the family, all of the storage is initialized, and
+        // any bits are a u16.
+        i32::from(unsafe { self.storage.family })
+    }
+
+    /// The internet address and port, if it is one.
+    pub fn to_ip(&self) -> Option<SocketAddr> {
+        match self.family() {
+            AF_INET if self.len as usize >= mem::size_of::<SockaddrIn>() => {
+                // SAFETY: all of the storage is initialized, and any bits are a sockaddr_in.
+                let v4 = unsafe { self.storage.v4 };
+                let ip = Ipv4Addr::from(v4.sin_addr);
+                Some(SocketAddrV4::new(ip, u16::from_be(v4.sin_port)).into())
+            }
+            AF_INET6 if self.len as usize >= mem::size_of::<SockaddrIn6>() => {
+                // SAFETY: all of the storage is initialized, and any bits are a sockaddr_in6.
+                let v6 = unsafe { self.storage.v6 };
+                let ip = Ipv6Addr::from(v6.sin6_addr);
+                let (port, flow) = (u16::from_be(v6.sin6_port), u32::from_be(v6.sin6_flowinfo));
+                Some(SocketAddrV6::new(ip, port, flow, v6.sin6_scope_id).into())
+            }
+            _ => None,
+        }
+    }
+}
+
+impl From<SocketAddr> for Sockaddr {
+    fn from(addr: SocketAddr) -> Sockaddr {
+        // All of the storage is written first, so that the shorter variant leaves no gap.
+        let mut sockaddr = Sockaddr::room();
+        match addr {
+            SocketAddr::V4(addr) => {
+                sockaddr.storage.v4 = SockaddrIn {
+                    sin_family: AF_INET as u16,
+                    sin_port: addr.port().to_be(),
+                    sin_addr: addr.ip().octets(),
+                    sin_zero: [0; 8],
+                };
+                sockaddr.len = mem::size_of::<SockaddrIn>() as u32;
+            }
+            SocketAddr::V6(addr) => {
+                sockaddr.storage.v6 = SockaddrIn6 {
+                    sin6_family: AF_INET6 as u16,
+                    sin6_port: addr.port().to_be(),
+                    sin6_flowinfo: addr.flowinfo().to_be(),
+                    sin6_addr: addr.ip().octets(),
+                    sin6_scope_id: addr.scope_id(),
+                };
+                sockaddr.len = mem::size_of::<SockaddrIn6>() as u32;
+            }
+        }
+        sockaddr
+    }
+}
+
+impl fmt::Debug for Sockaddr {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.to_ip() {
+            Some(addr) => write!(f, "{addr}"),
+            None => write!(f, "address of family {}", self.family()),
+        }
+    }
+}

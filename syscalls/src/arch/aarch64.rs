@@ -1,0 +1,198 @@
+//! # The `svc` instruction: aarch64
+//!
+//! | role | register | afterwards |
+//! |---|---|---|
+//! | number | `x8` | unchanged |
+//! | 1st argument | `x0` | overwritten by the result |
+//! | 2nd argument | `x1` | unchanged |
+//! | 3rd argument | `x2` | unchanged |
+//! | 4th argument | `x3` | unchanged |
+//! | 5th argument | `x4` | unchanged |
+//! | 6th argument | `x5` | unchanged |
+//! | result | `x0` | −4095 … −1 is `-errno`, all else is success |
+//! | – | all others, flags (`NZCV`), vector registers, stack | unchanged |
+//!
+//! **Why nothing is clobbered:** taking the exception, the processor stores the return address
+//! and the flags in registers that only the kernel sees (`ELR_EL1`, `SPSR_EL1`), and `eret`
+//! takes them from there. The kernel saves `x0` to `x30` at entry and restores them at exit, all
+//! but the result. (SVE's registers beyond 128 bits may be lost in a call; Rust's and C's
+//! calling conventions never keep anything there across one.)
+//!
+//! **Why `svc 0`:** the 16 bits after `svc` are for the system to define. Linux ignores them,
+//! and 0 is the convention.
+//!
+//! **Why `preserves_flags`:** `eret` restores the flags from `SPSR_EL1`.
+//!
+//! **Why `nostack`:** exception level 1 has a stack pointer of its own. The kernel writes nothing
+//! below the caller's `sp`.
+//!
+//! Sources: `syscall(2)`; the entry code, `arch/arm64/kernel/entry.S` and
+//! `arch/arm64/kernel/syscall.c`; Arm's Architecture Reference Manual for A-profile, `SVC`;
+//! the Procedure Call Standard (AAPCS64), <https://github.com/ARM-software/abi-aa>.
+
+use core::arch::asm;
+
+/// The architecture's name, as in Rust's `target_arch`.
+pub const NAME: &str = "aarch64";
+/// The register that carries the call's number.
+pub const NUMBER: &str = "x8";
+/// The registers that carry the arguments, in order.
+pub const ARGUMENTS: [&str; 6] = ["x0", "x1", "x2", "x3", "x4", "x5"];
+/// The register that carries the result.
+pub const RESULT: &str = "x0";
+
+/// Issues call `nr` with no argument.
+///
+/// # Safety
+/// As for the call that `nr` names.
+#[inline(always)]
+pub unsafe fn syscall0(nr: usize) -> usize {
+    let result;
+    // SAFETY: the caller vouches for the call; every register it changes is declared.
+    unsafe {
+        asm!(
+            "svc 0",
+            in("x8") nr,
+            lateout("x0") result,
+            options(nostack, preserves_flags),
+        );
+    }
+    result
+}
+
+/// Issues call `nr` with one argument.
+///
+/// # Safety
+/// As for the call that `nr` names.
+#[inline(always)]
+pub unsafe fn syscall1(nr: usize, a1: usize) -> usize {
+    let result;
+    // SAFETY: the caller vouches for the call; every register it changes is declared.
+    unsafe {
+        asm!(
+            "svc 0",
+            in("x8") nr,
+            inlateout("x0") a1 => result,
+            options(nostack, preserves_flags),
+        );
+    }
+    result
+}
+
+/// Issues call `nr` with two arguments.
+///
+/// # Safety
+/// As for the call that `nr` names.
+#[inline(always)]
+pub unsafe fn syscall2(nr: usize, a1: usize, a2: usize) -> usize {
+    let result;
+    // SAFETY: the caller vouches for the call; every register it changes is declared.
+    unsafe {
+        asm!(
+            "svc 0",
+            in("x8") nr,
+            inlateout("x0") a1 => result,
+            in("x1") a2,
+            options(nostack, preserves_flags),
+        );
+    }
+    result
+}
+
+/// Issues call `nr` with three arguments.
+///
+/// # Safety
+/// As for the call that `nr` names.
+#[inline(always)]
+pub unsafe fn syscall3(nr: usize, a1: usize, a2: usize, a3: usize) -> usize {
+    let result;
+    // SAFETY: the caller vouches for the call; every register it changes is declared.
+    unsafe {
+        asm!(
+            "svc 0",
+            in("x8") nr,
+            inlateout("x0") a1 => result,
+            in("x1") a2,
+            in("x2") a3,
+            options(nostack, preserves_flags),
+        );
+    }
+    result
+}
+
+/// Issues call `nr` with four arguments.
+///
+/// # Safety
+/// As for the call that `nr` names.
+#[inline(always)]
+pub unsafe fn syscall4(nr: usize, a1: usize, a2: usize, a3: usize, a4: usize) -> usize {
+    let result;
+    // SAFETY: the caller vouches for the call; every register it changes is declared.
+    unsafe {
+        asm!(
+            "svc 0",
+            in("x8") nr,
+            inlateout("x0") a1 => result,
+            in("x1") a2,
+            in("x2") a3,
+            in("x3") a4,
+            options(nostack, preserves_flags),
+        );
+    }
+    result
+}
+
+/// Issues call `nr` with five arguments.
+///
+/// # Safety
+/// As for the call that `nr` names.
+#[inline(always)]
+pub unsafe fn syscall5(nr: usize, a1: usize, a2: usize, a3: usize, a4: usize, a5: usize) -> usize {
+    let result;
+    // SAFETY: the caller vouches for the call; every register it changes is declared.
+    unsafe {
+        asm!(
+            "svc 0",
+            in("x8") nr,
+            inlateout("x0") a1 => result,
+            in("x1") a2,
+            in("x2") a3,
+            in("x3") a4,
+            in("x4") a5,
+            options(nostack, preserves_flags),
+        );
+    }
+    result
+}
+
+/// Issues call `nr` with six arguments.
+///
+/// # Safety
+/// As for the call that `nr` names.
+#[inline(always)]
+pub unsafe fn syscall6(
+    nr: usize,
+    a1: usize,
+    a2: usize,
+    a3: usize,
+    a4: usize,
+    a5: usize,
+    a6: usize,
+) -> usize {
+    let result;
+    // SAFETY: the caller vouches for the call; every register it changes is declared.
+    unsafe {
+        asm!(
+            "svc 0",
+            in("x8") nr,
+            inlateout("x0") a1 => result,
+            in("x1") a2,
+            in("x2") a3,
+            in("x3") a4,
+            in("x4") a5,
+            in("x5") a6,
+            options(nostack, preserves_flags),
+        );
+    }
+    result
+}

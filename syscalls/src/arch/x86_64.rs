@@ -1,0 +1,210 @@
+//! # The `syscall` instruction: x86_64
+//!
+//! | role | register | afterwards |
+//! |---|---|---|
+//! | number | `rax` | overwritten by the result |
+//! | 1st argument | `rdi` | unchanged |
+//! | 2nd argument | `rsi` | unchanged |
+//! | 3rd argument | `rdx` | unchanged |
+//! | 4th argument | `r10` | unchanged |
+//! | 5th argument | `r8` | unchanged |
+//! | 6th argument | `r9` | unchanged |
+//! | result | `rax` | −4095 … −1 is `-errno`, all else is success |
+//! | – | `rcx` | overwritten: the address of the next instruction |
+//! | – | `r11` | overwritten: the flags as they were before the call |
+//! | – | all others, flags, vector registers, stack | unchanged |
+//!
+//! **Why `r10` and not `rcx`:** a C function takes its 4th argument in `rcx`. But `syscall` must
+//! remember where to return to and what the flags were without touching memory (at that moment
+//! the kernel has no stack yet), so the processor itself writes them into `rcx` and `r11`, and
+//! `sysret` takes them from there. `rcx` is thus no place for an argument, and both are declared
+//! as clobbered below.
+//!
+//! **Why `preserves_flags`:** the kernel returns with the flags it found in `r11`.
+//!
+//! **Why `nostack`:** the kernel switches to a stack of its own. It writes nothing below `rsp`,
+//! so the 128 bytes of red zone that a leaf function may use there stay intact.
+//!
+//! Sources: the System V ABI's AMD64 supplement, section A.2.1 ("Calling Conventions" of the
+//! Linux kernel), <https://gitlab.com/x86-psABIs/x86-64-ABI>; the entry code,
+//! `arch/x86/entry/entry_64.S`; `syscall(2)`; Intel's manual, volume 2B, `SYSCALL`.
+
+use core::arch::asm;
+
+/// The architecture's name, as in Rust's `target_arch`.
+pub const NAME: &str = "x86_64";
+/// The register that carries the call's number.
+pub const NUMBER: &str = "rax";
+/// The registers that carry the arguments, in order.
+pub const ARGUMENTS: [&str; 6] = ["rdi", "rsi", "rdx", "r10", "r8", "r9"];
+/// The register that carries the result.
+pub const RESULT: &str = "rax";
+
+/// Issues call `nr` with no argument.
+///
+/// # Safety
+/// As for the call that `nr` names.
+#[inline(always)]
+pub unsafe fn syscall0(nr: usize) -> usize {
+    let result;
+    // SAFETY: the caller vouches for the call; every register it changes is declared.
+    unsafe {
+        asm!(
+            "syscall",
+            inlateout("rax") nr => result,
+            lateout("rcx") _,
+            lateout("r11") _,
+            options(nostack, preserves_flags),
+        );
+    }
+    result
+}
+
+/// Issues call `nr` with one argument.
+///
+/// # Safety
+/// As for the call that `nr` names.
+#[inline(always)]
+pub unsafe fn syscall1(nr: usize, a1: usize) -> usize {
+    let result;
+    // SAFETY: the caller vouches for the call; every register it changes is declared.
+    unsafe {
+        asm!(
+            "syscall",
+            inlateout("rax") nr => result,
+            in("rdi") a1,
+            lateout("rcx") _,
+            lateout("r11") _,
+            options(nostack, preserves_flags),
+        );
+    }
+    result
+}
+
+/// Issues call `nr` with two arguments.
+///
+/// # Safety
+/// As for the call that `nr` names.
+#[inline(always)]
+pub unsafe fn syscall2(nr: usize, a1: usize, a2: usize) -> usize {
+    let result;
+    // SAFETY: the caller vouches for the call; every register it changes is declared.
+    unsafe {
+        asm!(
+            "syscall",
+            inlateout("rax") nr => result,
+            in("rdi") a1,
+            in("rsi") a2,
+            lateout("rcx") _,
+            lateout("r11") _,
+            options(nostack, preserves_flags),
+        );
+    }
+    result
+}
+
+/// Issues call `nr` with three arguments.
+///
+/// # Safety
+/// As for the call that `nr` names.
+#[inline(always)]
+pub unsafe fn syscall3(nr: usize, a1: usize, a2: usize, a3: usize) -> usize {
+    let result;
+    // SAFETY: the caller vouches for the call; every register it changes is declared.
+    unsafe {
+        asm!(
+            "syscall",
+            inlateout("rax") nr => result,
+            in("rdi") a1,
+            in("rsi") a2,
+            in("rdx") a3,
+            lateout("rcx") _,
+            lateout("r11") _,
+            options(nostack, preserves_flags),
+        );
+    }
+    result
+}
+
+/// Issues call `nr` with four arguments.
+///
+/// # Safety
+/// As for the call that `nr` names.
+#[inline(always)]
+pub unsafe fn syscall4(nr: usize, a1: usize, a2: usize, a3: usize, a4: usize) -> usize {
+    let result;
+    // SAFETY: the caller vouches for the call; every register it changes is declared.
+    unsafe {
+        asm!(
+            "syscall",
+            inlateout("rax") nr => result,
+            in("rdi") a1,
+            in("rsi") a2,
+            in("rdx") a3,
+            in("r10") a4,
+            lateout("rcx") _,
+            lateout("r11") _,
+            options(nostack, preserves_flags),
+        );
+    }
+    result
+}
+
+/// Issues call `nr` with five arguments.
+///
+/// # Safety
+/// As for the call that `nr` names.
+#[inline(always)]
+pub unsafe fn syscall5(nr: usize, a1: usize, a2: usize, a3: usize, a4: usize, a5: usize) -> usize {
+    let result;
+    // SAFETY: the caller vouches for the call; every register it changes is declared.
+    unsafe {
+        asm!(
+            "syscall",
+            inlateout("rax") nr => result,
+            in("rdi") a1,
+            in("rsi") a2,
+            in("rdx") a3,
+            in("r10") a4,
+            in("r8") a5,
+            lateout("rcx") _,
+            lateout("r11") _,
+            options(nostack, preserves_flags),
+        );
+    }
+    result
+}
+
+/// Issues call `nr` with six arguments.
+///
+/// # Safety
+/// As for the call that `nr` names.
+#[inline(always)]
+pub unsafe fn syscall6(
+    nr: usize,
+    a1: usize,
+    a2: usize,
+    a3: usize,
+    a4: usize,
+    a5: usize,
+    a6: usize,
+) -> usize {
+    let result;
+    // SAFETY: the caller vouches for the call; every register it changes is declared.
+    unsafe {
+        asm!(
+            "syscall",
+            inlateout("rax") nr => result,
+            in("rdi") a1,
+            in("rsi") a2,
+            in("rdx") a3,
+            in("r10") a4,
+            in("r8") a5,
+            in("r9") a6,
+            lateout("rcx") _,
+            lateout("r11") _,
+            options(nostack, preserves_flags),
+        );
+    }
+    result
+}

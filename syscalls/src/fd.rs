@@ -1,0 +1,112 @@
+//! File descriptors, owned and borrowed.
+
+use core::fmt;
+use core::mem::ManuallyDrop;
+
+use crate::{Errno, Kernel, check};
+
+/// A file descriptor that is closed when it is dropped.
+///
+/// The owner is `Fd`, a borrower takes `&Fd`: the descriptor cannot be closed under a borrower,
+/// and is closed exactly once. `Fd<Linux>` is the bare 4-byte number.
+pub struct Fd<K: Kernel> {
+    raw: i32,
+    kernel: K,
+}
+
+impl<K: Kernel> Fd<K> {
+    /// Takes over descriptor `raw`.
+    ///
+    /// # Safety
+    /// `raw` is open in `kernel`, and nothing else closes it or relies on it staying open.
+    #[inline(always)]
+    pub unsafe fn from_raw(kernel: K, raw: i32) -> Fd<K> {
+        debug_assert!(raw >= 0, "a descriptor is never negative");
+        Fd { raw, kernel }
+    }
+
+    /// The descriptor that a call has just returned.
+    ///
+    /// # Safety
+    /// `result` is what a successful call of `kernel` returned for a new descriptor.
+    #[inline(always)]
+    pub(crate) unsafe fn from_result(kernel: K, result: usize) -> Fd<K> {
+        // SAFETY: a new descriptor is open, and this is the first that hears of it. The kernel
+        // returns an `int`, so the cast drops nothing.
+        unsafe { Fd::from_raw(kernel, result as i32) }
+    }
+
+    /// The number, for messages. It says nothing once the descriptor is closed.
+    #[inline(always)]
+    pub fn raw(&self) -> i32 {
+        self.raw
+    }
+
+    /// The number as an argument of a call.
+    #[inline(always)]
+    pub(crate) fn arg(&self) -> usize {
+        self.raw as usize
+    }
+
+    /// The kernel in which the descriptor is open.
+    #[inline(always)]
+    pub fn kernel(&self) -> &K {
+        &self.kernel
+    }
+
+    /// Closes the descriptor and tells how that went. Dropping it closes it too, silently.
+    ///
+    #[doc = call_doc!(close)]
+    ///
+    /// The number is free for reuse whatever this returns, so a close must never be retried.
+    ///
+    /// # Errors
+    /// `EIO`, `ENOSPC`, `EDQUOT`: an earlier write to a file failed. `EINTR`: interrupted, closed
+    /// all the same.
+    pub fn close(self) -> Result<(), Errno> {
+        ManuallyDrop::new(self).release()
+    }
+
+    fn release(&mut self) -> Result<(), Errno> {
+        // SAFETY: the descriptor is ours to close, and this runs once: from `drop`, or from
+        // `close`, which keeps `drop` from running.
+        check(unsafe { self.kernel.syscall(sc::nr::CLOSE, [self.arg()]) }).map(|_| ())
+    }
+}
+
+impl<K: Kernel> Drop for Fd<K> {
+    fn drop(&mut self) {
+        // A server can do nothing about a failed close, and the descriptor is gone either way.
+        let _ = self.release();
+    }
+}
+
+impl<K: Kernel> fmt::Debug for Fd<K> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Fd({})", self.raw)
+    }
+}
+
+/// A descriptor that the process was started with. It is used like an [`Fd`] but never closed.
+pub type Inherited<K> = ManuallyDrop<Fd<K>>;
+
+/// Standard input, descriptor 0: `stdin(3)`.
+pub fn stdin<K: Kernel>(kernel: K) -> Inherited<K> {
+    inherited(kernel, 0)
+}
+
+/// Standard output, descriptor 1: `stdout(3)`.
+pub fn stdout<K: Kernel>(kernel: K) -> Inherited<K> {
+    inherited(kernel, 1)
+}
+
+/// Standard error, descriptor 2: `stderr(3)`.
+pub fn stderr<K: Kernel>(kernel: K) -> Inherited<K> {
+    inherited(kernel, 2)
+}
+
+fn inherited<K: Kernel>(kernel: K, raw: i32) -> Inherited<K> {
+    // SAFETY: 0, 1 and 2 belong to the whole program for its whole life (a parent that leaves one
+    // of them closed gets EBADF here), and `ManuallyDrop` sees to it that none is closed.
+    ManuallyDrop::new(unsafe { Fd::from_raw(kernel, raw) })
+}

@@ -1,0 +1,223 @@
+//! Messages in and out of a socket: the `send` and `recv` families.
+//!
+//! x86_64 and aarch64 have no `send` and `recv`: they are `sendto` and `recvfrom` without an
+//! address. Ancillary data (`cmsg(3)`) is left out: descriptors that arrive in it would need an
+//! owner before they can be used safely.
+
+use core::marker::PhantomData;
+use core::time::Duration;
+use core::{mem, ptr};
+
+use crate::addr::Sockaddr;
+use crate::io::{IoSlice, IoSliceMut};
+use crate::time::Timespec;
+use crate::{Errno, Kernel, Socket, check};
+
+/// The kernel's `struct user_msghdr`, `include/linux/socket.h`; the C library's `struct msghdr` has
+/// the same layout.
+#[repr(C)]
+#[derive(Debug)]
+struct MsgHdr {
+    msg_name: usize,
+    msg_namelen: u32,
+    msg_iov: usize,
+    msg_iovlen: usize,
+    msg_control: usize,
+    msg_controllen: usize,
+    msg_flags: u32,
+}
+
+/// A message to send: `struct mmsghdr`, `include/linux/socket.h`.
+#[repr(C)]
+#[derive(Debug)]
+pub struct SendMessage<'a> {
+    header: MsgHdr,
+    len: u32,
+    borrowed: PhantomData<(&'a [IoSlice<'a>], &'a Sockaddr)>,
+}
+
+impl<'a> SendMessage<'a> {
+    /// The bytes of `bufs`, one after the other, for `addr`, or for the connection's peer.
+    pub fn new(bufs: &'a [IoSlice<'a>], addr: Option<&'a Sockaddr>) -> SendMessage<'a> {
+        let header = MsgHdr {
+            msg_name: addr.map_or(0, Sockaddr::as_arg),
+            msg_namelen: addr.map_or(0, |addr| addr.len_arg() as u32),
+            msg_iov: bufs.as_ptr().expose_provenance(),
+            msg_iovlen: bufs.len(),
+            msg_control: 0,
+            msg_controllen: 0,
+            msg_flags: 0,
+        };
+        SendMessage {
+            header,
+            len: 0,
+            borrowed: PhantomData,
+        }
+    }
+
+    /// After [`sendmmsg`](Socket::sendmmsg): the bytes sent of this message.
+    pub fn len_sent(&self) -> usize {
+        self.len as usize
+    }
+}
+
+/// Room for a message to receive: `struct mmsghdr`, `include/linux/socket.h`.
+#[repr(C)]
+#[derive(Debug)]
+pub struct RecvMessage<'a> {
+    header: MsgHdr,
+    len: u32,
+    borrowed: PhantomData<&'a mut [IoSliceMut<'a>]>,
+}
+
+impl<'a> RecvMessage<'a> {
+    /// Room in `bufs`, each filled before the next. The sender's address is left out.
+    pub fn new(bufs: &'a mut [IoSliceMut<'_>]) -> RecvMessage<'a> {
+        let header = MsgHdr {
+            msg_name: 0,
+            msg_namelen: 0,
+            msg_iov: bufs.as_mut_ptr().expose_provenance(),
+            msg_iovlen: bufs.len(),
+            msg_control: 0,
+            msg_controllen: 0,
+            msg_flags: 0,
+        };
+        RecvMessage {
+            header,
+            len: 0,
+            borrowed: PhantomData,
+        }
+    }
+
+    /// After [`recvmmsg`](Socket::recvmmsg): the bytes received.
+    pub fn len_received(&self) -> usize {
+        self.len as usize
+    }
+
+    /// What the kernel says of the message: 0 or some of [`MESSAGE_FLAGS`](crate::socket::MESSAGE_FLAGS),
+    /// such as `MSG_TRUNC`.
+    pub fn flags(&self) -> i32 {
+        self.header.msg_flags as i32
+    }
+}
+
+impl<K: Kernel> Socket<K> {
+    /// Sends `buf` to `addr`, or to the connection's peer, and returns how many bytes were taken.
+    ///
+    #[doc = call_doc!(sendto)]
+    ///
+    /// # Errors
+    /// As for [`Fd::write`](crate::Fd::write), but `MSG_NOSIGNAL` spares the `SIGPIPE`. `EMSGSIZE`:
+    /// too long for a datagram. `EISCONN`, `EDESTADDRREQ`, `ENOTCONN`: an address too much, too few.
+    pub fn sendto(&self, buf: &[u8], flags: i32, addr: Option<&Sockaddr>) -> Result<usize, Errno> {
+        let (name, name_len) = addr.map_or((0, 0), |addr| (addr.as_arg(), addr.len_arg()));
+        let buf_at = buf.as_ptr().expose_provenance();
+        let args = [
+            self.arg(),
+            buf_at,
+            buf.len(),
+            flags as usize,
+            name,
+            name_len,
+        ];
+        // SAFETY: the kernel reads at most `buf.len()` bytes of `buf`, and the address, whose
+        // length is right by its type, unless it is null.
+        check(unsafe { self.kernel().syscall(sc::nr::SENDTO, args) })
+    }
+
+    /// Receives at most `buf.len()` bytes; returns how many, and the sender's address (of family
+    /// `AF_UNSPEC` on a connection).
+    ///
+    #[doc = call_doc!(recvfrom)]
+    ///
+    /// # Errors
+    /// As for [`Fd::read`](crate::Fd::read); `ENOTCONN`: not connected.
+    pub fn recvfrom(&self, buf: &mut [u8], flags: i32) -> Result<(usize, Sockaddr), Errno> {
+        let mut from = Sockaddr::room();
+        let [addr, len] = from.as_args_mut();
+        let buf_at = buf.as_mut_ptr().expose_provenance();
+        let args = [self.arg(), buf_at, buf.len(), flags as usize, addr, len];
+        // SAFETY: the kernel writes at most `buf.len()` bytes to `buf`, at most `*len` bytes of
+        // address to `from`, and its length.
+        let count = check(unsafe { self.kernel().syscall(sc::nr::RECVFROM, args) })?;
+        Ok((count, from))
+    }
+
+    /// Sends one message, and returns how many bytes were taken.
+    ///
+    #[doc = call_doc!(sendmsg)]
+    ///
+    /// # Errors
+    /// As for [`sendto`](Socket::sendto); `EMSGSIZE`: also for more than `UIO_MAXIOV` buffers.
+    pub fn sendmsg(&self, message: &SendMessage<'_>, flags: i32) -> Result<usize, Errno> {
+        let header = (&raw const message.header).expose_provenance();
+        // SAFETY: the header describes an address and buffers that `message` borrows, and the
+        // kernel only reads them.
+        check(unsafe {
+            self.kernel()
+                .syscall(sc::nr::SENDMSG, [self.arg(), header, flags as usize])
+        })
+    }
+
+    /// Receives one message, and returns how many bytes it had.
+    ///
+    #[doc = call_doc!(recvmsg)]
+    ///
+    /// # Errors
+    /// As for [`recvfrom`](Socket::recvfrom); `EMSGSIZE`: more than `UIO_MAXIOV` buffers.
+    pub fn recvmsg(&self, message: &mut RecvMessage<'_>, flags: i32) -> Result<usize, Errno> {
+        let header = (&raw mut message.header).expose_provenance();
+        // SAFETY: the header describes buffers that `message` borrows mutably; the kernel writes
+        // at most their lengths, and the header's own lengths and flags.
+        check(unsafe {
+            self.kernel()
+                .syscall(sc::nr::RECVMSG, [self.arg(), header, flags as usize])
+        })
+    }
+
+    /// Sends several messages in one call, and returns how many went out. Each tells
+    /// [how much of it](SendMessage::len_sent).
+    ///
+    #[doc = call_doc!(sendmmsg)]
+    ///
+    /// # Errors
+    /// As for [`sendmsg`](Socket::sendmsg), if the first message fails.
+    pub fn sendmmsg(&self, messages: &mut [SendMessage<'_>], flags: i32) -> Result<usize, Errno> {
+        let at = messages.as_mut_ptr().expose_provenance();
+        let args = [self.arg(), at, messages.len(), flags as usize];
+        // SAFETY: as for `sendmsg`, for each message; the kernel writes each one's `len`.
+        check(unsafe { self.kernel().syscall(sc::nr::SENDMMSG, args) })
+    }
+
+    /// Receives several messages in one call, and returns how many. Each tells
+    /// [how long it is](RecvMessage::len_received).
+    ///
+    /// `timeout` is looked at after each message only: without `MSG_WAITFORONE`, a call that has
+    /// some messages and waits for more can wait past it (`recvmmsg(2)`, BUGS).
+    ///
+    #[doc = call_doc!(recvmmsg)]
+    ///
+    /// # Errors
+    /// As for [`recvmsg`](Socket::recvmsg), if the first message fails.
+    pub fn recvmmsg(
+        &self,
+        messages: &mut [RecvMessage<'_>],
+        flags: i32,
+        timeout: Option<Duration>,
+    ) -> Result<usize, Errno> {
+        // The kernel writes the time that is left into it, so it has to be a copy that may change.
+        let mut timeout = timeout.map(Timespec::from);
+        let timeout = timeout
+            .as_mut()
+            .map_or(ptr::null_mut(), ptr::from_mut)
+            .expose_provenance();
+        let at = messages.as_mut_ptr().expose_provenance();
+        let args = [self.arg(), at, messages.len(), flags as usize, timeout];
+        // SAFETY: as for `recvmsg`, for each message; the kernel writes each one's `len`, and
+        // reads and writes one timespec unless that is null.
+        check(unsafe { self.kernel().syscall(sc::nr::RECVMMSG, args) })
+    }
+}
+
+/// A message's size in the arrays of `sendmmsg` and `recvmmsg`: `struct mmsghdr`.
+const _: () = assert!(mem::size_of::<SendMessage<'_>>() == 64);

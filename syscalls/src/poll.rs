@@ -1,0 +1,80 @@
+//! Waiting for a few descriptors at once.
+
+use core::ptr;
+use core::time::Duration;
+
+use crate::signal::SigSet;
+use crate::time::Timespec;
+use crate::{Errno, Fd, Kernel, check};
+
+constants! {
+    /// What to wait for and what came: `include/uapi/asm-generic/poll.h`.
+    POLL_EVENTS: i16 {
+        /// There is something to read.
+        POLLIN = 0x1;
+        /// There is urgent data to read.
+        POLLPRI = 0x2;
+        /// There is room to write.
+        POLLOUT = 0x4;
+        /// An error is pending. Reported always.
+        POLLERR = 0x8;
+        /// The other end is gone. Reported always.
+        POLLHUP = 0x10;
+        /// The descriptor is not open. Reported always.
+        POLLNVAL = 0x20;
+    }
+}
+
+/// One descriptor to wait for: `struct pollfd`, `include/uapi/asm-generic/poll.h`.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PollFd {
+    fd: i32,
+    events: i16,
+    revents: i16,
+}
+
+impl PollFd {
+    /// Waits for `events` (of [`POLL_EVENTS`]) on `fd`.
+    pub fn new<K: Kernel>(fd: &Fd<K>, events: i16) -> PollFd {
+        PollFd {
+            fd: fd.raw(),
+            events,
+            revents: 0,
+        }
+    }
+
+    /// What came: 0, or some of [`POLL_EVENTS`].
+    pub fn revents(&self) -> i16 {
+        self.revents
+    }
+}
+
+/// Waits until something comes to one of `fds`, or `timeout` is over (`None`: for ever). Returns to
+/// how many of them something came.
+///
+#[doc = call_doc!(ppoll)]
+///
+/// aarch64 has no `poll`: `ppoll` can do all that it could.
+///
+/// # Errors
+/// `EINTR`: a signal came first; the kernel does not restart this call, whatever `SA_RESTART` says.
+/// `EINVAL`: more descriptors than `RLIMIT_NOFILE`. `ENOMEM`: no memory.
+pub fn ppoll<K: Kernel>(
+    kernel: &K,
+    fds: &mut [PollFd],
+    timeout: Option<Duration>,
+) -> Result<usize, Errno> {
+    // The kernel writes the time that is left into it, so it has to be a copy that may change.
+    let mut timeout = timeout.map(Timespec::from);
+    let timeout = timeout
+        .as_mut()
+        .map_or(ptr::null_mut(), ptr::from_mut)
+        .expose_provenance();
+    let fds_at = fds.as_mut_ptr().expose_provenance();
+    let no_mask = ptr::null::<SigSet>().expose_provenance();
+    let args = [fds_at, fds.len(), timeout, no_mask, SigSet::SIZE];
+    // SAFETY: the kernel reads `fds` and writes each `revents`; it reads and writes one timespec
+    // unless `timeout` is null; a null mask is none.
+    check(unsafe { kernel.syscall(sc::nr::PPOLL, args) })
+}

@@ -1,0 +1,147 @@
+//! Signals: ignored, blocked, or read from a descriptor. Handlers are not offered: a program with
+//! an event loop has no use for code that runs between any two of its instructions.
+
+use core::{mem, ptr};
+
+use crate::{Errno, Fd, Kernel, check};
+
+constants! {
+    /// Signals: `include/uapi/asm-generic/signal.h`; x86_64 and aarch64 agree on them.
+    SIGNALS: i32 {
+        /// Interrupt from the keyboard (Ctrl-C).
+        SIGINT = 2;
+        /// A write to a pipe or connection that nobody reads any more.
+        SIGPIPE = 13;
+        /// A request to end.
+        SIGTERM = 15;
+    }
+}
+
+constants! {
+    /// What `rt_sigprocmask` does with the set: `include/uapi/asm-generic/signal-defs.h`.
+    SIGPROCMASK_HOW: i32 {
+        /// Block these signals too.
+        SIG_BLOCK = 0;
+        /// Block these signals no more.
+        SIG_UNBLOCK = 1;
+        /// Block these signals and no other.
+        SIG_SETMASK = 2;
+    }
+}
+
+constants! {
+    /// Flags of `signalfd4`: `include/uapi/linux/signalfd.h`.
+    SIGNALFD_FLAGS: i32 {
+        /// Close the descriptor when the process executes another program.
+        SFD_CLOEXEC = 0o2000000;
+        /// Never wait in a read.
+        SFD_NONBLOCK = 0o4000;
+    }
+}
+
+/// `SIG_IGN`, the disposition that throws a signal away: `include/uapi/asm-generic/signal-defs.h`.
+const SIG_IGN: usize = 1;
+
+/// A set of signals: the kernel's `sigset_t`, 64 bits. (The C library's has 1024. That is why each
+/// call with a set has an argument `sigsetsize`.)
+#[repr(transparent)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SigSet(u64);
+
+impl SigSet {
+    /// The set of `signals`.
+    pub const fn new(signals: &[i32]) -> SigSet {
+        let (mut set, mut i) = (0, 0);
+        while i < signals.len() {
+            set |= 1 << (signals[i] - 1);
+            i += 1;
+        }
+        SigSet(set)
+    }
+
+    /// Whether `signal` is in the set.
+    pub const fn contains(self, signal: i32) -> bool {
+        self.0 >> (signal - 1) & 1 == 1
+    }
+
+    /// The argument `sigsetsize`: the kernel's size of the set, in bytes.
+    pub const SIZE: usize = mem::size_of::<SigSet>();
+}
+
+/// The kernel's `struct sigaction` (`include/uapi/asm-generic/signal.h`; on x86_64 from
+/// `arch/x86/include/uapi/asm/signal.h`, with the same layout). The C library's differs.
+#[repr(C)]
+struct SigAction {
+    sa_handler: usize,
+    sa_flags: usize,
+    sa_restorer: usize,
+    sa_mask: SigSet,
+}
+
+/// Ignores `signal` from now on, whatever the parent process had set.
+///
+#[doc = call_doc!(rt_sigaction)]
+///
+/// # Errors
+/// `EINVAL`: no such signal, or one that cannot be ignored (`SIGKILL`, `SIGSTOP`).
+pub fn ignore<K: Kernel>(kernel: &K, signal: i32) -> Result<(), Errno> {
+    let action = SigAction {
+        sa_handler: SIG_IGN,
+        sa_flags: 0,
+        sa_restorer: 0,
+        sa_mask: SigSet::default(),
+    };
+    let old = ptr::null_mut::<SigAction>().expose_provenance();
+    let args = [
+        signal as usize,
+        (&raw const action).expose_provenance(),
+        old,
+        SigSet::SIZE,
+    ];
+    // SAFETY: the kernel reads one sigaction. No handler is installed, so no code runs that could
+    // break anything.
+    check(unsafe { kernel.syscall(sc::nr::RT_SIGACTION, args) }).map(|_| ())
+}
+
+/// Changes which signals are blocked in this thread, and returns those that were before.
+///
+#[doc = call_doc!(rt_sigprocmask)]
+///
+/// # Errors
+/// `EINVAL`: `how` is none of [`SIGPROCMASK_HOW`].
+pub fn rt_sigprocmask<K: Kernel>(kernel: &K, how: i32, set: SigSet) -> Result<SigSet, Errno> {
+    let mut old = SigSet::default();
+    let (set, old_at) = (
+        (&raw const set).expose_provenance(),
+        (&raw mut old).expose_provenance(),
+    );
+    let args = [how as usize, set, old_at, SigSet::SIZE];
+    // SAFETY: the kernel reads one set and writes one. A blocked signal waits, and breaks nothing.
+    check(unsafe { kernel.syscall(sc::nr::RT_SIGPROCMASK, args) })?;
+    Ok(old)
+}
+
+/// A descriptor from which blocked signals are read, one [`SIGNALFD_SIGINFO_SIZE`]-byte record each.
+///
+#[doc = call_doc!(signalfd4)]
+///
+/// # Errors
+/// `EINVAL`: unknown flag. `EMFILE`, `ENFILE`, `ENOMEM`: no descriptor left in the process, in the
+/// system, no memory.
+pub fn signalfd4<K: Kernel>(kernel: K, mask: SigSet, flags: i32) -> Result<Fd<K>, Errno> {
+    const NEW: usize = -1isize as usize;
+    let args = [
+        NEW,
+        (&raw const mask).expose_provenance(),
+        SigSet::SIZE,
+        flags as usize,
+    ];
+    // SAFETY: the kernel reads one set, and the call makes a descriptor and no more.
+    let fd = check(unsafe { kernel.syscall(sc::nr::SIGNALFD4, args) })?;
+    // SAFETY: the call succeeded with fd −1, so what it returned is a new descriptor.
+    Ok(unsafe { Fd::from_result(kernel, fd) })
+}
+
+/// The size of `struct signalfd_siginfo`, `include/uapi/linux/signalfd.h`. Its first four bytes
+/// are the signal's number.
+pub const SIGNALFD_SIGINFO_SIZE: usize = 128;
