@@ -6,7 +6,8 @@ use std::time::Duration;
 use syscalls::addr::{AF_INET, AF_INET6, Sockaddr};
 use syscalls::epoll::{EPOLL_CTL_ADD, EPOLL_CTL_DEL, EPOLLIN, EpollEvent};
 use syscalls::socket::{
-    IPPROTO_IP, SO_OOBINLINE, SO_REUSEADDR, SOCK_CLOEXEC, SOCK_NONBLOCK, SOCK_STREAM, TCP_NODELAY,
+    IPPROTO_IP, SO_OOBINLINE, SO_REUSEADDR, SO_REUSEPORT, SOCK_CLOEXEC, SOCK_NONBLOCK, SOCK_STREAM,
+    TCP_NODELAY,
 };
 use syscalls::{Errno, Kernel, Socket};
 
@@ -31,12 +32,23 @@ struct Pause {
     until: Duration,
 }
 
+/// How stopping ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stopped {
+    /// Every connection had ended, or had its time.
+    InTime,
+    /// The owner's input came first.
+    Hurried,
+}
+
 /// The listening socket.
 #[derive(Debug)]
 pub struct Listener<K: Kernel> {
     socket: Socket<K>,
     /// Where it listens, with the port that the kernel picked.
     pub address: SocketAddr,
+    /// Whether other engines listen on the same port.
+    pub shared: bool,
     /// While accepting rests, the socket is out of the epoll set: what waits in its queue would
     /// keep the loop awake.
     pause: Option<Pause>,
@@ -67,20 +79,26 @@ impl<K: Kernel> Engine<K> {
         self.listener.as_ref().map(|listener| listener.address)
     }
 
-    /// Listens on `address`; port 0 picks a free one. Returns where it listens now.
+    /// Listens on `address`; port 0 picks a free one. Returns where it listens now. A port that is
+    /// `shared` may have other listeners, among which the kernel spreads the connections.
     ///
     /// # Errors
     /// Those of socket, setsockopt, bind, listen, getsockname and epoll_ctl. Nothing is left open.
     ///
     /// # Panics
     /// If it listens already.
-    pub fn start(&mut self, address: SocketAddr) -> Result<SocketAddr, Failure> {
+    pub fn start(&mut self, address: SocketAddr, shared: bool) -> Result<SocketAddr, Failure> {
         assert!(self.listener.is_none(), "one listener at a time");
         let socket = stream_socket(&self.kernel, address)?;
         let failed = |call| move |errno| Failure::at(call, address, errno);
         // Every accepted socket inherits what is set here, which saves a call on each.
         for option in [SO_REUSEADDR, TCP_NODELAY, SO_OOBINLINE] {
             socket.setsockopt(option, 1).map_err(failed("setsockopt"))?;
+        }
+        if shared {
+            socket
+                .setsockopt(SO_REUSEPORT, 1)
+                .map_err(failed("setsockopt"))?;
         }
         socket
             .bind(&Sockaddr::from(address))
@@ -94,36 +112,43 @@ impl<K: Kernel> Engine<K> {
             .map_err(failed("epoll_ctl"))?;
         self.listener = Some(Listener {
             socket,
+            shared,
             address,
             pause: None,
         });
         Ok(address)
     }
 
-    /// Stops listening, serves the open connections until they end, but for `patience` at the most,
-    /// and closes those that are left. The port is free then.
-    pub fn stop(&mut self, patience: Duration) {
+    /// Stops listening, serves the open connections until they end, but for `patience` at the most
+    /// and no longer than until its owner's input is ready, and closes those that are left. The
+    /// port is free then.
+    pub fn stop(&mut self, patience: Duration) -> Stopped {
         // Those that wait in the queue have been connected to: closing the listener would reset
         // them. There are no more of them than the queue holds.
         let mut batches = 0..BACKLOG as usize / ACCEPTS_PER_TURN;
         while batches.next().is_some() && self.accept() {}
         self.listener = None;
         // If the clock or the loop fails, the patience is over.
-        let _ = self.serve_until_all_end(patience);
+        let stopped = self
+            .serve_until_all_end(patience)
+            .unwrap_or(Stopped::InTime);
         self.fresh.clear();
         self.connections.clear();
+        stopped
     }
 
-    fn serve_until_all_end(&mut self, patience: Duration) -> Result<(), Failure> {
+    fn serve_until_all_end(&mut self, patience: Duration) -> Result<Stopped, Failure> {
         let deadline = self.now()? + patience;
         while !self.connections.is_empty() {
             let left = deadline.saturating_sub(self.now()?);
             if left.is_zero() {
                 break;
             }
-            self.turn(Some(left))?;
+            if self.turn(Some(left))?.input {
+                return Ok(Stopped::Hurried);
+            }
         }
-        Ok(())
+        Ok(Stopped::InTime)
     }
 
     /// Accepts waiting connections: a bounded number of them, and none after the one that is
@@ -135,7 +160,7 @@ impl<K: Kernel> Engine<K> {
             };
             match listener.socket.accept4(SOCK_CLOEXEC | SOCK_NONBLOCK) {
                 Ok((socket, peer)) => {
-                    self.totals.connections += 1;
+                    self.totals.add_connection();
                     self.fresh
                         .push(self.connections.insert(Connection::new(socket)));
                     if self.awaited.is_some() && self.awaited == peer.to_ip() {

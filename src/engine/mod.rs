@@ -8,9 +8,12 @@ mod connections;
 mod failure;
 mod listener;
 mod round_trip;
+mod spin;
 mod token;
+mod totals;
 
 use core::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use syscalls::epoll::{
@@ -23,8 +26,11 @@ use connection::{Connection, Next};
 use connections::{Connections, Key};
 pub use failure::Failure;
 use listener::Listener;
+pub use listener::Stopped;
 pub use round_trip::{NO_PROGRESS, RoundTripError};
+pub use spin::Spin;
 use token::Token;
+pub use totals::{Counts, Totals};
 
 /// Bytes that one read takes at the most. The buffer is the engine's, so an idle connection holds
 /// none; a connection whose peer does not read holds at most this much.
@@ -37,14 +43,8 @@ const EVENTS_PER_TURN: usize = 256;
 /// of a broken process (`EBADF`, say): trying for ever would spin.
 const WAIT_FAILURES: u32 = 16;
 
-/// What the engine has done over its life.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Totals {
-    /// Connections accepted.
-    pub connections: u64,
-    /// Bytes written back to peers.
-    pub bytes: u64,
-}
+/// Polls between two looks at the clock while spinning: a look costs about as much as a poll.
+const POLLS_PER_CLOCK: u32 = 8;
 
 /// A descriptor of the engine's owner, to be waited for along with everything else.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -79,15 +79,17 @@ pub struct Engine<K: Kernel> {
     buffer: Box<[u8]>,
     events: Box<[EpollEvent]>,
     wait_failures: u32,
-    totals: Totals,
+    spin: Spin,
+    totals: Arc<Totals>,
 }
 
 impl<K: Kernel> Engine<K> {
-    /// An engine that serves nobody yet.
+    /// An engine that serves nobody yet. It counts into `totals`, which others may share, and
+    /// polls as `spin` says.
     ///
     /// # Errors
     /// `epoll_create1`'s: no descriptor or no memory left.
-    pub fn new(kernel: K) -> Result<Engine<K>, Failure> {
+    pub fn new(kernel: K, spin: Spin, totals: Arc<Totals>) -> Result<Engine<K>, Failure> {
         let epoll = Epoll::create1(kernel.clone(), EPOLL_CLOEXEC)
             .map_err(|errno| Failure::new("epoll_create1", errno))?;
         Ok(Engine {
@@ -100,13 +102,14 @@ impl<K: Kernel> Engine<K> {
             buffer: vec![0; READ_BUFFER].into(),
             events: vec![EpollEvent::default(); EVENTS_PER_TURN].into(),
             wait_failures: 0,
-            totals: Totals::default(),
+            spin,
+            totals,
         })
     }
 
-    /// What the engine has done so far, over all starts and stops.
-    pub fn totals(&self) -> Totals {
-        self.totals
+    /// What has been done so far, over all starts and stops.
+    pub fn totals(&self) -> Counts {
+        self.totals.get()
     }
 
     /// The time on the kernel's clock.
@@ -156,13 +159,14 @@ impl<K: Kernel> Engine<K> {
             Some(Duration::ZERO)
         };
         let count = self.wait(timeout)?;
-        // Those accepted before this turn: they come first, and those it accepts have their
-        // turn in the next.
+        // Those accepted before this turn. Those that it accepts have their turn in the next.
         let fresh = self.fresh.len();
         let mut ready = Ready::default();
         for i in 0..count {
             let EpollEvent { data, .. } = self.events[i];
-            match Token::unpack(data) {
+            let token = Token::unpack(data);
+            self.spin.served(token, count == 1);
+            match token {
                 Token::Input => ready.input = true,
                 Token::Output => ready.output = true,
                 // The round trip looks for itself what it can do now.
@@ -180,8 +184,32 @@ impl<K: Kernel> Engine<K> {
         Ok(ready)
     }
 
-    /// `epoll_pwait` into `self.events`. Returns how many events came.
+    /// Waits for events, and puts them into `self.events`. Returns how many came.
     fn wait(&mut self, timeout: Option<Duration>) -> Result<usize, Failure> {
+        let spin = if timeout == Some(Duration::ZERO) {
+            None
+        } else {
+            self.spin.wanted()
+        };
+        if let Some(limit) = spin {
+            let limit = timeout.map_or(limit, |timeout| timeout.min(limit));
+            let until = self.now()? + limit;
+            while self.now()? < until {
+                for _ in 0..POLLS_PER_CLOCK {
+                    let count = self.poll(Some(Duration::ZERO))?;
+                    if count > 0 {
+                        self.spin.learn(true);
+                        return Ok(count);
+                    }
+                }
+            }
+            self.spin.learn(false);
+        }
+        self.poll(timeout)
+    }
+
+    /// One `epoll_pwait`.
+    fn poll(&mut self, timeout: Option<Duration>) -> Result<usize, Failure> {
         match self.epoll.pwait(&mut self.events, milliseconds(timeout)) {
             Ok(count) => {
                 self.wait_failures = 0;
@@ -206,7 +234,7 @@ impl<K: Kernel> Engine<K> {
         let Some(connection) = self.connections.get(key) else {
             return;
         };
-        let goes_on = match connection.serve(&mut self.buffer, &mut self.totals.bytes) {
+        let goes_on = match connection.serve(&mut self.buffer, &self.totals) {
             // A connection that cannot be waited for (no memory in the kernel) cannot be served.
             Next::Wait(events) => connection
                 .wait_for(&self.epoll, Token::Connection(key), events)

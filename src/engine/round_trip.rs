@@ -97,8 +97,13 @@ impl<K: Kernel> Engine<K> {
                 client.stalled_since = None;
                 return Ok(client);
             }
-            if let Some(errno) = self.listener.as_ref().and_then(Listener::paused) {
+            let listener = self.listener.as_ref();
+            if let Some(errno) = listener.and_then(Listener::paused) {
                 return Err(not_sent("accept4")(errno));
+            }
+            // Another engine may accept it, which does not tell. That it is connected must do.
+            if listener.is_some_and(|l| l.shared) && client.socket.getpeername().is_ok() {
+                return Ok(client);
             }
             let pending = client
                 .socket
@@ -107,7 +112,12 @@ impl<K: Kernel> Engine<K> {
             if let Ok(errno @ 1..) = u16::try_from(pending) {
                 return Err(not_sent("connect")(Errno::new(errno)));
             }
-            self.wait_for(&mut client, EPOLLIN, RoundTripError::NotSent)?;
+            let connected = if listener.is_some_and(|l| l.shared) {
+                EPOLLOUT
+            } else {
+                0
+            };
+            self.wait_for(&mut client, EPOLLIN | connected, RoundTripError::NotSent)?;
         }
     }
 

@@ -30,12 +30,12 @@ const PIPE_BUF: usize = 4096;
 /// has answered `EAGAIN`.
 const RETRY: Duration = Duration::from_millis(1);
 
-/// Why the node ends.
+/// Why the program ends before its time.
 #[derive(Debug)]
 pub enum Stop {
     /// Whoever read the replies has gone.
     OutputClosed,
-    /// A call failed without which no node can work.
+    /// A call failed that the program cannot do without.
     Failed(Failure),
 }
 
@@ -225,7 +225,7 @@ impl<K: Kernel> Output<K> {
 }
 
 /// Writes one line for people to standard error. It is dropped if there is no room for it: a full
-/// pipe that nobody reads must not stop the node.
+/// pipe that nobody reads must not stop the program.
 pub fn note<K: Kernel>(kernel: &K, line: fmt::Arguments<'_>) {
     let fd = stderr(kernel.clone());
     let mut fds = [PollFd::new(&fd, POLLOUT)];
