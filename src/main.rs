@@ -47,7 +47,7 @@ fn run<K: Kernel + Send + Sync + 'static>(kernel: K, options: &Options) -> ExitC
 }
 
 fn try_run<K: Kernel + Send + Sync + 'static>(kernel: &K, options: &Options) -> Result<(), Stop> {
-    setup::prepare(kernel)?;
+    setup::prepare(kernel);
     // Before the workers start: they inherit which signals are blocked.
     let signals = options
         .serve

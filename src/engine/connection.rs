@@ -45,6 +45,11 @@ impl<K: Kernel> Connection<K> {
         }
     }
 
+    /// Bytes that have been read and not yet written back.
+    pub fn held(&self) -> usize {
+        self.unwritten.len()
+    }
+
     /// Echoes what has come, through `buffer`, and counts it in `totals`.
     pub fn serve(&mut self, buffer: &mut [u8], totals: &Totals) -> Next {
         if !self.unwritten.is_empty() {

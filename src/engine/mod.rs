@@ -12,7 +12,7 @@ mod spin;
 mod token;
 mod totals;
 
-use core::net::SocketAddr;
+use core::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -26,7 +26,7 @@ use connection::{Connection, Next};
 use connections::{Connections, Key};
 pub use failure::Failure;
 use listener::Listener;
-pub use listener::Stopped;
+pub use listener::{PEER_TIMEOUT, Stopped};
 pub use round_trip::{NO_PROGRESS, RoundTripError};
 pub use spin::Spin;
 use token::Token;
@@ -35,6 +35,12 @@ pub use totals::{Counts, Totals};
 /// Bytes that one read takes at the most. The buffer is the engine's, so an idle connection holds
 /// none; a connection whose peer does not read holds at most this much.
 pub const READ_BUFFER: usize = 64 * 1024;
+
+/// Bytes that all connections together may hold before reads get smaller.
+pub const HELD_MEMORY: usize = 64 * 1024 * 1024;
+
+/// Bytes that one read takes at the least, however much is held: enough to go on slowly.
+pub const LEAST_READ: usize = 1024;
 
 /// Events taken from epoll at once: enough that many busy connections share the cost of a wait.
 const EVENTS_PER_TURN: usize = 256;
@@ -76,9 +82,15 @@ pub struct Engine<K: Kernel> {
     fresh: Vec<Key>,
     /// The address of the node's own client, until its connection is accepted.
     awaited: Option<SocketAddr>,
+    /// Where the node's own clients come from, if not from where the kernel puts them.
+    source: Option<Ipv4Addr>,
     buffer: Box<[u8]>,
     events: Box<[EpollEvent]>,
     wait_failures: u32,
+    /// When the clock was last looked at.
+    time: Duration,
+    /// Bytes that connections have read and not yet written back.
+    held: usize,
     spin: Spin,
     totals: Arc<Totals>,
 }
@@ -99,9 +111,12 @@ impl<K: Kernel> Engine<K> {
             connections: Connections::default(),
             fresh: Vec::new(),
             awaited: None,
+            source: None,
             buffer: vec![0; READ_BUFFER].into(),
             events: vec![EpollEvent::default(); EVENTS_PER_TURN].into(),
             wait_failures: 0,
+            time: Duration::ZERO,
+            held: 0,
             spin,
             totals,
         })
@@ -112,12 +127,11 @@ impl<K: Kernel> Engine<K> {
         self.totals.get()
     }
 
-    /// The time on the kernel's clock.
-    ///
-    /// # Errors
-    /// `clock_gettime`'s.
-    pub fn now(&self) -> Result<Duration, Failure> {
-        monotonic(&self.kernel).map_err(|errno| Failure::new("clock_gettime", errno))
+    /// The time on the kernel's clock. (That call cannot fail but for a bad address. Should it
+    /// fail all the same, time stands still for once.)
+    fn now(&mut self) -> Duration {
+        self.time = monotonic(&self.kernel).unwrap_or(self.time);
+        self.time
     }
 
     /// Has the coming turns report, once, when `fd` is ready. Returns false for a descriptor that
@@ -154,7 +168,7 @@ impl<K: Kernel> Engine<K> {
     /// `epoll_pwait`'s, if it fails again and again for another reason than a signal.
     pub fn turn(&mut self, timeout: Option<Duration>) -> Result<Ready, Failure> {
         let timeout = if self.fresh.is_empty() {
-            self.resume_accepting(timeout)?
+            self.resume_accepting(timeout)
         } else {
             Some(Duration::ZERO)
         };
@@ -193,8 +207,8 @@ impl<K: Kernel> Engine<K> {
         };
         if let Some(limit) = spin {
             let limit = timeout.map_or(limit, |timeout| timeout.min(limit));
-            let until = self.now()? + limit;
-            while self.now()? < until {
+            let until = self.now() + limit;
+            while self.now() < until {
                 for _ in 0..POLLS_PER_CLOCK {
                     let count = self.poll(Some(Duration::ZERO))?;
                     if count > 0 {
@@ -234,14 +248,20 @@ impl<K: Kernel> Engine<K> {
         let Some(connection) = self.connections.get(key) else {
             return;
         };
-        let goes_on = match connection.serve(&mut self.buffer, &self.totals) {
+        let room = HELD_MEMORY
+            .saturating_sub(self.held)
+            .clamp(LEAST_READ, READ_BUFFER);
+        self.held -= connection.held();
+        let goes_on = match connection.serve(&mut self.buffer[..room], &self.totals) {
             // A connection that cannot be waited for (no memory in the kernel) cannot be served.
             Next::Wait(events) => connection
                 .wait_for(&self.epoll, Token::Connection(key), events)
                 .is_ok(),
             Next::Close => false,
         };
-        if !goes_on {
+        if goes_on {
+            self.held += connection.held();
+        } else {
             self.connections.remove(key);
             self.descriptor_freed();
         }
