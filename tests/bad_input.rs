@@ -24,7 +24,7 @@ fn lines_without_a_possible_reply() {
         ("half an object", br#"{"src":"c1","#.into(), "EOF"),
         ("two objects", [object(&[from, to, body]), object(&[from, to, body])].concat(), "trailing"),
         ("a comma too much", object(&[from, to, body, ""]), "trailing comma"),
-        ("single quotes", b"{'src':'c1'}".into(), "expected"),
+        ("single quotes", b"{'src':'c1'}".into(), "key must be a string"),
         ("an array", b"[]".into(), "object"),
         ("a string", br#""src""#.into(), "object"),
         ("a number", b"42".into(), "object"),

@@ -99,8 +99,10 @@ fn thirty_two_mebibytes() {
     const LEN: usize = 32 * 1024 * 1024;
     let (mut node, _) = Node::listening();
     let before = node.memory();
-    let data: String = (0..).flat_map(|i: u32| format!("{i},").into_bytes()).map(char::from).take(LEN).collect();
-    node.send(&data);
+    // No buffer's length is a multiple of the period's.
+    let period: String = (0..10_000).map(|i| i.to_string()).collect();
+    let data = &period.repeat(LEN / period.len() + 1)[..LEN];
+    node.send(data);
     node.send("short");
     assert_eq!(node.stats(), (2, (LEN + 5) as u64));
     // What it took is given back.
