@@ -22,9 +22,21 @@ fn lines_without_a_possible_reply() {
     let cases: Vec<(&str, Vec<u8>, &str)> = vec![
         ("no JSON", b"hello".into(), "expected"),
         ("half an object", br#"{"src":"c1","#.into(), "EOF"),
-        ("two objects", [object(&[from, to, body]), object(&[from, to, body])].concat(), "trailing"),
-        ("a comma too much", object(&[from, to, body, ""]), "trailing comma"),
-        ("single quotes", b"{'src':'c1'}".into(), "key must be a string"),
+        (
+            "two objects",
+            [object(&[from, to, body]), object(&[from, to, body])].concat(),
+            "trailing",
+        ),
+        (
+            "a comma too much",
+            object(&[from, to, body, ""]),
+            "trailing comma",
+        ),
+        (
+            "single quotes",
+            b"{'src':'c1'}".into(),
+            "key must be a string",
+        ),
         ("an array", b"[]".into(), "object"),
         ("a string", br#""src""#.into(), "object"),
         ("a number", b"42".into(), "object"),
@@ -33,23 +45,59 @@ fn lines_without_a_possible_reply() {
         ("no src", object(&[to, body]), "src"),
         ("src not a string", object(&[r#""src":1"#, to, body]), "src"),
         ("src null", object(&[r#""src":null"#, to, body]), "src"),
-        ("src no text", object(&[r#""src":"\udc00""#, to, body]), "src"),
+        (
+            "src no text",
+            object(&[r#""src":"\udc00""#, to, body]),
+            "src",
+        ),
         ("no body", object(&[from, to]), "body"),
         ("body null", object(&[from, to, r#""body":null"#]), "body"),
-        ("body a string", object(&[from, to, r#""body":"init""#]), "body"),
-        ("body an array", object(&[from, to, r#""body":["init"]"#]), "body"),
-        ("not UTF-8", b"{\"src\":\"c1\",\"dest\":\"n1\",\"body\":{\"type\":\"\xff\"}}".into(), "UTF-8"),
+        (
+            "body a string",
+            object(&[from, to, r#""body":"init""#]),
+            "body",
+        ),
+        (
+            "body an array",
+            object(&[from, to, r#""body":["init"]"#]),
+            "body",
+        ),
+        (
+            "not UTF-8",
+            b"{\"src\":\"c1\",\"dest\":\"n1\",\"body\":{\"type\":\"\xff\"}}".into(),
+            "UTF-8",
+        ),
         ("UTF-8 cut short", b"\xe2\x82".into(), "UTF-8"),
         ("UTF-8 overlong", b"\"\xc0\xaf\"".into(), "UTF-8"),
         ("a surrogate in UTF-8", b"\"\xed\xa0\x80\"".into(), "UTF-8"),
-        ("a byte order mark", [b"\xef\xbb\xbf".into(), object(&[from, to, body])].concat(), "expected"),
-        ("UTF-16", "{}".encode_utf16().flat_map(u16::to_be_bytes).collect(), "expected"),
+        (
+            "a byte order mark",
+            [b"\xef\xbb\xbf".into(), object(&[from, to, body])].concat(),
+            "expected",
+        ),
+        (
+            "UTF-16",
+            "{}".encode_utf16().flat_map(u16::to_be_bytes).collect(),
+            "expected",
+        ),
         ("a NUL", b"\0".into(), "expected"),
-        ("a bare control character", object(&["\"src\":\"c\t1\"", to, body]), "control character"),
+        (
+            "a bare control character",
+            object(&["\"src\":\"c\t1\"", to, body]),
+            "control character",
+        ),
         ("long garbage", vec![b'x'; 1_000_000], "expected"),
         ("no dest", object(&[from, body]), "dest"),
-        ("dest not a string", object(&[from, r#""dest":1"#, body]), "dest"),
-        ("another node's", object(&[from, r#""dest":"n2""#, body]), "dest"),
+        (
+            "dest not a string",
+            object(&[from, r#""dest":1"#, body]),
+            "dest",
+        ),
+        (
+            "another node's",
+            object(&[from, r#""dest":"n2""#, body]),
+            "dest",
+        ),
     ];
     let mut node = Node::n1();
     let mut lines = 1;
@@ -68,7 +116,11 @@ fn lines_without_a_possible_reply() {
     for ((name, number, reason), line) in told.into_iter().zip(stderr) {
         assert!(line.contains(&format!("line {number} ")), "{name}: {line}");
         assert!(line.contains(reason), "{name}: {line}");
-        assert!(line.len() < 200, "{name}: {} bytes are one line too many", line.len());
+        assert!(
+            line.len() < 200,
+            "{name}: {} bytes are one line too many",
+            line.len()
+        );
     }
 }
 
@@ -77,37 +129,182 @@ fn lines_without_a_possible_reply() {
 #[test]
 fn bad_bodies() {
     let cases = [
-        ("init without node_id", r#""type":"init","node_ids":["n1"]"#, 12, ["node_id:", "string"]),
-        ("node_id ill-typed", r#""type":"init","node_id":1,"node_ids":["n1"]"#, 12, ["node_id:", "string"]),
-        ("init without node_ids", r#""type":"init","node_id":"n1""#, 12, ["node_ids:", "array"]),
-        ("node_ids ill-typed", r#""type":"init","node_id":"n1","node_ids":"n1""#, 12, ["node_ids:", "array"]),
-        ("one of node_ids ill-typed", r#""type":"init","node_id":"n1","node_ids":["n1",2]"#, 12, ["node_ids:", "strings"]),
-        ("start without port", r#""type":"tcp_echo_start""#, 12, ["port:", "65535"]),
-        ("port null", r#""type":"tcp_echo_start","port":null"#, 12, ["port:", "65535"]),
-        ("port a string", r#""type":"tcp_echo_start","port":"8080""#, 12, ["port:", "\"8080\""]),
-        ("port a list", r#""type":"tcp_echo_start","port":[8080]"#, 12, ["port:", "[8080]"]),
-        ("port a boolean", r#""type":"tcp_echo_start","port":true"#, 12, ["port:", "true"]),
-        ("port no integer", r#""type":"tcp_echo_start","port":80.5"#, 12, ["port:", "80.5"]),
-        ("port with a fraction", r#""type":"tcp_echo_start","port":8080.0"#, 12, ["port:", "8080.0"]),
-        ("port with an exponent", r#""type":"tcp_echo_start","port":8e3"#, 12, ["port:", "8e3"]),
-        ("port below", r#""type":"tcp_echo_start","port":-1"#, 12, ["port:", "-1"]),
-        ("port above", r#""type":"tcp_echo_start","port":65536"#, 12, ["port:", "65536"]),
-        ("port far above", r#""type":"tcp_echo_start","port":18446744073709559696"#, 12, ["port:", "18446744073709559696"]),
-        ("send without data", r#""type":"tcp_echo_send""#, 12, ["data:", "string"]),
-        ("data null", r#""type":"tcp_echo_send","data":null"#, 12, ["data:", "string"]),
-        ("data a number", r#""type":"tcp_echo_send","data":5"#, 12, ["data:", "string"]),
-        ("data a list", r#""type":"tcp_echo_send","data":["hello"]"#, 12, ["data:", "string"]),
-        ("half a surrogate pair, the first", r#""type":"tcp_echo_send","data":"\ud83d""#, 12, ["data:", "string"]),
-        ("half a surrogate pair, the second", r#""type":"tcp_echo_send","data":"a\ude00b""#, 12, ["data:", "string"]),
-        ("surrogates in the wrong order", r#""type":"tcp_echo_send","data":"\ude00\ud83d""#, 12, ["data:", "string"]),
-        ("data given twice, last one bad", r#""type":"tcp_echo_send","data":"x","data":1"#, 12, ["data:", "string"]),
-        ("echo without echo", r#""type":"echo""#, 12, ["echo:", "JSON"]),
+        (
+            "init without node_id",
+            r#""type":"init","node_ids":["n1"]"#,
+            12,
+            ["node_id:", "string"],
+        ),
+        (
+            "node_id ill-typed",
+            r#""type":"init","node_id":1,"node_ids":["n1"]"#,
+            12,
+            ["node_id:", "string"],
+        ),
+        (
+            "init without node_ids",
+            r#""type":"init","node_id":"n1""#,
+            12,
+            ["node_ids:", "array"],
+        ),
+        (
+            "node_ids ill-typed",
+            r#""type":"init","node_id":"n1","node_ids":"n1""#,
+            12,
+            ["node_ids:", "array"],
+        ),
+        (
+            "one of node_ids ill-typed",
+            r#""type":"init","node_id":"n1","node_ids":["n1",2]"#,
+            12,
+            ["node_ids:", "strings"],
+        ),
+        (
+            "start without port",
+            r#""type":"tcp_echo_start""#,
+            12,
+            ["port:", "65535"],
+        ),
+        (
+            "port null",
+            r#""type":"tcp_echo_start","port":null"#,
+            12,
+            ["port:", "65535"],
+        ),
+        (
+            "port a string",
+            r#""type":"tcp_echo_start","port":"8080""#,
+            12,
+            ["port:", "\"8080\""],
+        ),
+        (
+            "port a list",
+            r#""type":"tcp_echo_start","port":[8080]"#,
+            12,
+            ["port:", "[8080]"],
+        ),
+        (
+            "port a boolean",
+            r#""type":"tcp_echo_start","port":true"#,
+            12,
+            ["port:", "true"],
+        ),
+        (
+            "port no integer",
+            r#""type":"tcp_echo_start","port":80.5"#,
+            12,
+            ["port:", "80.5"],
+        ),
+        (
+            "port with a fraction",
+            r#""type":"tcp_echo_start","port":8080.0"#,
+            12,
+            ["port:", "8080.0"],
+        ),
+        (
+            "port with an exponent",
+            r#""type":"tcp_echo_start","port":8e3"#,
+            12,
+            ["port:", "8e3"],
+        ),
+        (
+            "port below",
+            r#""type":"tcp_echo_start","port":-1"#,
+            12,
+            ["port:", "-1"],
+        ),
+        (
+            "port above",
+            r#""type":"tcp_echo_start","port":65536"#,
+            12,
+            ["port:", "65536"],
+        ),
+        (
+            "port far above",
+            r#""type":"tcp_echo_start","port":18446744073709559696"#,
+            12,
+            ["port:", "18446744073709559696"],
+        ),
+        (
+            "send without data",
+            r#""type":"tcp_echo_send""#,
+            12,
+            ["data:", "string"],
+        ),
+        (
+            "data null",
+            r#""type":"tcp_echo_send","data":null"#,
+            12,
+            ["data:", "string"],
+        ),
+        (
+            "data a number",
+            r#""type":"tcp_echo_send","data":5"#,
+            12,
+            ["data:", "string"],
+        ),
+        (
+            "data a list",
+            r#""type":"tcp_echo_send","data":["hello"]"#,
+            12,
+            ["data:", "string"],
+        ),
+        (
+            "half a surrogate pair, the first",
+            r#""type":"tcp_echo_send","data":"\ud83d""#,
+            12,
+            ["data:", "string"],
+        ),
+        (
+            "half a surrogate pair, the second",
+            r#""type":"tcp_echo_send","data":"a\ude00b""#,
+            12,
+            ["data:", "string"],
+        ),
+        (
+            "surrogates in the wrong order",
+            r#""type":"tcp_echo_send","data":"\ude00\ud83d""#,
+            12,
+            ["data:", "string"],
+        ),
+        (
+            "data given twice, last one bad",
+            r#""type":"tcp_echo_send","data":"x","data":1"#,
+            12,
+            ["data:", "string"],
+        ),
+        (
+            "echo without echo",
+            r#""type":"echo""#,
+            12,
+            ["echo:", "JSON"],
+        ),
         ("no type", r#""data":"hello""#, 12, ["type:", "string"]),
         ("type null", r#""type":null"#, 12, ["type:", "string"]),
-        ("type ill-typed", r#""type":["init"]"#, 12, ["type:", "string"]),
-        ("unknown type", r#""type":"tcp_echo_dance""#, 10, ["type:", "tcp_echo_dance"]),
-        ("another case is another type", r#""type":"ECHO","echo":1"#, 10, ["type:", "ECHO"]),
-        ("a reply's type", r#""type":"echo_ok","echo":1"#, 10, ["type:", "echo_ok"]),
+        (
+            "type ill-typed",
+            r#""type":["init"]"#,
+            12,
+            ["type:", "string"],
+        ),
+        (
+            "unknown type",
+            r#""type":"tcp_echo_dance""#,
+            10,
+            ["type:", "tcp_echo_dance"],
+        ),
+        (
+            "another case is another type",
+            r#""type":"ECHO","echo":1"#,
+            10,
+            ["type:", "ECHO"],
+        ),
+        (
+            "a reply's type",
+            r#""type":"echo_ok","echo":1"#,
+            10,
+            ["type:", "echo_ok"],
+        ),
         ("no type at all", r#""type":"""#, 10, ["type:", ""]),
     ];
     let (mut node, _) = Node::listening();
@@ -125,8 +322,18 @@ fn bad_bodies() {
 #[test]
 fn no_usable_msg_id() {
     let (mut node, _) = Node::listening();
-    for msg_id in ["", r#","msg_id":null"#, r#","msg_id":"7""#, r#","msg_id":7.0"#, r#","msg_id":[7]"#] {
-        for fields in [r#""type":"tcp_echo_stats""#, r#""type":"tcp_echo_send","data":1"#, r#""type":"x""#] {
+    for msg_id in [
+        "",
+        r#","msg_id":null"#,
+        r#","msg_id":"7""#,
+        r#","msg_id":7.0"#,
+        r#","msg_id":[7]"#,
+    ] {
+        for fields in [
+            r#""type":"tcp_echo_stats""#,
+            r#""type":"tcp_echo_send","data":1"#,
+            r#""type":"x""#,
+        ] {
             node.write_line(format!(
                 r#"{{"src":"c1","dest":"n1","body":{{{fields}{msg_id}}}}}"#
             ));
@@ -146,7 +353,10 @@ fn unusual_msg_ids() {
             r#"{{"src":"c1","dest":"n1","body":{{"type":"tcp_echo_dance","msg_id":{id}}}}}"#
         ));
         let line = node.line();
-        assert!(line.contains(&format!(r#""in_reply_to": {id}, "code": 10, "#)), "{line}");
+        assert!(
+            line.contains(&format!(r#""in_reply_to": {id}, "code": 10, "#)),
+            "{line}"
+        );
     }
     node.finish_well();
 }

@@ -49,7 +49,13 @@ fn help() {
     } = run(&["--help"]);
     assert!(status.success());
     assert_eq!(stderr, "");
-    for word in ["--bind ADDR", "--help", "--version", "127.0.0.1", "tcp_echo_send"] {
+    for word in [
+        "--bind ADDR",
+        "--help",
+        "--version",
+        "127.0.0.1",
+        "tcp_echo_send",
+    ] {
         assert!(stdout.contains(word), "{word}: {stdout}");
     }
 }
@@ -63,7 +69,11 @@ fn version() {
     } = run(&["--version"]);
     assert!(status.success());
     assert_eq!(stderr, "");
-    let expected = format!("rawecho {} ({}-", env!("CARGO_PKG_VERSION"), std::env::consts::ARCH);
+    let expected = format!(
+        "rawecho {} ({}-",
+        env!("CARGO_PKG_VERSION"),
+        std::env::consts::ARCH
+    );
     assert!(stdout.starts_with(&expected), "{stdout}");
     assert_eq!(stdout.lines().count(), 1);
 }
@@ -74,7 +84,10 @@ fn bind_to_another_loopback_address() {
     let mut node = Node::start(&["--bind", "127.1.2.3"]).initialized();
     let port = node.listen().port();
     node.send("through 127.1.2.3");
-    converse(&client(SocketAddr::from(([127, 1, 2, 3], port))), b"outside");
+    converse(
+        &client(SocketAddr::from(([127, 1, 2, 3], port))),
+        b"outside",
+    );
     TcpStream::connect(("127.0.0.1", port)).expect_err("not there");
     assert_eq!(
         node.request(json!({"type": "echo", "echo": 1})),

@@ -35,11 +35,17 @@ fn every_byte() {
     let mut seen = [false; 256];
     text.bytes().for_each(|byte| seen[usize::from(byte)] = true);
     let missing: Vec<usize> = (0..256).filter(|&byte| !seen[byte]).collect();
-    assert_eq!(missing, [vec![0xc0, 0xc1], (0xf5..=0xff).collect()].concat());
+    assert_eq!(
+        missing,
+        [vec![0xc0, 0xc1], (0xf5..=0xff).collect()].concat()
+    );
 
     let (mut node, _) = Node::listening();
     node.send(&text);
-    let escaped: String = text.encode_utf16().map(|unit| format!("\\u{unit:04x}")).collect();
+    let escaped: String = text
+        .encode_utf16()
+        .map(|unit| format!("\\u{unit:04x}"))
+        .collect();
     let id = node.ask_text(&format!(r#""type":"tcp_echo_send","data":"{escaped}""#));
     assert_eq!(
         node.reply_to(id),
@@ -78,7 +84,10 @@ fn written_as_utf8() {
     let (mut node, _) = Node::listening();
     node.ask_text(r#""type":"tcp_echo_send","data":"\u00e9\ud83d\ude00\/\u0000\n""#);
     let line = node.line();
-    assert!(line.contains(r#""echoed": "é😀/\u0000\n", "bytes": 9, "#), "{line}");
+    assert!(
+        line.contains(r#""echoed": "é😀/\u0000\n", "bytes": 9, "#),
+        "{line}"
+    );
     node.finish_well();
 }
 

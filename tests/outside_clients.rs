@@ -11,9 +11,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use common::{
-    Node, PATIENCE, allow_open_files, assert_end, client, converse, eventually, pattern,
-};
+use common::{Node, PATIENCE, allow_open_files, assert_end, client, converse, eventually, pattern};
 use rawecho::engine::READ_BUFFER;
 use serde_json::json;
 
@@ -169,7 +167,8 @@ fn one_that_never_reads_costs_little_and_hinders_nobody() {
             converse(&bystander, b"meanwhile");
         }
         let growth = eventually("they have all been stopped", || {
-            (node.stats().0 == 101 + 2 * CLIENTS as u64).then(|| node.memory().saturating_sub(before))
+            (node.stats().0 == 101 + 2 * CLIENTS as u64)
+                .then(|| node.memory().saturating_sub(before))
         });
         // One read each, and some for the allocator.
         let bound = (2 * CLIENTS * READ_BUFFER) as u64 + (2 << 20);
@@ -287,7 +286,10 @@ fn idle_ones_use_no_processor() {
     let before = node.processor_time();
     thread::sleep(Duration::from_secs(1));
     let used = node.processor_time() - before;
-    assert!(used < Duration::from_millis(500), "{used:?} in a second of idling");
+    assert!(
+        used < Duration::from_millis(500),
+        "{used:?} in a second of idling"
+    );
     node.finish_well();
 }
 
@@ -313,7 +315,9 @@ fn a_mixed_crowd() {
             node.send(&"y".repeat(i * 100));
         }
     });
-    eventually("all are counted", || (node.stats().0 == 200 + 8 * 40).then_some(()));
+    eventually("all are counted", || {
+        (node.stats().0 == 200 + 8 * 40).then_some(())
+    });
     node.finish_well();
 }
 
@@ -325,7 +329,9 @@ fn the_end_of_input_ends_their_connections() {
     converse(&open, b"hello");
     node.finish_well();
     assert_end(&open);
-    eventually("nobody listens", || TcpStream::connect_timeout(&server, PATIENCE).err());
+    eventually("nobody listens", || {
+        TcpStream::connect_timeout(&server, PATIENCE).err()
+    });
 }
 
 /// A stop sees to those that have connected and have not been accepted yet.

@@ -48,7 +48,10 @@ fn init_twice() {
     node.write_line(INIT);
     assert_eq!(node.line(), INIT_OK);
     node.write_line(INIT);
-    assert_eq!(node.line(), INIT_OK.replace(r#""msg_id": 0"#, r#""msg_id": 1"#));
+    assert_eq!(
+        node.line(),
+        INIT_OK.replace(r#""msg_id": 0"#, r#""msg_id": 1"#)
+    );
     node.finish_well();
 }
 
@@ -103,7 +106,9 @@ fn stats_count_from_the_beginning_and_count_everybody() {
     assert_eq!(node.stats(), (2, 12));
     // One that says nothing counts as a connection. Nobody is told when it is accepted.
     let _silent = client(server);
-    eventually("the silent one is counted", || (node.stats() == (3, 12)).then_some(()));
+    eventually("the silent one is counted", || {
+        (node.stats() == (3, 12)).then_some(())
+    });
     // Over the life of the node: a stop does not reset them.
     node.request(json!({"type": "tcp_echo_stop"}));
     assert_eq!(node.stats(), (3, 12));
@@ -140,10 +145,14 @@ fn stop_lets_an_open_conversation_finish() {
     converse(&talking, b"before the stop");
     let stop = node.ask(json!({"type": "tcp_echo_stop"}));
     // From the moment on in which nobody can connect, the stop is under way.
-    eventually("the listener is closed", || TcpStream::connect(server).err());
+    eventually("the listener is closed", || {
+        TcpStream::connect(server).err()
+    });
     converse(&talking, b"during the stop");
     talking.write_all(b"to the end").expect("write");
-    talking.shutdown(std::net::Shutdown::Write).expect("shutdown");
+    talking
+        .shutdown(std::net::Shutdown::Write)
+        .expect("shutdown");
     let mut rest = String::new();
     talking.read_to_string(&mut rest).expect("no reset");
     assert_eq!(rest, "to the end");
@@ -206,8 +215,14 @@ fn echo_of_any_json() {
         ("\"\"", "\"\""),
         ("-0.0", "-0.0"),
         ("1E+400", "1E+400"),
-        ("123456789012345678901234567890.10", "123456789012345678901234567890.10"),
-        (r#""\u00e9\/\ud83d\ude00 😀""#, r#""\u00e9\/\ud83d\ude00 😀""#),
+        (
+            "123456789012345678901234567890.10",
+            "123456789012345678901234567890.10",
+        ),
+        (
+            r#""\u00e9\/\ud83d\ude00 😀""#,
+            r#""\u00e9\/\ud83d\ude00 😀""#,
+        ),
         (r#"{"a":1,"a":[],"b":{}}"#, r#"{"a": 1, "a": [], "b": {}}"#),
         ("[ 1 ,\t2,{ } ]", "[1, 2, {}]"),
         (r#""a,b:c \" d""#, r#""a,b:c \" d""#),
@@ -237,7 +252,10 @@ fn a_batch_is_answered_in_order() {
     let asked: Vec<(u64, String)> = (0..200)
         .map(|i| {
             let data = format!("number {i}");
-            (node.ask(json!({"type": "tcp_echo_send", "data": data})), data)
+            (
+                node.ask(json!({"type": "tcp_echo_send", "data": data})),
+                data,
+            )
         })
         .collect();
     for (id, data) in asked {

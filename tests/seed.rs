@@ -11,7 +11,9 @@ use common::{Node, program};
 /// The samples name port 8080, which one test at a time can have.
 fn port_8080() -> MutexGuard<'static, ()> {
     static PORT_8080: Mutex<()> = Mutex::new(());
-    PORT_8080.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    PORT_8080
+        .lock()
+        .unwrap_or_else(|poisoned| poisoned.into_inner())
 }
 
 #[track_caller]

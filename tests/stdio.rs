@@ -128,7 +128,8 @@ fn input_and_output_are_files() {
 #[test]
 fn sends_from_a_file() {
     let start = r#"{"src":"c1","dest":"n1","body":{"type":"tcp_echo_start","msg_id":2,"port":0}}"#;
-    let send = r#"{"src":"c1","dest":"n1","body":{"type":"tcp_echo_send","msg_id":3,"data":"hello"}}"#;
+    let send =
+        r#"{"src":"c1","dest":"n1","body":{"type":"tcp_echo_send","msg_id":3,"data":"hello"}}"#;
     let input = format!("{INIT}\n{start}\n{}", format!("{send}\n").repeat(1000));
     let node = Node::spawn(
         program()
@@ -138,7 +139,10 @@ fn sends_from_a_file() {
     );
     let finished = node.finish();
     assert!(finished.status.success(), "{}", finished.stderr);
-    let echoed = finished.stdout.lines().filter(|line| line.contains(r#""echoed": "hello""#));
+    let echoed = finished
+        .stdout
+        .lines()
+        .filter(|line| line.contains(r#""echoed": "hello""#));
     assert_eq!(echoed.count(), 1000);
 }
 
@@ -166,12 +170,19 @@ fn the_longest_line() {
     node.write_line(longest(0));
     assert_eq!(node.reply_to(2)["type"], "tcp_echo_stats_ok");
     node.write_line(longest(1));
-    assert_eq!(node.request(json!({"type": "tcp_echo_stats"}))["type"], "tcp_echo_stats_ok");
+    assert_eq!(
+        node.request(json!({"type": "tcp_echo_stats"}))["type"],
+        "tcp_echo_stats_ok"
+    );
     let finished = node.finish();
     assert!(finished.status.success());
     assert_eq!(finished.stderr.lines().count(), 1, "{}", finished.stderr);
     assert!(finished.stderr.contains("line 3 "), "{}", finished.stderr);
-    assert!(finished.stderr.contains(&MAX_LINE.to_string()), "{}", finished.stderr);
+    assert!(
+        finished.stderr.contains(&MAX_LINE.to_string()),
+        "{}",
+        finished.stderr
+    );
 }
 
 #[test]
@@ -200,7 +211,10 @@ fn a_line_that_is_far_too_long_is_not_held() {
     assert!(finished.status.success());
     let told: Vec<&str> = finished.stderr.lines().collect();
     assert_eq!(told.len(), 2, "{told:?}");
-    assert!(told[0].contains("line 3 ") && told[1].contains("line 5 "), "{told:?}");
+    assert!(
+        told[0].contains("line 3 ") && told[1].contains("line 5 "),
+        "{told:?}"
+    );
 }
 
 /// The reader of the replies takes its time: the node waits, and yet serves its clients.
@@ -245,7 +259,10 @@ fn waiting_for_the_reader_uses_no_processor() {
     let before = node.processor_time();
     thread::sleep(Duration::from_secs(1));
     let used = node.processor_time() - before;
-    assert!(used < Duration::from_millis(500), "{used:?} in a second of waiting");
+    assert!(
+        used < Duration::from_millis(500),
+        "{used:?} in a second of waiting"
+    );
     assert_eq!(node.reply()["type"], "echo_ok");
     node.finish_well();
 }
@@ -370,13 +387,20 @@ fn on_a_socket_in_either_mode() {
         let text = "s".repeat(1_000_000);
         let echo = json!({"type": "echo", "echo": text, "msg_id": 2});
         let echo = json!({"src": "c1", "dest": "n1", "body": echo});
-        ours.write_all(format!("{INIT}\n{echo}\n").as_bytes()).expect("write");
+        ours.write_all(format!("{INIT}\n{echo}\n").as_bytes())
+            .expect("write");
         thread::sleep(Duration::from_millis(100));
         ours.shutdown(Shutdown::Write).expect("shutdown");
-        let mut lines = BufReader::new(&ours).lines().map(|line| line.expect("a line"));
+        let mut lines = BufReader::new(&ours)
+            .lines()
+            .map(|line| line.expect("a line"));
         assert_eq!(lines.next().as_deref(), Some(INIT_OK));
         assert!(lines.next().expect("a reply").contains(&text));
-        assert_eq!(is_nonblocking(&theirs), nonblocking, "the mode is left as it was");
+        assert_eq!(
+            is_nonblocking(&theirs),
+            nonblocking,
+            "the mode is left as it was"
+        );
         node.finish_well();
     }
 }
@@ -423,7 +447,10 @@ fn closed_streams() {
 #[test]
 fn stdout_holds_replies_only() {
     let mut node = Node::start(&[]);
-    node.write(format!("rubbish\n{INIT}\n{}\n{STATS}\n", "x".repeat(100_000)));
+    node.write(format!(
+        "rubbish\n{INIT}\n{}\n{STATS}\n",
+        "x".repeat(100_000)
+    ));
     let finished = node.finish();
     assert_eq!(finished.stdout, format!("{INIT_OK}\n{STATS_OK}\n"));
     assert_eq!(finished.stderr.lines().count(), 2);

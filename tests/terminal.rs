@@ -18,7 +18,13 @@ fn terminal() -> (File, OwnedFd) {
     let (mut person, mut program) = (-1, -1);
     // SAFETY: the two numbers are written to, and null stands for nothing.
     let result = unsafe {
-        libc::openpty(&mut person, &mut program, ptr::null_mut(), ptr::null(), ptr::null())
+        libc::openpty(
+            &mut person,
+            &mut program,
+            ptr::null_mut(),
+            ptr::null(),
+            ptr::null(),
+        )
     };
     assert_eq!(result, 0, "openpty: {}", std::io::Error::last_os_error());
     // SAFETY: both are open, and nobody else's.
@@ -51,7 +57,12 @@ fn a_conversation() {
     writeln!(person, "{INIT}").expect("write");
     assert_eq!(lines.next().expect("a line").expect("UTF-8"), INIT_OK);
     let echo = json!({"type": "echo", "msg_id": 2, "echo": "typed"});
-    writeln!(person, "{}", json!({"src": "c1", "dest": "n1", "body": echo})).expect("write");
+    writeln!(
+        person,
+        "{}",
+        json!({"src": "c1", "dest": "n1", "body": echo})
+    )
+    .expect("write");
     let reply = lines.next().expect("a line").expect("UTF-8");
     assert!(reply.contains(r#""echo": "typed""#), "{reply}");
     const CTRL_D: &[u8] = &[4];

@@ -6,10 +6,12 @@
 // Each test file is a program of its own and uses a part of this.
 #![allow(dead_code)]
 
+use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Read, Seek, Write};
 use std::mem;
 use std::net::{SocketAddr, TcpStream};
+use std::os::fd::RawFd;
 use std::process::{Child, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex};
@@ -282,7 +284,11 @@ impl Node {
     /// Waits for the node to end by itself.
     pub fn wait(&mut self) -> ExitStatus {
         eventually("the node ends", || {
-            self.child.lock().expect("no panic").try_wait().expect("wait")
+            self.child
+                .lock()
+                .expect("no panic")
+                .try_wait()
+                .expect("wait")
         })
     }
 
@@ -309,10 +315,14 @@ impl Node {
         self.status_number("VmHWM") * 1024
     }
 
-    /// How many descriptors the node has open.
-    pub fn descriptors(&self) -> usize {
+    /// The numbers of the descriptors that the node has open.
+    pub fn descriptors(&self) -> BTreeSet<RawFd> {
         let folder = format!("/proc/{}/fd", self.pid);
-        fs::read_dir(folder).expect("the node runs").count()
+        let entries = fs::read_dir(folder).expect("the node runs");
+        let names = entries.map(|entry| entry.expect("an entry").file_name());
+        names
+            .map(|name| name.to_string_lossy().parse().expect("a number"))
+            .collect()
     }
 
     /// The processor time that the node has used.
@@ -373,7 +383,9 @@ pub fn eventually<T>(what: &str, mut ready: impl FnMut() -> Option<T>) -> T {
 pub fn client(server: SocketAddr) -> TcpStream {
     let client = TcpStream::connect_timeout(&server, PATIENCE).expect("connect");
     client.set_read_timeout(Some(PATIENCE)).expect("a time-out");
-    client.set_write_timeout(Some(PATIENCE)).expect("a time-out");
+    client
+        .set_write_timeout(Some(PATIENCE))
+        .expect("a time-out");
     client
 }
 
@@ -394,7 +406,11 @@ pub fn assert_end(mut client: &TcpStream) {
 
 /// A file without a name that holds `bytes`, at its beginning.
 pub fn file_with(bytes: &[u8]) -> File {
-    let name = format!("rawecho-{}-{:?}", std::process::id(), thread::current().id());
+    let name = format!(
+        "rawecho-{}-{:?}",
+        std::process::id(),
+        thread::current().id()
+    );
     let path = std::env::temp_dir().join(name);
     let mut file = File::options()
         .read(true)
@@ -416,7 +432,10 @@ pub fn pattern(len: usize) -> Vec<u8> {
 /// Raises this process's limit of open files as far as it goes, for at least `needed`.
 pub fn allow_open_files(needed: u64) {
     let (soft, hard) = open_files_limit();
-    assert!(hard >= needed, "the hard limit of open files (ulimit -Hn) is {hard}");
+    assert!(
+        hard >= needed,
+        "the hard limit of open files (ulimit -Hn) is {hard}"
+    );
     if soft < hard {
         set_open_files_limit(hard, hard).expect("setrlimit");
     }
