@@ -3,7 +3,7 @@
 
 use core::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use core::time::Duration;
-use std::ffi::CStr;
+use std::ffi::{CStr, CString};
 use std::iter;
 
 use syscalls::addr::{AF_INET, AF_INET6, AF_UNIX, Sockaddr};
@@ -74,7 +74,8 @@ fn at<T>(value: &mut T) -> usize {
 
 fn files<K: Kernel>(k: &K) {
     let open = |path: &CStr, flags| openat(k.clone(), path, flags, 0o640);
-    let path = c"every_call.tmp";
+    let path = std::env::temp_dir().join(format!("every-call-{}", std::process::id()));
+    let path = &*CString::new(path.into_os_string().into_encoded_bytes()).unwrap();
     let file = open(path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC).unwrap();
     drop(openat(k.clone(), path, O_WRONLY | O_CREAT, 0o7).unwrap());
     drop(open(path, O_WRONLY | O_APPEND | O_NONBLOCK).unwrap());

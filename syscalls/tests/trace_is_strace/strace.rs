@@ -61,8 +61,10 @@ pub fn calls_of_the_layer(strace: &str, trace: &Path) -> Vec<String> {
     let mut lines = lines.skip_while(|(_, call)| !call.contains(&opened));
     let (process, call) = lines.next().expect("the trace is opened");
     let (_, descriptor) = call.rsplit_once(" = ").expect("a result");
+    let descriptor: u32 = descriptor.parse().expect("a descriptor");
     let own = [
         format!("write({descriptor}, "),
+        format!("write({descriptor:#x}, "), // as the option `raw` has it
         format!("ppoll([{{fd={descriptor}, events=POLLOUT}}], "),
     ];
     let mut calls = Vec::new();
@@ -77,7 +79,7 @@ pub fn calls_of_the_layer(strace: &str, trace: &Path) -> Vec<String> {
             None => line.to_owned(),
         };
         let known = name(&call).is_some_and(|name| CALLS.iter().any(|call| call.name == name));
-        if known && !own.iter().any(|own| call.starts_with(own)) {
+        if known && !own.iter().any(|own| call.contains(own)) {
             calls.push(call);
         }
     }
@@ -89,9 +91,10 @@ pub fn calls_of_the_layer(strace: &str, trace: &Path) -> Vec<String> {
 const UNFINISHED: &str = " <unfinished ...>";
 const RESUMED: &str = " resumed>";
 
-/// The name of the call in a line of strace's output.
+/// The name of the call in a line of strace's output. With option `-n` its number is before it.
 pub fn name(line: &str) -> Option<&str> {
-    line.split_once('(').map(|(name, _)| name)
+    let (name, _) = line.split_once('(')?;
+    name.rsplit(' ').next()
 }
 
 /// Stops at the first line that differs.
