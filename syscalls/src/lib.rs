@@ -25,6 +25,7 @@ pub mod process;
 pub mod signal;
 pub mod socket;
 pub mod time;
+pub mod trace;
 
 pub use calls::{CALLS, Call, find};
 pub use constants::Names;
