@@ -4,9 +4,10 @@
 use std::cell::Cell;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
-use rawecho::engine::{Engine, Failure, NO_PROGRESS, RoundTripError};
+use rawecho::engine::{Engine, Failure, NO_PROGRESS, RoundTripError, Spin};
 use syscalls::{Errno, Kernel, Linux};
 
 /// What happens to a call.
@@ -51,9 +52,14 @@ impl Kernel for Faulty {
 fn listening(
     fates: impl Fn(libc::c_long, &mut [usize]) -> Fate + 'static,
 ) -> (Engine<Faulty>, SocketAddr) {
-    let mut engine = Engine::new(Faulty(Rc::new(fates))).expect("an epoll set");
+    let mut engine = Engine::new(
+        Faulty(Rc::new(fates)),
+        Spin::new(Duration::ZERO),
+        Arc::default(),
+    )
+    .expect("an epoll set");
     let server = engine
-        .start(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))
+        .start(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), false)
         .expect("a free port");
     (engine, server)
 }
@@ -217,13 +223,14 @@ fn no_start() {
         (libc::SYS_epoll_ctl, "epoll_ctl"),
     ] {
         let kernel = Faulty(Rc::new(first(call, Failed(Errno::ENOMEM))));
-        let mut engine = Engine::new(kernel).expect("an epoll set");
+        let mut engine =
+            Engine::new(kernel, Spin::new(Duration::ZERO), Arc::default()).expect("an epoll set");
         assert_eq!(
-            engine.start(address),
+            engine.start(address, false),
             Err(Failure::at(name, address, Errno::ENOMEM))
         );
         assert_eq!(engine.address(), None);
-        let server = engine.start(address).expect("the next one works");
+        let server = engine.start(address, false).expect("the next one works");
         assert_eq!(round_trip(&mut engine, server, 10), Ok(()));
     }
 }
