@@ -13,7 +13,7 @@ use std::thread;
 use std::time::Duration;
 
 use common::{INIT, INIT_OK, Node, PATIENCE, client, converse, eventually, file_with, program};
-use rawecho::node::MAX_LINE;
+use rawecho::stdio::MAX_LINE;
 use serde_json::json;
 
 const STATS: &str = r#"{"src":"c1","dest":"n1","body":{"type":"tcp_echo_stats","msg_id":2}}"#;
