@@ -163,7 +163,8 @@ impl Node {
 
     /// Writes `line` and a newline.
     pub fn write_line(&mut self, line: impl AsRef<[u8]>) {
-        self.write([line.as_ref(), b"\n"].concat());
+        self.write(line);
+        self.write("\n");
     }
 
     /// The next line of the standard output, without its newline.
