@@ -19,7 +19,9 @@ constants! {
 }
 
 /// An IPv4 address and port: `struct sockaddr_in`, `include/uapi/linux/in.h`.
-#[repr(C)]
+///
+/// Aligned like C's, where the address is a 32-bit number.
+#[repr(C, align(4))]
 #[derive(Clone, Copy, Debug, Default)]
 pub struct SockaddrIn {
     /// [`AF_INET`].
