@@ -10,6 +10,8 @@
 mod constants;
 #[macro_use]
 mod calls;
+#[macro_use]
+pub mod layout;
 
 pub mod addr;
 pub mod arch;

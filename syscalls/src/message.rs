@@ -5,11 +5,12 @@
 //! owner before they can be used safely.
 
 use core::marker::PhantomData;
+use core::ptr;
 use core::time::Duration;
-use core::{mem, ptr};
 
 use crate::addr::Sockaddr;
 use crate::io::{IoSlice, IoSliceMut};
+use crate::layout::Layout;
 use crate::time::Timespec;
 use crate::{Errno, Kernel, Socket, check};
 
@@ -27,6 +28,19 @@ pub(crate) struct MsgHdr {
     pub msg_flags: u32,
 }
 
+pub(crate) const MSGHDR: Layout = layout!(
+    "struct msghdr",
+    MsgHdr {
+        msg_name,
+        msg_namelen,
+        msg_iov,
+        msg_iovlen,
+        msg_control,
+        msg_controllen,
+        msg_flags
+    }
+);
+
 /// A message to send: `struct mmsghdr`, `include/linux/socket.h`.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
@@ -35,6 +49,9 @@ pub struct SendMessage<'a> {
     pub(crate) msg_len: u32,
     borrowed: PhantomData<(&'a [IoSlice<'a>], &'a Sockaddr)>,
 }
+
+pub(crate) const MMSGHDR_SEND: Layout =
+    layout!("struct mmsghdr", SendMessage<'static> { msg_hdr, msg_len });
 
 impl<'a> SendMessage<'a> {
     /// The bytes of `bufs`, one after the other, for `addr`, or for the connection's peer.
@@ -69,6 +86,9 @@ pub struct RecvMessage<'a> {
     pub(crate) msg_len: u32,
     borrowed: PhantomData<&'a mut [IoSliceMut<'a>]>,
 }
+
+pub(crate) const MMSGHDR_RECV: Layout =
+    layout!("struct mmsghdr", RecvMessage<'static> { msg_hdr, msg_len });
 
 impl<'a> RecvMessage<'a> {
     /// Room in `bufs`, each filled before the next. The sender's address is left out.
@@ -218,6 +238,3 @@ impl<K: Kernel> Socket<K> {
         check(unsafe { self.kernel().syscall(sc::nr::RECVMMSG, args) })
     }
 }
-
-/// A message's size in the arrays of `sendmmsg` and `recvmmsg`: `struct mmsghdr`.
-const _: () = assert!(mem::size_of::<SendMessage<'_>>() == 64);

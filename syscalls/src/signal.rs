@@ -3,6 +3,7 @@
 
 use core::{mem, ptr};
 
+use crate::layout::Layout;
 use crate::{Errno, Fd, Kernel, check};
 
 constants! {
@@ -101,6 +102,8 @@ constants! {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct SigSet(u64);
 
+pub(crate) const SIGSET: Layout = layout!("sigset_t", SigSet {});
+
 impl SigSet {
     /// The set of `signals`.
     pub const fn new(signals: &[i32]) -> SigSet {
@@ -139,6 +142,16 @@ impl SigAction {
     /// The signal is thrown away.
     pub const SIG_IGN: usize = 1;
 }
+
+pub(crate) const SIGACTION: Layout = layout!(
+    "struct sigaction",
+    SigAction {
+        sa_handler,
+        sa_flags,
+        sa_restorer,
+        sa_mask
+    }
+);
 
 /// Ignores `signal` from now on, whatever the parent process had set.
 ///
