@@ -129,10 +129,9 @@ impl<K: Kernel> Engine<K> {
             .setsockopt(TCP_NODELAY, 1)
             .map_err(failed("setsockopt"))?;
         if let Some(source) = self.source {
-            // The port is picked when the destination is known, and need only differ for that.
-            socket
-                .setsockopt(IP_BIND_ADDRESS_NO_PORT, 1)
-                .map_err(failed("setsockopt"))?;
+            // The port is picked when the destination is known, and need only differ for that. A
+            // kernel without the option (before 4.2, or emulated) picks one now: just as well.
+            let _ = socket.setsockopt(IP_BIND_ADDRESS_NO_PORT, 1);
             let source = SocketAddr::from((source, 0));
             socket
                 .bind(&Sockaddr::from(source))
