@@ -5,7 +5,6 @@
 //! and no more, with types around it that make it hard to use wrongly.
 //!
 #![doc = include_str!("one_echo.md")]
-
 #![no_std]
 
 #[macro_use]
