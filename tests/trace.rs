@@ -119,7 +119,7 @@ fn a_reader_that_does_not_read() {
     let mut output = BufReader::new(child.stdout.take().expect("a pipe"));
     let mut errors = child.stderr.take().expect("a pipe");
     // Each makes some lines, together more than a pipe holds. All are answered nevertheless.
-    for _ in 0..500 {
+    for _ in 0..200 {
         ask(&mut input, &mut output, INIT);
     }
     // The reader wakes up.
