@@ -2,12 +2,12 @@
 
 mod common;
 
-use std::fs;
-use std::io::{BufRead, BufReader, Read, Write};
+use std::fs::{self, File};
+use std::io::Read;
+use std::os::fd::FromRawFd;
 use std::process::{Command, Stdio};
 
-use common::{INIT, Node, program};
-use serde_json::json;
+use common::{Node, program};
 use syscalls::arch::NUMBER;
 use syscalls::{CALLS, find};
 
@@ -18,13 +18,11 @@ fn is_call(line: &str) -> bool {
     known && line.contains(") = ")
 }
 
-/// Sends a message and stops; what it does to the counters is as without a trace.
+/// Does what it does without a trace.
 fn works(mut node: Node) -> Node {
     node.listen();
     node.send("hello world");
-    let stats = node.request(json!({"type": "tcp_echo_stats"}));
-    let expected = json!({"type": "tcp_echo_stats_ok", "total_connections": 1, "total_bytes": 11});
-    assert_eq!(stats, expected);
+    assert_eq!(node.stats(), (1, 11));
     node
 }
 
@@ -103,39 +101,34 @@ fn a_full_disk() {
 
 #[test]
 fn a_reader_that_is_gone() {
-    let mut child = piped(&mut program()).spawn().expect("the program starts");
-    drop(child.stderr.take());
-    let mut input = child.stdin.take().expect("a pipe");
-    let mut output = BufReader::new(child.stdout.take().expect("a pipe"));
-    ask(&mut input, &mut output, INIT);
-    drop(input);
-    assert!(child.wait().expect("it ends").success());
+    let (reader, writer) = pipe();
+    let node = Node::spawn(traced().stderr(writer));
+    drop(reader);
+    assert!(works(node.initialized()).finish().status.success());
 }
 
 #[test]
 fn a_reader_that_does_not_read() {
-    let mut child = piped(&mut program()).spawn().expect("the program starts");
-    let mut input = child.stdin.take().expect("a pipe");
-    let mut output = BufReader::new(child.stdout.take().expect("a pipe"));
-    let mut errors = child.stderr.take().expect("a pipe");
+    let (mut reader, writer) = pipe();
+    let mut node = Node::spawn(traced().stderr(writer)).initialized();
     // Each makes some lines, together more than a pipe holds. All are answered nevertheless.
     for _ in 0..200 {
-        ask(&mut input, &mut output, INIT);
+        node.stats();
     }
     // The reader wakes up.
     let mut text = vec![0; 32 * 1024];
-    errors.read_exact(&mut text).expect("the trace");
-    ask(&mut input, &mut output, INIT);
-    drop(input);
-    errors.read_to_end(&mut text).expect("the trace");
-    assert!(child.wait().expect("it ends").success());
+    reader.read_exact(&mut text).expect("the trace");
+    node.stats();
+    assert!(node.finish().status.success());
+    reader.read_to_end(&mut text).expect("the trace");
 
     let text = String::from_utf8(text).expect("ASCII");
     let (before, after) = text
         .split_once("\n\n... no room for ")
         .expect("lines are missing");
     let (missing, after) = after.split_once(" lines ...\n").expect("a whole line");
-    assert!(missing.parse::<u64>().expect("a number") > 100, "{missing}");
+    let missing: u64 = missing.parse().expect("a number");
+    assert!(missing > 100, "{missing}");
     for line in before.lines().chain(after.lines()) {
         assert!(is_call(line), "{line}");
     }
@@ -146,14 +139,20 @@ fn a_reader_that_does_not_read() {
     );
 }
 
-fn piped(command: &mut Command) -> &mut Command {
-    let command = command.arg("--trace").stdin(Stdio::piped());
-    command.stdout(Stdio::piped()).stderr(Stdio::piped())
+/// The program with `--trace`, not yet started.
+fn traced() -> Command {
+    let mut command = program();
+    command.arg("--trace");
+    command.stdin(Stdio::piped()).stdout(Stdio::piped());
+    command
 }
 
-fn ask(input: &mut impl Write, output: &mut impl BufRead, request: &str) {
-    writeln!(input, "{request}").expect("it is read");
-    let mut reply = String::new();
-    output.read_line(&mut reply).expect("a reply");
-    assert!(reply.contains("init_ok"), "{reply}");
+/// A pipe: the end to read from, and the end to write to.
+fn pipe() -> (File, File) {
+    let mut ends = [-1; 2];
+    // SAFETY: the call writes two descriptors.
+    let outcome = unsafe { libc::pipe2(ends.as_mut_ptr(), libc::O_CLOEXEC) };
+    assert_eq!(outcome, 0);
+    // SAFETY: both are open, and nobody else has them.
+    ends.map(|end| unsafe { File::from_raw_fd(end) }).into()
 }
