@@ -17,5 +17,11 @@ fn main() {
             fact("TARGET")
         );
     }
+    if env::var_os("CARGO_FEATURE_FREESTANDING").is_some() {
+        // `syscalls/examples/freestanding.rs` has a `_start` of its own, and nothing to link with.
+        for arg in ["-nostartfiles", "-nostdlib", "-static", "-no-pie"] {
+            println!("cargo::rustc-link-arg-examples={arg}");
+        }
+    }
     println!("cargo::rustc-env=RAWECHO_TARGET={}", fact("TARGET"));
 }
