@@ -8,7 +8,8 @@ use std::ffi::{CStr, c_char, c_int};
 
 use syscalls::{CALLS, Errno, MAX_ERRNO, Names};
 
-mod common;
+#[path = "common/sources.rs"]
+mod sources;
 
 /// The C library's numbers of calls, by the calls' names.
 macro_rules! sys {
@@ -140,7 +141,7 @@ fn the_constants_are_libcs() {
 
 #[test]
 fn no_family_is_left_out() {
-    let sources = common::sources();
+    let sources = sources::read();
     for declaration in sources.split("\nconstants! {").skip(1) {
         let name = declaration
             .lines()

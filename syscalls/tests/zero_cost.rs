@@ -8,6 +8,9 @@ use std::path::Path;
 use std::process::Command;
 use std::{env, fs};
 
+#[path = "common/cargo.rs"]
+mod cargo;
+
 /// What to look for on one architecture.
 struct Expected {
     target: &'static str,
@@ -41,19 +44,9 @@ const AARCH64: Expected = Expected {
 
 /// The instructions of the function `read_hot_path`, built in release for `target`.
 fn instructions(target: &str) -> Vec<String> {
-    let dir = Path::new(env!("CARGO_TARGET_TMPDIR")).join("zero_cost");
-    let listing = dir.join(format!("{target}.s"));
-    let mut cargo = Command::new(env!("CARGO"));
-    cargo
-        .args(["rustc", "--locked", "--release", "--example=read_hot_path"])
-        .args(["--target", target, "--manifest-path"])
-        .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.toml"))
-        .arg("--target-dir")
-        .arg(&dir)
-        .arg("--")
-        .arg(format!("--emit=asm={}", listing.display()));
-    fs::create_dir_all(&dir).expect("a directory below target");
-    assert!(cargo.status().expect("cargo").success(), "{cargo:?}");
+    let listing = cargo::target_dir().join(format!("read_hot_path-{target}.s"));
+    let emit = format!("--emit=asm={}", listing.display());
+    cargo::run(cargo::release("rustc", "read_hot_path", target).args(["--", &emit]));
 
     let listing = fs::read_to_string(listing).expect("the listing");
     let after_label = listing
