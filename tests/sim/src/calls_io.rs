@@ -309,14 +309,12 @@ impl World {
     }
 
     fn write_stderr(&mut self, bytes: &[u8]) -> Result<usize, Errno> {
-        let count = self.room_in(bytes.len(), |world| &mut world.stderr)?;
-        self.stderr.held = if self.stderr.room() == 0 {
-            self.stderr.capacity
-        } else {
-            0
-        };
-        self.stderr.line.extend(&bytes[..count]);
-        Ok(count)
+        // A pipe takes a short line as a whole or not at all: a short write would cut a note.
+        if self.stderr.room() >= bytes.len() && !self.stderr.broken {
+            self.stderr.line.extend(bytes);
+            return Ok(bytes.len());
+        }
+        self.room_in(bytes.len(), |world| &mut world.stderr)
     }
 
     fn write_socket(&mut self, socket: usize, bytes: &[u8]) -> Result<usize, Errno> {

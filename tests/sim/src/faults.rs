@@ -171,11 +171,6 @@ impl Faults {
         self.chances[fault as usize] = Chance::default();
     }
 
-    /// Whether `fault` happens in this run at all.
-    pub(crate) fn possible(&self, fault: Fault) -> bool {
-        self.chances[fault as usize].left > 0
-    }
-
     /// Decides whether `fault` happens now, and counts it if so.
     pub(crate) fn happens(&mut self, fault: Fault) -> bool {
         let chance = &mut self.chances[fault as usize];

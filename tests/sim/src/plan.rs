@@ -7,7 +7,7 @@ use fastrand::Rng;
 
 use crate::clients::{ClientPlan, Leaves};
 use crate::faults::{Fault, Faults, choose};
-use crate::model::{Ask, Request};
+use crate::model::Request;
 use crate::script;
 use crate::stdio::{Gate, Input, Kind, Output};
 use crate::world::{MICROSECOND, MILLISECOND, SECOND};
@@ -217,14 +217,5 @@ fn draw_client(rng: &mut Rng, faults: &mut Faults, staying: &mut u64) -> ClientP
         gap: *choose(rng, &[0, 10 * MICROSECOND, MILLISECOND, 50 * MILLISECOND]),
         leaves,
         pause,
-    }
-}
-
-impl Plan {
-    /// Whether the program is told the node's name.
-    pub(crate) fn has_init(&self) -> bool {
-        self.requests
-            .iter()
-            .any(|request| matches!(request.ask, Ask::Init { .. }))
     }
 }
