@@ -28,6 +28,10 @@ const INT: usize = 4;
 const SOCKADDR_IN: usize = 16;
 const SOCKADDR_IN6: usize = 28;
 
+/// What a connection holds in each direction: tiny in a few, so that each byte takes a call.
+const SMALL: [usize; 3] = [1, 7, 100];
+const CAPACITIES: [usize; 5] = [512, 4_096, 65_536, 200_000, 200_000];
+
 /// The first port that is given to who does not ask for one.
 pub(crate) const EPHEMERAL: u16 = 32_768;
 
@@ -283,6 +287,7 @@ impl World {
         self.step();
         if self.happens(Fault::AcceptAborted) {
             self.blame_conn(conn, "accept4", Errno::ECONNABORTED);
+            self.blame_conn(conn, "reset", Errno::ECONNRESET);
             self.conns[conn].close(SERVER, true);
             self.wake_owner(conn);
             return Err(Errno::ECONNABORTED);
@@ -322,11 +327,9 @@ impl World {
     /// A connection to `server`, on its way.
     pub(crate) fn new_conn(&mut self, owner: Owner, server: SocketAddr) -> usize {
         let client = SocketAddr::new(server.ip(), self.ephemeral_port());
+        let small = self.rng.u8(..16) == 0;
         let capacities = [(); 2].map(|()| {
-            *choose(
-                &mut self.rng,
-                &[1, 7, 512, 4096, 4096, 65_536, 65_536, 200_000, 200_000],
-            )
+            *choose(&mut self.rng, if small { &SMALL } else { &CAPACITIES })
         });
         self.conns.push(Conn::new(owner, [client, server], capacities));
         self.conns.len() - 1
@@ -371,6 +374,9 @@ impl World {
         self.sockets[socket].state = State::Stream { conn, end: CLIENT };
         self.attempts[attempt].conn = Some(conn);
         self.attempts[attempt].moved_at = self.now;
+        if let Some(errno) = self.accepting_rests() {
+            self.blame_attempt(attempt, "accept4", errno);
+        }
         self.step();
         if self.happens(Fault::ConnectFailsLater) {
             let errno = *choose(&mut self.rng, &[Errno::ECONNREFUSED, Errno::ETIMEDOUT]);
@@ -403,6 +409,18 @@ impl World {
             return Err(errno);
         }
         Ok(0)
+    }
+
+    /// Why the listener is not watched, if it is not: accepting rests since it failed.
+    fn accepting_rests(&self) -> Option<Errno> {
+        let listener = File::Socket(self.any_listener()?);
+        let watched = |fd: usize| self.table[fd] == Some(listener);
+        let mut sets = self.epolls.iter().flat_map(|epoll| &epoll.set);
+        if sets.any(|entry| watched(entry.fd)) {
+            None
+        } else {
+            self.accept_failure
+        }
     }
 
     pub(crate) fn getsockname(

@@ -61,7 +61,9 @@ pub(crate) fn draw(rng: &mut Rng) -> Vec<Line> {
     for i in (0..=lines.len()).rev() {
         if rng.u8(..16) == 0 {
             let last = lines.get(i).is_some_and(|line| line.last);
-            lines.insert(i, noise(rng, last));
+            // Before it is told its name, the node answers to any.
+            let named = i > 1;
+            lines.insert(i, noise(rng, last, named));
         }
     }
     lines
@@ -161,7 +163,7 @@ fn line(rng: &mut Rng, ask: Ask, id: u64) -> Line {
 }
 
 /// A line that gets no answer.
-fn noise(rng: &mut Rng, last: bool) -> Line {
+fn noise(rng: &mut Rng, last: bool, named: bool) -> Line {
     let texts: [&[u8]; 8] = [
         b"\n",
         b"  \r\n",
@@ -173,7 +175,7 @@ fn noise(rng: &mut Rng, last: bool) -> Line {
         b"{\"src\":\"c1\",\"dest\":\"n1\",\"body\":{\"type\":\"echo_ok\",\"in_reply_to\":0,\"msg_id\":7}}\n",
     ];
     Line {
-        text: choose(rng, &texts).to_vec(),
+        text: choose(rng, if named { &texts } else { &texts[..6] }).to_vec(),
         request: None,
         last,
     }

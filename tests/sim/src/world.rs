@@ -161,6 +161,8 @@ pub(crate) struct World {
     /// Ports of the clients in use.
     pub(crate) ports: BTreeSet<u16>,
     pub(crate) most_owed: usize,
+    /// Why accepting failed last.
+    pub(crate) accept_failure: Option<Errno>,
 }
 
 impl World {
@@ -211,6 +213,7 @@ impl World {
             }],
             ports: BTreeSet::new(),
             most_owed: 0,
+            accept_failure: None,
         };
         world.clients = clients.into_iter().map(Client::new).collect();
         for i in 0..world.clients.len() {
@@ -439,6 +442,7 @@ impl World {
 
     /// `accept4` has failed for want of something: nobody is accepted for a while.
     pub(crate) fn blame_accept(&mut self, listener: usize, errno: Errno) {
+        self.accept_failure = Some(errno);
         if let State::Listening { queue, .. } = &self.sockets[listener].state {
             for &conn in queue {
                 self.conns[conn].refused_while_queued = true;
