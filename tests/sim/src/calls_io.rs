@@ -273,7 +273,11 @@ impl World {
     }
 
     /// How much a write of `len` bytes puts into `output`.
-    fn room_in(&mut self, len: usize, output: fn(&mut World) -> &mut Output) -> Result<usize, Errno> {
+    fn room_in(
+        &mut self,
+        len: usize,
+        output: fn(&mut World) -> &mut Output,
+    ) -> Result<usize, Errno> {
         if output(self).broken {
             return Err(Errno::EPIPE);
         }
@@ -484,7 +488,9 @@ impl World {
         let op = op as i32;
         let (mut events, mut data) = (0, 0);
         if op != EPOLL_CTL_DEL {
-            let event = memory.u32(at).and_then(|events| Ok((events, memory.u64(at + DATA)?)));
+            let event = memory
+                .u32(at)
+                .and_then(|events| Ok((events, memory.u64(at + DATA)?)));
             let Ok(event) = event else {
                 return Err(self.misused("epoll_ctl", Errno::EFAULT));
             };
@@ -674,7 +680,9 @@ impl World {
             return Err(Errno::ENOMEM);
         }
         let ready = |world: &mut World| {
-            let ready = watched.iter().filter(|(_, file, events)| world.events(*file) & events != 0);
+            let ready = watched
+                .iter()
+                .filter(|(_, file, events)| world.events(*file) & events != 0);
             let count = ready.count();
             (count > 0).then_some(count)
         };

@@ -241,6 +241,7 @@ impl World {
                 return Err(errno);
             }
         }
+        self.accept_failed = false;
         // The kernel reserves the descriptor first, whether a connection waits or not.
         if !self.has_descriptor() {
             self.faults.counts.count(Fault::DescriptorLimit);
@@ -289,6 +290,7 @@ impl World {
             self.blame_conn(conn, "accept4", Errno::ECONNABORTED);
             self.blame_conn(conn, "reset", Errno::ECONNRESET);
             self.conns[conn].close(SERVER, true);
+            self.conns[conn].phase = Phase::Failed;
             self.wake_owner(conn);
             return Err(Errno::ECONNABORTED);
         }
@@ -317,22 +319,27 @@ impl World {
 
     /// A port for a client. The lowest free one: so that ports come back soon.
     pub(crate) fn ephemeral_port(&mut self) -> u16 {
-        let mut port = EPHEMERAL;
-        while !self.ports.insert(port) {
-            port += 1;
-        }
-        port
+        // One that a connection in a queue came from is not free, even if its client has gone.
+        let conns = &self.conns;
+        self.ports.retain(|_, &mut conn| {
+            let conn = &conns[conn];
+            conn.phase == Phase::Queued || !conn.ends[CLIENT].closed
+        });
+        let taken = self.ports.keys().zip(EPHEMERAL..);
+        EPHEMERAL + taken.take_while(|&(&port, free)| port == free).count() as u16
     }
 
     /// A connection to `server`, on its way.
     pub(crate) fn new_conn(&mut self, owner: Owner, server: SocketAddr) -> usize {
         let client = SocketAddr::new(server.ip(), self.ephemeral_port());
         let small = self.rng.u8(..16) == 0;
-        let capacities = [(); 2].map(|()| {
-            *choose(&mut self.rng, if small { &SMALL } else { &CAPACITIES })
-        });
-        self.conns.push(Conn::new(owner, [client, server], capacities));
-        self.conns.len() - 1
+        let capacities =
+            [(); 2].map(|()| *choose(&mut self.rng, if small { &SMALL } else { &CAPACITIES }));
+        let conn = self.conns.len();
+        self.ports.insert(client.port(), conn);
+        self.conns
+            .push(Conn::new(owner, [client, server], capacities));
+        conn
     }
 
     pub(crate) fn connect(
@@ -574,7 +581,8 @@ impl World {
                 for conn in queue {
                     let state = &self.conns[conn];
                     let came_late = state.queued_at_call == self.calls;
-                    if !(came_late || state.refused_while_queued || self.exiting) {
+                    let refused = state.refused_while_queued || self.accept_failed;
+                    if !(came_late || refused || self.exiting) {
                         self.violated(
                             "who has connected is served",
                             format!("the listener is closed with connection {conn} in its queue"),
@@ -596,8 +604,10 @@ impl World {
                     // The program may give up on its own client, and answers for it.
                     let excuse = &mut self.conns[conn].excuse;
                     excuse.get_or_insert_with(|| "its client is closed".into());
-                    let port = self.conns[conn].addresses[CLIENT].port();
-                    self.ports.remove(&port);
+                }
+                if self.conns[conn].phase == Phase::Connecting {
+                    // The request is taken back.
+                    self.conns[conn].phase = Phase::Failed;
                 }
                 let aborts = self.sockets[socket].aborts;
                 self.conns[conn].close(end, aborts);

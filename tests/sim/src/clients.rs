@@ -305,8 +305,6 @@ impl World {
     }
 
     fn client_leaves(&mut self, id: usize, conn: usize, outcome: Outcome) {
-        let port = self.conns[conn].addresses[CLIENT].port();
-        self.ports.remove(&port);
         self.kick(conn);
         self.client_is_done(id, outcome);
     }

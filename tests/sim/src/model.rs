@@ -20,10 +20,18 @@ const NO_PROGRESS: u64 = rawecho::engine::NO_PROGRESS.as_nanos() as u64;
 /// What a request asks for.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Ask {
-    Init { id: String },
-    Start { port: u16 },
-    Send { data: String },
-    Echo { json: String },
+    Init {
+        id: String,
+    },
+    Start {
+        port: u16,
+    },
+    Send {
+        data: String,
+    },
+    Echo {
+        json: String,
+    },
     Stats,
     Stop,
     Unknown,
@@ -155,12 +163,20 @@ impl World {
         let reply = Reply { own };
         let result = if request.ask == Ask::NoMessageId {
             reply.error(None, MALFORMED, "msg_id")
+        } else if let Ask::Malformed(field @ ("node_id" | "type")) = request.ask {
+            reply.error(Some(request.msg_id), MALFORMED, field)
         } else if self.model.id.is_none() && !is_init {
             reply.error(Some(request.msg_id), UNAVAILABLE, "init")
         } else {
             self.check_answer(&request, read_at, &reply)
         };
-        result.map_err(|reason| format!("for request {} ({:?}): {reason}", request.msg_id, shorten(&request.ask)))?;
+        result.map_err(|reason| {
+            format!(
+                "for request {} ({:?}): {reason}",
+                request.msg_id,
+                shorten(&request.ask)
+            )
+        })?;
         self.model.answered += 1;
         self.step();
         Ok(())
@@ -205,8 +221,10 @@ impl World {
                 if !self.check_round_trip(json.as_bytes(), id, reply)? {
                     return Ok(());
                 }
-                let echo =
-                    reply.between(&format!("\"echo_ok\", \"in_reply_to\": {id}, \"echo\": "), "")?;
+                let echo = reply.between(
+                    &format!("\"echo_ok\", \"in_reply_to\": {id}, \"echo\": "),
+                    "",
+                )?;
                 let [came, sent] =
                     [echo, json].map(|json| serde_json::from_str::<Value>(json).ok());
                 if came.is_none() || came != sent {
@@ -279,7 +297,11 @@ impl World {
         let Some(closed_at) = self.attempts[attempt].closed_at else {
             return Err("its listener is left open".into());
         };
-        if self.conns.iter().any(|conn| conn.is_conversation_from(closed_at)) {
+        if self
+            .conns
+            .iter()
+            .any(|conn| conn.is_conversation_from(closed_at))
+        {
             return Err("a conversation is left open".into());
         }
         self.model.attempts_until = self.model.attempts_until.max(closed_at);
@@ -302,7 +324,12 @@ impl World {
             Some(conn) => {
                 let conn = &self.conns[conn];
                 let accepted = conn.phase == crate::net::Phase::Accepted;
-                (&conn.sent[..], &conn.came[..], accepted, conn.client_saw_end)
+                (
+                    &conn.sent[..],
+                    &conn.came[..],
+                    accepted,
+                    conn.client_saw_end,
+                )
             }
             None => (&[][..], &[][..], false, false),
         };
@@ -327,7 +354,9 @@ impl World {
             return Ok(true);
         };
         let names = |Attempt { excuses, .. }: &Attempt| {
-            let names = excuses.iter().map(|(call, errno)| format!("{call} {}", errno.name()));
+            let names = excuses
+                .iter()
+                .map(|(call, errno)| format!("{call} {}", errno.name()));
             names.collect::<Vec<_>>().join(", ")
         };
         match code {
@@ -335,7 +364,10 @@ impl World {
                 return Err(format!("nothing went wrong, but the code is {code}"));
             }
             TIMEOUT if attempt.stood_still < NO_PROGRESS => {
-                return Err(format!("it stood still for {} ns only", attempt.stood_still));
+                return Err(format!(
+                    "it stood still for {} ns only",
+                    attempt.stood_still
+                ));
             }
             UNAVAILABLE if !sent.is_empty() => {
                 return Err(format!("{} bytes were sent", sent.len()));

@@ -144,9 +144,7 @@ impl Conn {
 
     /// Whether it was accepted before `call` and the program still holds the server's end.
     pub(crate) fn is_conversation_from(&self, call: u64) -> bool {
-        self.phase == Phase::Accepted
-            && !self.ends[SERVER].closed
-            && self.accepted_at_call < call
+        self.phase == Phase::Accepted && !self.ends[SERVER].closed && self.accepted_at_call < call
     }
 
     /// The bytes that a read at `end` would return now, if it is allowed to.

@@ -143,7 +143,11 @@ pub(crate) fn draw(seed: u64, cuts: &Cuts) -> (Plan, Faults) {
         stdin.closed = true;
     }
     let out_rng = Rng::with_seed(rng.u64(..));
-    let mut stdout = Output::new(out_kind, *choose(&mut rng, &[4_096, 5_000, 65_536]), out_rng);
+    let mut stdout = Output::new(
+        out_kind,
+        *choose(&mut rng, &[4_096, 5_000, 65_536]),
+        out_rng,
+    );
     stdout.piece = *choose(&mut rng, &[1 << 16, 1 << 16, 4_096, 10]);
     stdout.pause = *choose(&mut rng, &pauses[..3]);
     let closes_after = rng.usize(..2_000);
@@ -207,7 +211,12 @@ fn draw_client(rng: &mut Rng, faults: &mut Faults, staying: &mut u64) -> ClientP
         .then_some((part, patience));
     ClientPlan {
         seed: rng.u64(..),
-        start: rng.u64(..*choose(&mut rng.clone(), &[MILLISECOND, 100 * MILLISECOND, 2 * SECOND])),
+        start: rng.u64(
+            ..*choose(
+                &mut rng.clone(),
+                &[MILLISECOND, 100 * MILLISECOND, 2 * SECOND],
+            ),
+        ),
         bytes: if never_reads { 1_000_000 } else { bytes },
         piece: if never_reads {
             100_000

@@ -133,11 +133,17 @@ impl World {
             }
         }
         if !self.stdout.line.is_empty() && !self.stdout.broken {
-            self.violated("standard output has whole lines only", "the last has no end");
+            self.violated(
+                "standard output has whole lines only",
+                "the last has no end",
+            );
         }
         self.check_clients();
         let own = [File::Stdin, File::Stdout, File::Stderr].map(Some);
-        let left = self.table.iter().filter(|file| file.is_some() && !own.contains(file));
+        let left = self
+            .table
+            .iter()
+            .filter(|file| file.is_some() && !own.contains(file));
         let left = left.count();
         if left > 0 {
             self.violated(
@@ -160,7 +166,11 @@ pub fn shrink(seed: u64, invariant: &str) -> (Cuts, Report) {
     let shows = |cuts: &Cuts| {
         let report = run(seed, cuts, false);
         let same = |violation: &Violation| violation.invariant == invariant;
-        report.violation.as_ref().is_some_and(same).then_some(report.calls)
+        report
+            .violation
+            .as_ref()
+            .is_some_and(same)
+            .then_some(report.calls)
     };
     let mut best = shows(&cuts).unwrap_or(u64::MAX);
     let whole = run(seed, &cuts, false);

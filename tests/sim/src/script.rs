@@ -72,7 +72,9 @@ pub(crate) fn draw(rng: &mut Rng) -> Vec<Line> {
 fn ask(rng: &mut Rng) -> Ask {
     match rng.u8(..32) {
         0..12 => Ask::Send { data: data(rng) },
-        12..16 => Ask::Echo { json: any_json(rng) },
+        12..16 => Ask::Echo {
+            json: any_json(rng),
+        },
         16..20 => Ask::Stats,
         20..22 => Ask::Stop,
         22..26 => Ask::Start {
@@ -94,12 +96,19 @@ fn data(rng: &mut Rng) -> String {
         _ => *choose(rng, &LENGTHS[..6]),
     };
     if length <= 100 && rng.bool() {
-        return ["", "\0", "\"\\\u{7}\r\n\t", "😀 שלום", "\u{2028}é", "a\u{fffd}"]
-            .into_iter()
-            .cycle()
-            .skip(rng.usize(..6))
-            .take(rng.usize(1..6))
-            .collect();
+        return [
+            "",
+            "\0",
+            "\"\\\u{7}\r\n\t",
+            "😀 שלום",
+            "\u{2028}é",
+            "a\u{fffd}",
+        ]
+        .into_iter()
+        .cycle()
+        .skip(rng.usize(..6))
+        .take(rng.usize(1..6))
+        .collect();
     }
     (0..length).map(|_| rng.alphanumeric()).collect()
 }
@@ -121,7 +130,9 @@ fn line(rng: &mut Rng, ask: Ask, id: u64) -> Line {
     let dest = "n1";
     let has_id = ask != Ask::NoMessageId;
     let body = match &ask {
-        Ask::Init { id } => format!("\"type\":\"init\",\"node_id\":\"{id}\",\"node_ids\":[\"{id}\"]"),
+        Ask::Init { id } => {
+            format!("\"type\":\"init\",\"node_id\":\"{id}\",\"node_ids\":[\"{id}\"]")
+        }
         Ask::Start { port } => format!("\"type\":\"tcp_echo_start\",\"port\":{port}"),
         Ask::Send { data } => format!("\"type\":\"tcp_echo_send\",\"data\":{}", json!(data)),
         Ask::Echo { json } => format!("\"type\":\"echo\",\"echo\":{json}"),
@@ -146,7 +157,9 @@ fn line(rng: &mut Rng, ask: Ask, id: u64) -> Line {
     } else {
         let msg_id = msg_id.trim_start_matches(',');
         let comma = if has_id { "," } else { "" };
-        format!("{{\"id\":{id},\"body\":{{{msg_id}{comma}{body}}}, \"dest\": \"{dest}\",\"src\":\"{src}\"}}")
+        format!(
+            "{{\"id\":{id},\"body\":{{{msg_id}{comma}{body}}}, \"dest\": \"{dest}\",\"src\":\"{src}\"}}"
+        )
     };
     let ending = if rng.u8(..8) == 0 { "\r\n" } else { "\n" };
     Line {

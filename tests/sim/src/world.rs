@@ -6,7 +6,7 @@
 
 use core::net::SocketAddr;
 use std::cmp::Reverse;
-use std::collections::{BTreeSet, BinaryHeap, VecDeque};
+use std::collections::{BTreeMap, BinaryHeap, VecDeque};
 
 use fastrand::Rng;
 use rawecho::engine::{NO_PROGRESS, READ_BUFFER};
@@ -158,11 +158,13 @@ pub(crate) struct World {
     pub(crate) stopping_since: Option<u64>,
     /// The counters' history.
     pub(crate) totals: Vec<Totals>,
-    /// Ports of the clients in use.
-    pub(crate) ports: BTreeSet<u16>,
+    /// Ports of clients, and the connection that each is in use for.
+    pub(crate) ports: BTreeMap<u16, usize>,
     pub(crate) most_owed: usize,
     /// Why accepting failed last.
     pub(crate) accept_failure: Option<Errno>,
+    /// The last try to accept failed so.
+    pub(crate) accept_failed: bool,
 }
 
 impl World {
@@ -211,9 +213,10 @@ impl World {
                 connections: 0,
                 bytes: 0,
             }],
-            ports: BTreeSet::new(),
+            ports: BTreeMap::new(),
             most_owed: 0,
             accept_failure: None,
+            accept_failed: false,
         };
         world.clients = clients.into_iter().map(Client::new).collect();
         for i in 0..world.clients.len() {
@@ -228,8 +231,7 @@ impl World {
     pub(crate) fn violated(&mut self, invariant: &'static str, seen: impl Into<String>) {
         let seen = seen.into();
         self.remark(|| format!("{invariant}: {seen}"));
-        self.violation
-            .get_or_insert(Violation { invariant, seen });
+        self.violation.get_or_insert(Violation { invariant, seen });
     }
 
     /// The program used the kernel wrongly, which the kernel answers with `errno`.
@@ -346,7 +348,12 @@ impl World {
         let clients = self.clients.iter().enumerate();
         let waiting = clients
             .filter(|(_, client)| !client.is_done() && client.must_finish())
-            .map(|(i, client)| format!("client {i} has {} of {} bytes back", client.received, client.sent))
+            .map(|(i, client)| {
+                format!(
+                    "client {i} has {} of {} bytes back",
+                    client.received, client.sent
+                )
+            })
             .collect::<Vec<_>>();
         let unanswered = self.model.unanswered();
         let unread = self.stdin.available();
@@ -368,7 +375,10 @@ impl World {
         if self.credit < 0 {
             self.violated(
                 "no busy loop",
-                format!("{IDLE_CALLS} calls that bring nothing forward; {}", self.who_waits()),
+                format!(
+                    "{IDLE_CALLS} calls that bring nothing forward; {}",
+                    self.who_waits()
+                ),
             );
         }
         if self.calls > MAX_CALLS {
@@ -398,7 +408,10 @@ impl World {
             if self.now - since > patience {
                 self.violated(
                     "stop ends in time",
-                    format!("conversations go on for {} ms", (self.now - since) / MILLISECOND),
+                    format!(
+                        "conversations go on for {} ms",
+                        (self.now - since) / MILLISECOND
+                    ),
                 );
             }
         }
@@ -419,7 +432,13 @@ impl World {
     pub(crate) fn blame(&mut self, socket: usize, call: &'static str, errno: Errno) {
         if let State::Stream { conn, .. } = self.sockets[socket].state {
             self.blame_conn(conn, call, errno);
-        } else if let Some(attempt) = self.sockets[socket].attempt {
+            return;
+        }
+        if let State::Listening { .. } = self.sockets[socket].state {
+            // Nobody is accepted as long as the listener is not watched.
+            self.blame_accept(socket, errno);
+        }
+        if let Some(attempt) = self.sockets[socket].attempt {
             self.blame_attempt(attempt, call, errno);
         }
     }
@@ -443,6 +462,7 @@ impl World {
     /// `accept4` has failed for want of something: nobody is accepted for a while.
     pub(crate) fn blame_accept(&mut self, listener: usize, errno: Errno) {
         self.accept_failure = Some(errno);
+        self.accept_failed = true;
         if let State::Listening { queue, .. } = &self.sockets[listener].state {
             for &conn in queue {
                 self.conns[conn].refused_while_queued = true;
@@ -463,13 +483,22 @@ impl World {
 
     /// Something is to be delivered on `conn`.
     pub(crate) fn kick(&mut self, conn: usize) {
-        if !self.conns[conn].flows.iter().any(|flow| flow.is_under_way()) {
+        if !self.conns[conn]
+            .flows
+            .iter()
+            .any(|flow| flow.is_under_way())
+        {
             return;
         }
         if !self.conns[conn].was_silent && self.happens(Fault::Silence) {
             self.conns[conn].was_silent = true;
             let delay = self.rng.u64(4 * SECOND..8 * SECOND);
-            self.remark(|| format!("silence on connection {conn} for {} ms", delay / MILLISECOND));
+            self.remark(|| {
+                format!(
+                    "silence on connection {conn} for {} ms",
+                    delay / MILLISECOND
+                )
+            });
             // Nothing brings it forward.
             self.conns[conn].due = self.now + delay;
             self.scheduled += 1;
@@ -499,6 +528,9 @@ impl World {
     }
 
     fn network_acts(&mut self, conn: usize) {
+        if self.conns[conn].phase == Phase::Failed {
+            return;
+        }
         if self.conns[conn].phase == Phase::Connecting {
             self.connection_comes_to_be(conn);
         }
@@ -541,7 +573,10 @@ impl World {
                 self.wake_owner(conn);
             }
         }
-        if self.conns[conn].flows.iter().any(|flow| flow.is_under_way())
+        if self.conns[conn]
+            .flows
+            .iter()
+            .any(|flow| flow.is_under_way())
             && self.conns[conn].due == u64::MAX
         {
             let delay = self.delay();
@@ -602,9 +637,9 @@ impl World {
 
     /// The socket that listens, wherever.
     pub(crate) fn any_listener(&self) -> Option<usize> {
-        self.sockets.iter().rposition(|socket| {
-            !socket.closed && matches!(socket.state, State::Listening { .. })
-        })
+        self.sockets
+            .iter()
+            .rposition(|socket| !socket.closed && matches!(socket.state, State::Listening { .. }))
     }
 
     // What the program does with connections.
@@ -636,8 +671,8 @@ impl World {
     /// The program writes `bytes` at the server's end of `conn`, of which the kernel takes `count`.
     pub(crate) fn server_writes(&mut self, conn: usize, bytes: &[u8], count: usize) {
         let state = &mut self.conns[conn];
-        let right = bytes.len() <= state.owed.len()
-            && bytes.iter().zip(&state.owed).all(|(a, b)| a == b);
+        let right =
+            bytes.len() <= state.owed.len() && bytes.iter().zip(&state.owed).all(|(a, b)| a == b);
         if !right {
             let owed = state.owed.len();
             self.violated(
