@@ -23,6 +23,7 @@ const REUSEADDR: i32 = 2;
 const ERROR: i32 = 4;
 const LINGER: i32 = 13;
 const NODELAY: i32 = 1;
+const BIND_ADDRESS_NO_PORT: i32 = 24;
 
 const INT: usize = 4;
 const SOCKADDR_IN: usize = 16;
@@ -77,6 +78,7 @@ impl World {
                     aborts: false,
                     reuses_address: false,
                     no_delay: false,
+                    late_port: false,
                     local: None,
                     state: State::Fresh,
                     attempt: Some(attempt),
@@ -167,17 +169,17 @@ impl World {
             self.blame(socket, "bind", errno);
             return Err(errno);
         }
-        if self.strict && !self.sockets[socket].reuses_address {
-            self.violated("a restart works at once", "bind without SO_REUSEADDR");
-        }
-        if address.port() == 0 {
+        if self.sockets[socket].late_port {
+            // It stays without a port until it connects.
+        } else if address.port() == 0 {
             address.set_port(40_000 + self.rng.u16(..10_000));
         }
-        let taken = self.sockets.iter().any(|other| {
-            !other.closed
-                && other.local == Some(address)
-                && matches!(other.state, State::Bound | State::Listening { .. })
-        });
+        let taken = address.port() != 0
+            && self.sockets.iter().any(|other| {
+                !other.closed
+                    && other.local == Some(address)
+                    && matches!(other.state, State::Bound | State::Listening { .. })
+            });
         if taken {
             self.blame(socket, "bind", Errno::EADDRINUSE);
             return Err(Errno::EADDRINUSE);
@@ -200,6 +202,9 @@ impl World {
             let errno = *choose(&mut self.rng, &[Errno::EADDRINUSE, Errno::EOPNOTSUPP]);
             self.blame(socket, "listen", errno);
             return Err(errno);
+        }
+        if self.strict && !self.sockets[socket].reuses_address {
+            self.violated("a restart works at once", "bind without SO_REUSEADDR");
         }
         if self.strict && !self.sockets[socket].no_delay {
             self.violated("small messages go out at once", "no TCP_NODELAY");
@@ -353,7 +358,7 @@ impl World {
         let ipv4 = self.sockets[socket].ipv4;
         let server = self.address("connect", ipv4, at, len, memory)?;
         match self.sockets[socket].state {
-            State::Fresh => {}
+            State::Fresh | State::Bound => {}
             State::Stream { conn, .. } => {
                 let errno = if self.conns[conn].established() {
                     Errno::EISCONN
@@ -377,6 +382,9 @@ impl World {
         }
         let attempt = self.sockets[socket].attempt.unwrap_or_default();
         let conn = self.new_conn(Owner::Inside(attempt), server);
+        if let Some(bound) = self.sockets[socket].local {
+            self.conns[conn].addresses[CLIENT].set_ip(bound.ip());
+        }
         self.sockets[socket].local = Some(self.conns[conn].addresses[CLIENT]);
         self.sockets[socket].state = State::Stream { conn, end: CLIENT };
         self.attempts[attempt].conn = Some(conn);
@@ -525,6 +533,7 @@ impl World {
                 }
                 self.sockets[socket].aborts = on && memory.u32(at + INT)? == 0;
             }
+            (IPPROTO_IP, BIND_ADDRESS_NO_PORT) => self.sockets[socket].late_port = on,
             (SOL_TCP, NODELAY) => self.sockets[socket].no_delay = on,
             (SOL_SOCKET | SOL_TCP, _) => {}
             _ => return Err(self.misused("setsockopt", Errno::ENOPROTOOPT)),

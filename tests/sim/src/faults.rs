@@ -116,7 +116,12 @@ impl Counts {
 struct Chance {
     one_in: u32,
     left: u32,
+    /// How often it has happened in a row.
+    row: u32,
 }
+
+/// How often one kind happens in a row at the most: a program may take more for a lasting failure.
+const MOST_IN_A_ROW: u32 = 8;
 
 /// The faults of one run.
 pub(crate) struct Faults {
@@ -160,7 +165,11 @@ impl Faults {
             };
             let left = rng.u32(1..=limit);
             if happens {
-                *chance = Chance { one_in, left };
+                *chance = Chance {
+                    one_in,
+                    left,
+                    row: 0,
+                };
             }
         }
         faults.rng = rng;
@@ -174,10 +183,15 @@ impl Faults {
     /// Decides whether `fault` happens now, and counts it if so.
     pub(crate) fn happens(&mut self, fault: Fault) -> bool {
         let chance = &mut self.chances[fault as usize];
-        if chance.left == 0 || self.rng.u32(..chance.one_in) != 0 {
+        if chance.left == 0 {
+            return false;
+        }
+        if chance.row == MOST_IN_A_ROW || self.rng.u32(..chance.one_in) != 0 {
+            chance.row = 0;
             return false;
         }
         chance.left -= 1;
+        chance.row += 1;
         self.counts.count(fault);
         true
     }

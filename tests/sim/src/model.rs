@@ -318,7 +318,11 @@ impl World {
         id: u64,
         reply: &Reply<'_>,
     ) -> Result<bool, String> {
-        let index = self.next_attempt()?;
+        let mut index = self.next_attempt()?;
+        if let Some((_, Errno::EADDRNOTAVAIL)) = self.attempts[index].failure {
+            // Once more, from another address.
+            index = self.next_attempt()?;
+        }
         let attempt = &self.attempts[index];
         let (sent, came, accepted, ended) = match attempt.conn {
             Some(conn) => {

@@ -2,8 +2,10 @@
 
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use fastrand::Rng;
+use rawecho::engine::Spin;
 
 use crate::clients::{ClientPlan, Leaves};
 use crate::faults::{Fault, Faults, choose};
@@ -27,6 +29,8 @@ pub struct Cuts {
 pub(crate) struct Plan {
     pub(crate) rng: Rng,
     pub(crate) bind: IpAddr,
+    /// How long the program polls before it sleeps.
+    pub(crate) spin: Spin,
     pub(crate) quick: bool,
     pub(crate) limit: u64,
     pub(crate) hard_limit: u64,
@@ -164,8 +168,14 @@ pub(crate) fn draw(seed: u64, cuts: &Cuts) -> (Plan, Faults) {
             stderr.broken = true;
         }
     }
+    let spin = if rng.bool() {
+        Spin::DEFAULT
+    } else {
+        Duration::ZERO
+    };
     let plan = Plan {
         bind,
+        spin: Spin::new(spin),
         quick,
         limit: hard_limit.min(32),
         hard_limit,

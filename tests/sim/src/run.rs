@@ -2,11 +2,13 @@
 
 use std::cell::RefCell;
 use std::panic::{self, AssertUnwindSafe};
-use std::sync::Once;
+use std::sync::{Arc, Once};
 
-use rawecho::node::{self, Stop};
+use rawecho::engine::Engine;
+use rawecho::node;
 use rawecho::setup;
-use syscalls::Errno;
+use rawecho::stdio::Stop;
+use rawecho::workers::Workers;
 
 use crate::faults::{Counts, Fault};
 use crate::kernel::Sim;
@@ -63,15 +65,16 @@ thread_local! {
 pub fn run(seed: u64, cuts: &Cuts, trace: bool) -> Report {
     catch_panics();
     let (plan, faults) = plan::draw(seed, cuts);
-    let (bind, lines, clients) = (plan.bind, plan.lines, plan.all_clients);
+    let (bind, spin, lines, clients) = (plan.bind, plan.spin, plan.lines, plan.all_clients);
     let mut world = World::new(plan, faults);
     world.trace = trace.then(Vec::new);
     let sim = Sim::new(world);
     let program = sim.clone();
     RUNNING.with(|running| *running.borrow_mut() = true);
     let outcome = panic::catch_unwind(AssertUnwindSafe(move || {
-        setup::prepare(&program)?;
-        node::run(program, bind)
+        setup::prepare(&program);
+        let engine = Engine::new(program.clone(), spin, Arc::default())?;
+        node::run(program, engine, Workers::none(), bind)
     }));
     RUNNING.with(|running| *running.borrow_mut() = false);
     let mut world = sim.0.borrow_mut();
@@ -155,7 +158,6 @@ impl World {
         if line.lines().any(|line| !line.starts_with("rawecho: ")) {
             self.violated("standard error has notes only", line);
         }
-        let _ = Errno::EPIPE;
     }
 }
 

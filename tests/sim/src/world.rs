@@ -82,6 +82,8 @@ pub(crate) struct Socket {
     pub(crate) aborts: bool,
     pub(crate) reuses_address: bool,
     pub(crate) no_delay: bool,
+    /// `IP_BIND_ADDRESS_NO_PORT`.
+    pub(crate) late_port: bool,
     pub(crate) local: Option<SocketAddr>,
     pub(crate) state: State,
     pub(crate) attempt: Option<usize>,
