@@ -155,6 +155,7 @@ impl<K: Kernel> Engine<K> {
             .unwrap_or(Stopped::InTime);
         self.fresh.clear();
         self.connections.clear();
+        self.held = 0;
         stopped
     }
 
