@@ -323,7 +323,7 @@ impl World {
 
     fn write_socket(&mut self, socket: usize, bytes: &[u8]) -> Result<usize, Errno> {
         let State::Stream { conn, end } = self.sockets[socket].state else {
-            return Err(self.misused("write", Errno::ENOTCONN));
+            return Err(self.misused("write", Errno::EPIPE));
         };
         if end == CLIENT && self.strict && !self.sockets[socket].no_delay {
             self.violated("small messages go out at once", "no TCP_NODELAY");

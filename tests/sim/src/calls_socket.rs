@@ -12,7 +12,7 @@ use syscalls::socket::{
 
 use crate::faults::{Fault, choose};
 use crate::memory::Memory;
-use crate::net::{CLIENT, Conn, Owner, Phase, SERVER};
+use crate::net::{CLIENT, Conn, Fin, Owner, Phase, SERVER};
 use crate::world::{Actor, Attempt, File, MILLISECOND, Socket, State, World};
 
 /// `net.core.somaxconn`.
@@ -399,6 +399,7 @@ impl World {
         }
         let interrupted = self.happens(Fault::ConnectInterrupted);
         let delay = if self.happens(Fault::ConnectPends) {
+            self.conns[conn].was_silent = true;
             self.rng.u64(..5_000 * MILLISECOND)
         } else if interrupted || !self.quick || self.conns[conn].fails.is_some() {
             self.delay()
@@ -487,7 +488,9 @@ impl World {
             self.blame(socket, "shutdown", Errno::ENOTCONN);
             self.reset(conn, Errno::ECONNRESET);
         }
-        if self.conns[conn].ends[end].reset || !self.conns[conn].established() {
+        let state = &self.conns[conn];
+        let over = state.flows.iter().all(|flow| flow.fin == Fin::Arrived);
+        if state.ends[end].reset || over || !state.established() {
             self.blame(socket, "shutdown", Errno::ENOTCONN);
             return Err(Errno::ENOTCONN);
         }

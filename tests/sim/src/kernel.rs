@@ -9,7 +9,9 @@ use std::thread;
 use sc::nr;
 use syscalls::{Errno, Kernel};
 
+use crate::faults::Faults;
 use crate::memory::Memory;
+use crate::plan::{self, Cuts};
 use crate::trace;
 use crate::world::{Violation, World};
 
@@ -20,6 +22,19 @@ pub struct Sim(pub(crate) Rc<RefCell<World>>);
 impl Sim {
     pub(crate) fn new(world: World) -> Sim {
         Sim(Rc::new(RefCell::new(world)))
+    }
+
+    /// A kernel in which nothing goes wrong and nobody is outside, and which answers a wrong call
+    /// with its error: to be compared with a real one.
+    pub fn calm() -> Sim {
+        let (mut plan, _) = plan::draw(0, &Cuts::default());
+        plan.clients.clear();
+        plan.requests.clear();
+        plan.quick = true;
+        (plan.limit, plan.hard_limit) = (1_024, 1_024);
+        let mut world = World::new(plan, Faults::none());
+        world.strict = false;
+        Sim::new(world)
     }
 }
 

@@ -324,6 +324,7 @@ impl World {
             index = self.next_attempt()?;
         }
         let attempt = &self.attempts[index];
+        let silent = attempt.conn.is_some_and(|conn| self.conns[conn].was_silent);
         let (sent, came, accepted, ended) = match attempt.conn {
             Some(conn) => {
                 let conn = &self.conns[conn];
@@ -367,6 +368,7 @@ impl World {
             _ if code != TIMEOUT && attempt.excuses.is_empty() => {
                 return Err(format!("nothing went wrong, but the code is {code}"));
             }
+            TIMEOUT if !silent => return Err("nothing held it up".into()),
             TIMEOUT if attempt.stood_still < NO_PROGRESS => {
                 return Err(format!(
                     "it stood still for {} ns only",

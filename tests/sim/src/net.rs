@@ -111,7 +111,7 @@ pub(crate) struct Conn {
     pub(crate) accepted_at_call: u64,
     /// How it fails in the background, if it does.
     pub(crate) fails: Option<Errno>,
-    /// A silence has happened on it.
+    /// For seconds nothing was delivered on it.
     pub(crate) was_silent: bool,
 }
 
