@@ -10,6 +10,11 @@ use syscalls::epoll::{EPOLLERR, EPOLLHUP, EPOLLIN, EPOLLOUT, EPOLLRDHUP};
 pub(crate) const CLIENT: usize = 0;
 pub(crate) const SERVER: usize = 1;
 
+/// Tiny buffers grow after so many bytes, as a kernel's do: a long stream byte by byte would take
+/// too many calls.
+const GROWS_AFTER: usize = 2_000;
+const GROWN: usize = 4_096;
+
 /// Who holds the connecting end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Owner {
@@ -47,6 +52,8 @@ pub(crate) struct Flow {
     pub(crate) ready: VecDeque<u8>,
     /// How many bytes the two hold at the most: both sockets' buffers.
     pub(crate) capacity: usize,
+    /// Bytes that have been sent so far.
+    carried: usize,
     pub(crate) fin: Fin,
 }
 
@@ -56,6 +63,7 @@ impl Flow {
             in_flight: VecDeque::new(),
             ready: VecDeque::new(),
             capacity,
+            carried: 0,
             fin: Fin::Not,
         }
     }
@@ -198,7 +206,12 @@ impl Conn {
     }
 
     pub(crate) fn write(&mut self, end: usize, bytes: &[u8]) {
-        self.flows[end].in_flight.extend(bytes);
+        let flow = &mut self.flows[end];
+        flow.in_flight.extend(bytes);
+        flow.carried += bytes.len();
+        if flow.carried > GROWS_AFTER {
+            flow.capacity = flow.capacity.max(GROWN);
+        }
     }
 
     /// What epoll and poll say of `end`.
