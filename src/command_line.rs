@@ -6,6 +6,7 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use rawecho::engine::Spin;
+use syscalls::trace::Form;
 
 const HELP: &str = "\
 A TCP echo server behind Maelstrom's protocol: JSON requests on standard input, one on each line,
@@ -20,6 +21,9 @@ Options:
   --spin MICROS   poll for at most so long before sleeping, while a lone client is served;
                   0 to 10000, 0 turns it off [default: 60]
   --port PORT     with serve: listen on this port, 0 for any free one [default: 8080]
+  --trace         write each system call to standard error, as strace does
+  --trace=FILE    write them to this file
+  --trace=regs    write the registers of each to standard error
   --help          show this text
   --version       show the version and the machine it is built for
 
@@ -65,6 +69,17 @@ pub struct Options {
     pub workers: usize,
     /// How long to poll before sleeping.
     pub spin: Duration,
+    /// Where to write the system calls down, if at all.
+    pub trace: Option<TraceTo>,
+}
+
+/// Where system calls are written down, and how.
+#[derive(Debug)]
+pub enum TraceTo {
+    /// To standard error.
+    Stderr(Form),
+    /// To this file, as strace does.
+    File(String),
 }
 
 /// Reads the arguments that follow the program's name. The error says what is wrong with them.
@@ -75,6 +90,7 @@ pub fn parse(args: impl Iterator<Item = String>) -> Result<Command, String> {
         bind: Ipv4Addr::LOCALHOST.into(),
         workers: *WORKERS.start(),
         spin: Spin::DEFAULT,
+        trace: None,
     };
     while let Some(arg) = args.next() {
         match (arg.as_str(), &mut options.serve) {
@@ -91,9 +107,15 @@ pub fn parse(args: impl Iterator<Item = String>) -> Result<Command, String> {
             ("--port", Some(port)) => {
                 *port = value(&arg, "an integer from 0 to 65535", args.next(), |_| true)?;
             }
+            ("--trace", _) => options.trace = Some(TraceTo::Stderr(Form::Calls)),
+            ("--trace=regs", _) => options.trace = Some(TraceTo::Stderr(Form::Registers)),
+            ("--trace=", _) => return Err("--trace=: expected regs or a file's name".into()),
             ("--help", _) => return Ok(Command::Show(HELP)),
             ("--version", _) => return Ok(Command::Show(VERSION)),
-            _ => return Err(format!("unknown argument {arg:?}")),
+            (other, _) => match other.strip_prefix("--trace=") {
+                Some(file) => options.trace = Some(TraceTo::File(file.into())),
+                None => return Err(format!("unknown argument {arg:?}")),
+            },
         }
     }
     Ok(Command::Run(options))

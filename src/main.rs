@@ -6,6 +6,7 @@ mod command_line;
 
 use core::net::SocketAddr;
 use std::env;
+use std::ffi::CString;
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -13,9 +14,11 @@ use rawecho::engine::{Engine, Spin, Totals};
 use rawecho::stdio::{Stop, note};
 use rawecho::workers::Workers;
 use rawecho::{node, serve, setup};
-use syscalls::{Kernel, Linux, retry, stdout};
+use syscalls::io::{O_CLOEXEC, O_CREAT, O_TRUNC, O_WRONLY, openat};
+use syscalls::trace::{Form, Trace, Traced};
+use syscalls::{Inherited, Kernel, Linux, retry, stderr, stdout};
 
-use command_line::{Command, Options};
+use command_line::{Command, Options, TraceTo};
 
 /// The exit code for a command line that cannot be understood, as most programs have it.
 const USAGE_ERROR: u8 = 2;
@@ -25,7 +28,15 @@ fn main() -> ExitCode {
         .skip(1)
         .map(|arg| arg.to_string_lossy().into_owned());
     match command_line::parse(args) {
-        Ok(Command::Run(options)) => run(Linux, &options),
+        Ok(Command::Run(options)) => match options.trace.as_ref().map(open_trace) {
+            None => run(Linux, &options),
+            // It is there as long as the process: the last call is traced, too.
+            Some(Ok(trace)) => run(Traced::new(Linux, Box::leak(Box::new(trace))), &options),
+            Some(Err(reason)) => {
+                note(&Linux, format_args!("{reason}"));
+                ExitCode::FAILURE
+            }
+        },
         Ok(Command::Show(text)) => show(text),
         Err(reason) => {
             note(&Linux, format_args!("{reason}; see rawecho --help"));
@@ -63,6 +74,23 @@ fn try_run<K: Kernel + Send + Sync + 'static>(kernel: &K, options: &Options) -> 
             serve::run(kernel.clone(), engine, &workers, &signals, address)
         }
         _ => node::run(kernel.clone(), engine, workers, options.bind),
+    }
+}
+
+/// Makes ready to write system calls down. The calls for that are not written down.
+fn open_trace(to: &TraceTo) -> Result<Trace<Linux>, String> {
+    match to {
+        TraceTo::Stderr(form) => Ok(Trace::new(stderr(Linux), *form)),
+        TraceTo::File(name) => {
+            let path = CString::new(name.as_str()).map_err(|error| error.to_string())?;
+            // The process's umask says who may read it.
+            const MODE: u32 = 0o666;
+            let flags = O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC;
+            let file = retry(|| openat(Linux, &path, flags, MODE)).map_err(|errno| {
+                format!("--trace={name}: {errno}; name a file that can be written")
+            })?;
+            Ok(Trace::new(Inherited::new(file), Form::Calls))
+        }
     }
 }
 

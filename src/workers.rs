@@ -4,8 +4,7 @@
 //! epoll set and connections, and they share nothing but the counters.
 
 use core::net::SocketAddr;
-use std::sync::Arc;
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::thread;
 use std::time::Duration;
 
@@ -14,18 +13,32 @@ use syscalls::{Errno, Fd, Kernel, retry};
 
 use crate::engine::{Engine, Failure, Spin, Stopped, Totals, Watch};
 
-/// What a worker is told to do. It answers each with a result, which for the last one is trivial.
+/// What a worker is told to do.
 #[derive(Clone, Copy, Debug)]
 enum Order {
     Start(SocketAddr),
     Stop(Duration),
 }
 
+/// What passes between the main thread and a worker: one order, then its result.
+#[derive(Debug, Default)]
+struct Desk {
+    papers: Mutex<Papers>,
+    result_is_there: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct Papers {
+    order: Option<Order>,
+    result: Option<Result<(), Failure>>,
+    /// Why the worker has gone, if it has: every result from then on.
+    gone: Option<Failure>,
+}
+
 /// A worker, from the main thread's side.
 #[derive(Debug)]
 struct Worker<K: Kernel> {
-    orders: Sender<Order>,
-    results: Receiver<Result<(), Failure>>,
+    desk: Arc<Desk>,
     /// Written to when there is an order to read.
     wake: Arc<Fd<K>>,
 }
@@ -97,19 +110,14 @@ impl<K: Kernel + Send + Sync + 'static> Workers<K> {
                 Arc::new(wake),
                 Engine::new(kernel.clone(), spin, Arc::clone(totals))?,
             );
-            let (orders, to_do) = channel();
-            let (done, results) = channel();
-            let woken = Arc::clone(&wake);
+            let desk = Arc::new(Desk::default());
+            let (woken, own_desk) = (Arc::clone(&wake), Arc::clone(&desk));
             thread::Builder::new()
                 .name("worker".into())
-                .spawn(move || work(engine, &woken, &to_do, &done))
+                .spawn(move || work(engine, &woken, &own_desk))
                 // The one thing that it lacks, whatever the library says.
                 .map_err(|_| Failure::new("clone", Errno::EAGAIN))?;
-            Ok(Worker {
-                orders,
-                results,
-                wake,
-            })
+            Ok(Worker { desk, wake })
         };
         (0..count)
             .map(worker)
@@ -118,49 +126,55 @@ impl<K: Kernel + Send + Sync + 'static> Workers<K> {
     }
 }
 
+impl Desk {
+    fn papers(&self) -> MutexGuard<'_, Papers> {
+        self.papers.lock().expect("nobody panics with it")
+    }
+}
+
 impl<K: Kernel> Worker<K> {
+    /// Hands an order over. Its result has to be taken before the next.
     fn order(&self, order: Order) {
-        // A worker that is gone says so by having no result.
-        let _ = self.orders.send(order);
+        self.desk.papers().order = Some(order);
+        // The counter is far from full, so this is never refused.
         let _ = retry(|| self.wake.write(&1u64.to_ne_bytes()));
     }
 
-    /// Waits for the result of an order.
+    /// Waits for the result of the order.
     fn result(&self) -> Result<(), Failure> {
-        self.results
-            .recv()
-            .expect("a worker lives as long as its orders may come")
+        let missing = |papers: &mut Papers| papers.result.is_none() && papers.gone.is_none();
+        let papers = self
+            .desk
+            .result_is_there
+            .wait_while(self.desk.papers(), missing);
+        let mut papers = papers.expect("nobody panics with it");
+        let gone = papers.gone.map_or(Ok(()), Err);
+        papers.result.take().unwrap_or(gone)
     }
 }
 
 /// A worker's life: serves until there is an order, and carries it out.
-fn work<K: Kernel>(
-    mut engine: Engine<K>,
-    wake: &Fd<K>,
-    orders: &Receiver<Order>,
-    done: &Sender<Result<(), Failure>>,
-) {
-    let failure = loop {
-        match serve_until_woken(&mut engine, wake) {
-            Ok(()) => {}
-            Err(failure) => break failure,
+fn work<K: Kernel>(mut engine: Engine<K>, wake: &Fd<K>, desk: &Desk) {
+    let gone = loop {
+        if let Err(failure) = serve_until_woken(&mut engine, wake) {
+            break failure;
         }
-        while let Ok(order) = orders.try_recv() {
-            let result = match order {
-                Order::Start(address) => engine.start(address, true).map(|_| ()),
-                Order::Stop(patience) => {
-                    engine.stop(patience);
-                    Ok(())
-                }
-            };
-            if done.send(result).is_err() {
-                return;
+        let Some(order) = desk.papers().order.take() else {
+            continue;
+        };
+        let result = match order {
+            Order::Start(address) => engine.start(address, true).map(|_| ()),
+            Order::Stop(patience) => {
+                engine.stop(patience);
+                Ok(())
             }
-        }
+        };
+        desk.papers().result = Some(result);
+        desk.result_is_there.notify_one();
     };
-    // Its loop is broken: all it can still do is say so.
-    drop(engine);
-    while orders.recv().is_ok() && done.send(Err(failure)).is_ok() {}
+    // Its loop is broken, which is a failure whatever it is told to do.
+    desk.papers().gone = Some(gone);
+    desk.result_is_there.notify_one();
 }
 
 fn serve_until_woken<K: Kernel>(engine: &mut Engine<K>, wake: &Fd<K>) -> Result<(), Failure> {

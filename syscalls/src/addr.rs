@@ -4,6 +4,8 @@ use core::fmt;
 use core::mem;
 use core::net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
 
+use crate::layout::Layout;
+
 constants! {
     /// Address families: `include/linux/socket.h`.
     ADDRESS_FAMILIES: i32 {
@@ -19,7 +21,9 @@ constants! {
 }
 
 /// An IPv4 address and port: `struct sockaddr_in`, `include/uapi/linux/in.h`.
-#[repr(C)]
+///
+/// Aligned like C's, where the address is a 32-bit number.
+#[repr(C, align(4))]
 #[derive(Clone, Copy, Debug, Default)]
 pub struct SockaddrIn {
     /// [`AF_INET`].
@@ -31,6 +35,16 @@ pub struct SockaddrIn {
     /// Padding to the size of the historic `struct sockaddr`.
     pub sin_zero: [u8; 8],
 }
+
+pub(crate) const SOCKADDR_IN: Layout = layout!(
+    "struct sockaddr_in",
+    SockaddrIn {
+        sin_family,
+        sin_port,
+        sin_addr,
+        sin_zero
+    }
+);
 
 /// An IPv6 address and port: `struct sockaddr_in6`, `include/uapi/linux/in6.h`.
 #[repr(C)]
@@ -47,6 +61,17 @@ pub struct SockaddrIn6 {
     /// For a link-local address: the index of its network interface.
     pub sin6_scope_id: u32,
 }
+
+pub(crate) const SOCKADDR_IN6: Layout = layout!(
+    "struct sockaddr_in6",
+    SockaddrIn6 {
+        sin6_family,
+        sin6_port,
+        sin6_flowinfo,
+        sin6_addr,
+        sin6_scope_id
+    }
+);
 
 #[repr(C)]
 #[derive(Clone, Copy)]

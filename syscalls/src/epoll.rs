@@ -2,6 +2,7 @@
 
 use core::{mem, ptr};
 
+use crate::layout::Layout;
 use crate::signal::SigSet;
 use crate::{Errno, Fd, Kernel, check};
 
@@ -64,6 +65,8 @@ pub struct EpollEvent {
     /// Whatever the caller likes; the kernel hands it back.
     pub data: u64,
 }
+
+pub(crate) const EPOLL_EVENT: Layout = layout!("struct epoll_event", EpollEvent { events, data });
 
 /// An epoll set.
 #[derive(Debug)]

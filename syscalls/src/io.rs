@@ -3,6 +3,7 @@
 use core::ffi::CStr;
 use core::marker::PhantomData;
 
+use crate::layout::Layout;
 use crate::{Errno, Fd, Kernel, check};
 
 constants! {
@@ -44,10 +45,12 @@ pub const UIO_MAXIOV: usize = 1024;
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub struct IoSlice<'a> {
-    iov_base: *const u8,
-    iov_len: usize,
+    pub(crate) iov_base: *const u8,
+    pub(crate) iov_len: usize,
     bytes: PhantomData<&'a [u8]>,
 }
+
+pub(crate) const IOVEC: Layout = layout!("struct iovec", IoSlice<'static> { iov_base, iov_len });
 
 impl<'a> IoSlice<'a> {
     /// The buffer `bytes`.
@@ -68,6 +71,9 @@ pub struct IoSliceMut<'a> {
     iov_len: usize,
     bytes: PhantomData<&'a mut [u8]>,
 }
+
+pub(crate) const IOVEC_MUT: Layout =
+    layout!("struct iovec", IoSliceMut<'static> { iov_base, iov_len });
 
 impl<'a> IoSliceMut<'a> {
     /// The buffer `bytes`.

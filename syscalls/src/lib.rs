@@ -10,6 +10,8 @@
 mod constants;
 #[macro_use]
 mod calls;
+#[macro_use]
+pub mod layout;
 
 pub mod addr;
 pub mod arch;
@@ -25,6 +27,7 @@ pub mod process;
 pub mod signal;
 pub mod socket;
 pub mod time;
+pub mod trace;
 
 pub use calls::{CALLS, Call, find};
 pub use constants::Names;

@@ -5,41 +5,58 @@
 //! owner before they can be used safely.
 
 use core::marker::PhantomData;
+use core::ptr;
 use core::time::Duration;
-use core::{mem, ptr};
 
 use crate::addr::Sockaddr;
 use crate::io::{IoSlice, IoSliceMut};
+use crate::layout::Layout;
 use crate::time::Timespec;
 use crate::{Errno, Kernel, Socket, check};
 
 /// The kernel's `struct user_msghdr`, `include/linux/socket.h`; the C library's `struct msghdr` has
 /// the same layout.
 #[repr(C)]
-#[derive(Debug)]
-struct MsgHdr {
-    msg_name: usize,
-    msg_namelen: u32,
-    msg_iov: usize,
-    msg_iovlen: usize,
-    msg_control: usize,
-    msg_controllen: usize,
-    msg_flags: u32,
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct MsgHdr {
+    pub msg_name: usize,
+    pub msg_namelen: u32,
+    pub msg_iov: usize,
+    pub msg_iovlen: usize,
+    pub msg_control: usize,
+    pub msg_controllen: usize,
+    pub msg_flags: u32,
 }
+
+pub(crate) const MSGHDR: Layout = layout!(
+    "struct msghdr",
+    MsgHdr {
+        msg_name,
+        msg_namelen,
+        msg_iov,
+        msg_iovlen,
+        msg_control,
+        msg_controllen,
+        msg_flags
+    }
+);
 
 /// A message to send: `struct mmsghdr`, `include/linux/socket.h`.
 #[repr(C)]
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct SendMessage<'a> {
-    header: MsgHdr,
-    len: u32,
+    pub(crate) msg_hdr: MsgHdr,
+    pub(crate) msg_len: u32,
     borrowed: PhantomData<(&'a [IoSlice<'a>], &'a Sockaddr)>,
 }
+
+pub(crate) const MMSGHDR_SEND: Layout =
+    layout!("struct mmsghdr", SendMessage<'static> { msg_hdr, msg_len });
 
 impl<'a> SendMessage<'a> {
     /// The bytes of `bufs`, one after the other, for `addr`, or for the connection's peer.
     pub fn new(bufs: &'a [IoSlice<'a>], addr: Option<&'a Sockaddr>) -> SendMessage<'a> {
-        let header = MsgHdr {
+        let msg_hdr = MsgHdr {
             msg_name: addr.map_or(0, Sockaddr::as_arg),
             msg_namelen: addr.map_or(0, |addr| addr.len_arg() as u32),
             msg_iov: bufs.as_ptr().expose_provenance(),
@@ -49,15 +66,15 @@ impl<'a> SendMessage<'a> {
             msg_flags: 0,
         };
         SendMessage {
-            header,
-            len: 0,
+            msg_hdr,
+            msg_len: 0,
             borrowed: PhantomData,
         }
     }
 
     /// After [`sendmmsg`](Socket::sendmmsg): the bytes sent of this message.
     pub fn len_sent(&self) -> usize {
-        self.len as usize
+        self.msg_len as usize
     }
 }
 
@@ -65,15 +82,18 @@ impl<'a> SendMessage<'a> {
 #[repr(C)]
 #[derive(Debug)]
 pub struct RecvMessage<'a> {
-    header: MsgHdr,
-    len: u32,
+    pub(crate) msg_hdr: MsgHdr,
+    pub(crate) msg_len: u32,
     borrowed: PhantomData<&'a mut [IoSliceMut<'a>]>,
 }
+
+pub(crate) const MMSGHDR_RECV: Layout =
+    layout!("struct mmsghdr", RecvMessage<'static> { msg_hdr, msg_len });
 
 impl<'a> RecvMessage<'a> {
     /// Room in `bufs`, each filled before the next. The sender's address is left out.
     pub fn new(bufs: &'a mut [IoSliceMut<'_>]) -> RecvMessage<'a> {
-        let header = MsgHdr {
+        let msg_hdr = MsgHdr {
             msg_name: 0,
             msg_namelen: 0,
             msg_iov: bufs.as_mut_ptr().expose_provenance(),
@@ -83,21 +103,21 @@ impl<'a> RecvMessage<'a> {
             msg_flags: 0,
         };
         RecvMessage {
-            header,
-            len: 0,
+            msg_hdr,
+            msg_len: 0,
             borrowed: PhantomData,
         }
     }
 
     /// After [`recvmmsg`](Socket::recvmmsg): the bytes received.
     pub fn len_received(&self) -> usize {
-        self.len as usize
+        self.msg_len as usize
     }
 
     /// What the kernel says of the message: 0 or some of [`MESSAGE_FLAGS`](crate::socket::MESSAGE_FLAGS),
     /// such as `MSG_TRUNC`.
     pub fn flags(&self) -> i32 {
-        self.header.msg_flags as i32
+        self.msg_hdr.msg_flags as i32
     }
 }
 
@@ -150,7 +170,7 @@ impl<K: Kernel> Socket<K> {
     /// # Errors
     /// As for [`sendto`](Socket::sendto); `EMSGSIZE`: also for more than `UIO_MAXIOV` buffers.
     pub fn sendmsg(&self, message: &SendMessage<'_>, flags: i32) -> Result<usize, Errno> {
-        let header = (&raw const message.header).expose_provenance();
+        let header = (&raw const message.msg_hdr).expose_provenance();
         // SAFETY: the header describes an address and buffers that `message` borrows, and the
         // kernel only reads them.
         check(unsafe {
@@ -166,7 +186,7 @@ impl<K: Kernel> Socket<K> {
     /// # Errors
     /// As for [`recvfrom`](Socket::recvfrom); `EMSGSIZE`: more than `UIO_MAXIOV` buffers.
     pub fn recvmsg(&self, message: &mut RecvMessage<'_>, flags: i32) -> Result<usize, Errno> {
-        let header = (&raw mut message.header).expose_provenance();
+        let header = (&raw mut message.msg_hdr).expose_provenance();
         // SAFETY: the header describes buffers that `message` borrows mutably; the kernel writes
         // at most their lengths, and the header's own lengths and flags.
         check(unsafe {
@@ -185,7 +205,7 @@ impl<K: Kernel> Socket<K> {
     pub fn sendmmsg(&self, messages: &mut [SendMessage<'_>], flags: i32) -> Result<usize, Errno> {
         let at = messages.as_mut_ptr().expose_provenance();
         let args = [self.arg(), at, messages.len(), flags as usize];
-        // SAFETY: as for `sendmsg`, for each message; the kernel writes each one's `len`.
+        // SAFETY: as for `sendmsg`, for each message; the kernel writes each one's `msg_len`.
         check(unsafe { self.kernel().syscall(sc::nr::SENDMMSG, args) })
     }
 
@@ -213,11 +233,8 @@ impl<K: Kernel> Socket<K> {
             .expose_provenance();
         let at = messages.as_mut_ptr().expose_provenance();
         let args = [self.arg(), at, messages.len(), flags as usize, timeout];
-        // SAFETY: as for `recvmsg`, for each message; the kernel writes each one's `len`, and
+        // SAFETY: as for `recvmsg`, for each message; the kernel writes each one's `msg_len`, and
         // reads and writes one timespec unless that is null.
         check(unsafe { self.kernel().syscall(sc::nr::RECVMMSG, args) })
     }
 }
-
-/// A message's size in the arrays of `sendmmsg` and `recvmmsg`: `struct mmsghdr`.
-const _: () = assert!(mem::size_of::<SendMessage<'_>>() == 64);

@@ -3,6 +3,7 @@
 use core::ptr;
 use core::time::Duration;
 
+use crate::layout::Layout;
 use crate::signal::SigSet;
 use crate::time::Timespec;
 use crate::{Errno, Fd, Kernel, check};
@@ -29,10 +30,19 @@ constants! {
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PollFd {
-    fd: i32,
-    events: i16,
-    revents: i16,
+    pub(crate) fd: i32,
+    pub(crate) events: i16,
+    pub(crate) revents: i16,
 }
+
+pub(crate) const POLLFD: Layout = layout!(
+    "struct pollfd",
+    PollFd {
+        fd,
+        events,
+        revents
+    }
+);
 
 impl PollFd {
     /// Waits for `events` (of [`POLL_EVENTS`]) on `fd`.

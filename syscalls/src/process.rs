@@ -2,6 +2,7 @@
 
 use core::ptr;
 
+use crate::layout::Layout;
 use crate::{Errno, Kernel, check};
 
 constants! {
@@ -21,6 +22,8 @@ pub struct Rlimit {
     /// The ceiling of `rlim_cur`. Without privilege it can only be lowered.
     pub rlim_max: u64,
 }
+
+pub(crate) const RLIMIT64: Layout = layout!("struct rlimit64", Rlimit { rlim_cur, rlim_max });
 
 /// Returns this process's limit on `resource`, and sets it to `new` if that is given.
 ///

@@ -5,6 +5,7 @@ use core::ops::Deref;
 use core::{fmt, mem};
 
 use crate::addr::Sockaddr;
+use crate::layout::Layout;
 use crate::{Errno, Fd, Kernel, check};
 
 constants! {
@@ -109,6 +110,8 @@ pub struct Linger {
     /// If on: seconds that `close` waits. With 0 it resets the connection.
     pub l_linger: i32,
 }
+
+pub(crate) const LINGER: Layout = layout!("struct linger", Linger { l_onoff, l_linger });
 
 macro_rules! socket_options {
     ($(#[$about:meta])* $family:ident { $($(#[$doc:meta])* $name:ident: $value:ty = $level:ident, $number:expr;)* }) => {

@@ -2,6 +2,7 @@
 
 use core::time::Duration;
 
+use crate::layout::Layout;
 use crate::{Errno, Kernel, check};
 
 constants! {
@@ -21,6 +22,8 @@ pub struct Timespec {
     /// Nanoseconds, 0 to 999,999,999.
     pub tv_nsec: i64,
 }
+
+pub(crate) const TIMESPEC: Layout = layout!("struct timespec", Timespec { tv_sec, tv_nsec });
 
 impl From<Duration> for Timespec {
     fn from(span: Duration) -> Timespec {

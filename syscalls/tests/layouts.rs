@@ -1,0 +1,153 @@
+//! Proves that each struct lies in memory as the C library's does on this architecture: its size,
+//! its alignment, and where each field starts.
+//!
+//! The kernel's `struct sigaction` and `sigset_t` are not the C library's; `headers.rs` compares
+//! those (and others again) with the kernel's headers.
+
+use std::collections::BTreeSet;
+use std::mem::{align_of, size_of};
+
+use syscalls::layout::{LAYOUTS, Layout};
+use syscalls::signal::{SIGNALFD_SIGINFO_SIZE, SigSet};
+use syscalls::socket::Socket;
+use syscalls::{Fd, Linux};
+
+mod common;
+
+macro_rules! libc_layout {
+    ($name:literal, $type:ident { $($field:ident),* }) => {
+        Layout {
+            name: $name,
+            size: size_of::<libc::$type>(),
+            align: align_of::<libc::$type>(),
+            fields: &[$((stringify!($field), std::mem::offset_of!(libc::$type, $field))),*],
+        }
+    };
+}
+
+/// The C library's structs.
+const LIBC: &[Layout] = &[
+    libc_layout!(
+        "struct sockaddr_in",
+        sockaddr_in {
+            sin_family,
+            sin_port,
+            sin_addr,
+            sin_zero
+        }
+    ),
+    libc_layout!(
+        "struct sockaddr_in6",
+        sockaddr_in6 {
+            sin6_family,
+            sin6_port,
+            sin6_flowinfo,
+            sin6_addr,
+            sin6_scope_id
+        }
+    ),
+    libc_layout!("struct epoll_event", epoll_event { events, u64 }),
+    libc_layout!("struct iovec", iovec { iov_base, iov_len }),
+    libc_layout!(
+        "struct msghdr",
+        msghdr {
+            msg_name,
+            msg_namelen,
+            msg_iov,
+            msg_iovlen,
+            msg_control,
+            msg_controllen,
+            msg_flags
+        }
+    ),
+    libc_layout!("struct mmsghdr", mmsghdr { msg_hdr, msg_len }),
+    libc_layout!(
+        "struct pollfd",
+        pollfd {
+            fd,
+            events,
+            revents
+        }
+    ),
+    libc_layout!("struct rlimit64", rlimit64 { rlim_cur, rlim_max }),
+    libc_layout!("struct linger", linger { l_onoff, l_linger }),
+    libc_layout!("struct timespec", timespec { tv_sec, tv_nsec }),
+];
+
+/// The kernel's own, which the C library wraps in others.
+const KERNEL_ONLY: [&str; 2] = ["struct sigaction", "sigset_t"];
+
+#[test]
+fn every_struct_is_the_c_librarys() {
+    for ours in LAYOUTS {
+        if KERNEL_ONLY.contains(&ours.name) {
+            continue;
+        }
+        let libc = LIBC
+            .iter()
+            .find(|libc| libc.name == ours.name)
+            .unwrap_or_else(|| panic!("{} is compared with nothing", ours.name));
+        let layout = |of: &Layout| (of.size, of.align, of.fields.iter().map(c_name).collect());
+        let (ours_is, libc_is): ((_, _, Vec<_>), (_, _, Vec<_>)) = (layout(ours), layout(libc));
+        assert_eq!(ours_is, libc_is, "{}: ours, and libc's", ours.name);
+    }
+}
+
+/// The `libc` crate has one name for a field that C declares as a union.
+fn c_name(&(field, offset): &(&'static str, usize)) -> (&'static str, usize) {
+    (if field == "u64" { "data" } else { field }, offset)
+}
+
+/// The word that `text` starts with.
+fn word(text: &str) -> String {
+    let letters = text.trim_start().chars();
+    letters.take_while(|c| c.is_alphanumeric()).collect()
+}
+
+#[test]
+fn no_struct_is_left_out() {
+    let sources = common::sources();
+    let listed: BTreeSet<String> = sources
+        .split("layout!(")
+        .filter_map(|call| call.split_once(','))
+        .map(|(_name, ours)| word(ours))
+        .collect();
+    let mut lines = sources.lines();
+    while let Some(line) = lines.next() {
+        if !(line.starts_with("#[") && line.contains("repr(C")) {
+            continue;
+        }
+        let item = lines
+            .find(|line| !line.starts_with("#["))
+            .expect("what the attribute is for");
+        // The one union holds two of the structs.
+        if let Some((_, name)) = item.split_once("struct ") {
+            assert!(listed.contains(&word(name)), "no layout! for {item}");
+        }
+    }
+}
+
+#[test]
+fn the_packed_event_is_packed_on_x86_64_only() {
+    let event = LAYOUTS
+        .iter()
+        .find(|layout| layout.name == "struct epoll_event")
+        .expect("it is listed");
+    let expected = if cfg!(target_arch = "x86_64") {
+        (12, 1, 4)
+    } else {
+        (16, 8, 8)
+    };
+    assert_eq!((event.size, event.align, event.fields[1].1), expected);
+}
+
+#[test]
+fn what_has_no_layout_of_its_own_has_the_right_size() {
+    assert_eq!(SIGNALFD_SIGINFO_SIZE, size_of::<libc::signalfd_siginfo>());
+    assert_eq!(std::mem::offset_of!(libc::signalfd_siginfo, ssi_signo), 0);
+    // `_NSIG / 8`, which glibc passes as `sigsetsize`.
+    assert_eq!(SigSet::SIZE, 8);
+    // The kernel is a type without a size: a descriptor is its number and nothing else.
+    assert_eq!(size_of::<Fd<Linux>>(), size_of::<libc::c_int>());
+    assert_eq!(size_of::<Socket<Linux>>(), size_of::<libc::c_int>());
+}
