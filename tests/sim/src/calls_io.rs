@@ -286,10 +286,9 @@ impl World {
         if output(self).kind == Kind::Pipe && count < len {
             return Err(self.would_wait("write to a full pipe"));
         }
-        if output(self).kind == Kind::NonblockingPipe {
-            if count == 0 || self.happens(Fault::WriteAgain) {
-                return Err(Errno::EAGAIN);
-            }
+        let may_refuse = output(self).kind == Kind::NonblockingPipe;
+        if may_refuse && (count == 0 || self.happens(Fault::WriteAgain)) {
+            return Err(Errno::EAGAIN);
         }
         if count > 1 && self.happens(Fault::WriteShort) {
             count = self.short(count);

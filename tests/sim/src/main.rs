@@ -13,12 +13,13 @@ use sim::{Counts, Cuts, Fault, Report};
 const HELP: &str = "\
 Runs the node in simulated worlds, each decided by a seed, and checks what must always hold.
 
-Usage: cargo sim [--seeds N] [--from S] [--jobs J]
+Usage: cargo sim [--seeds N] [--from S] [--jobs J] [--brief]
        cargo sim --seed X [--trace]
 
   --seeds N   run so many seeds [default: 10000]
   --from S    the first of them [default: 0]
   --jobs J    threads [default: one a core]
+  --brief     do not look for the shortest trace
   --seed X    run this one
   --trace     show its calls, whether something is wrong or not
 ";
@@ -38,6 +39,7 @@ struct Arguments {
     jobs: usize,
     seed: Option<u64>,
     trace: bool,
+    brief: bool,
 }
 
 fn arguments() -> Result<Arguments, String> {
@@ -47,6 +49,7 @@ fn arguments() -> Result<Arguments, String> {
         jobs: thread::available_parallelism().map_or(1, Into::into),
         seed: None,
         trace: false,
+        brief: false,
     };
     let mut args = std::env::args().skip(1);
     while let Some(arg) = args.next() {
@@ -61,6 +64,7 @@ fn arguments() -> Result<Arguments, String> {
             "--jobs" => parsed.jobs = number()?.clamp(1, 1_024) as usize,
             "--seed" => parsed.seed = Some(number()?),
             "--trace" => parsed.trace = true,
+            "--brief" => parsed.brief = true,
             "--help" => {
                 print!("{HELP}");
                 process::exit(0);
@@ -105,6 +109,7 @@ fn one(seed: u64, trace: bool) -> ExitCode {
     match report.violation {
         None => ExitCode::SUCCESS,
         Some(_) => {
+            print_shortest(seed, &report);
             print_violation(seed, &report);
             ExitCode::FAILURE
         }
@@ -198,6 +203,9 @@ fn many(arguments: &Arguments) -> ExitCode {
     match sum.failed.first_key_value() {
         None => ExitCode::SUCCESS,
         Some((&seed, report)) => {
+            if !arguments.brief {
+                print_shortest(seed, report);
+            }
             print_violation(seed, report);
             ExitCode::FAILURE
         }
@@ -213,8 +221,18 @@ fn print_faults(faults: &Counts) {
     }
 }
 
-/// Shows what is wrong with `seed`, and the shortest trace that shows it.
 fn print_violation(seed: u64, report: &Report) {
+    if let Some(violation) = &report.violation {
+        println!(
+            "\nseed {seed} violates {:?}: {}",
+            violation.invariant, violation.seen
+        );
+        println!("to see it again: cargo sim --seed {seed}");
+    }
+}
+
+/// Shows the shortest trace that shows what is wrong with `seed`.
+fn print_shortest(seed: u64, report: &Report) {
     let Some(violation) = &report.violation else {
         return;
     };
@@ -236,9 +254,4 @@ fn print_violation(seed: u64, report: &Report) {
         cuts.lines.len(),
         cuts.faults.len()
     );
-    println!(
-        "\nseed {seed} violates {:?}: {}",
-        violation.invariant, violation.seen
-    );
-    println!("to see it again: cargo sim --seed {seed}");
 }

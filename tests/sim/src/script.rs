@@ -82,7 +82,7 @@ fn ask(rng: &mut Rng) -> Ask {
         },
         26 => Ask::Init { id: "n1".into() },
         27 => Ask::Unknown,
-        28..30 => Ask::Malformed(*choose(rng, &["port", "data", "type", "node_id", "echo"])),
+        28..30 => Ask::Malformed(choose(rng, &["port", "data", "type", "node_id", "echo"])),
         30 => Ask::NoMessageId,
         _ => Ask::Send {
             data: "hello world".into(),
