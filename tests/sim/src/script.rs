@@ -12,6 +12,9 @@ const PORTS: [u16; 4] = [8080, 8080, 9090, 0];
 /// Lengths of messages: none, small, around a buffer, larger than all buffers.
 const LENGTHS: [usize; 8] = [0, 1, 11, 100, 1_000, 5_000, 66_000, 200_000];
 
+/// Fields that are wrong in a request that is.
+const FIELDS: [&str; 5] = ["port", "data", "type", "node_id", "echo"];
+
 /// A line of the input.
 pub(crate) struct Line {
     pub(crate) text: Vec<u8>,
@@ -82,7 +85,7 @@ fn ask(rng: &mut Rng) -> Ask {
         },
         26 => Ask::Init { id: "n1".into() },
         27 => Ask::Unknown,
-        28..30 => Ask::Malformed(choose(rng, &["port", "data", "type", "node_id", "echo"])),
+        28..30 => Ask::Malformed(FIELDS[rng.usize(..FIELDS.len())]),
         30 => Ask::NoMessageId,
         _ => Ask::Send {
             data: "hello world".into(),
