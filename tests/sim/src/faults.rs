@@ -3,7 +3,7 @@
 use fastrand::Rng;
 
 macro_rules! faults {
-    ($($(#[$hard:ident])? $name:ident $text:literal;)*) => {
+    ($($(#[$rare:ident])? $name:ident $text:literal;)*) => {
         /// A kind of fault.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
         pub enum Fault { $(#[doc = $text] $name,)* }
@@ -17,15 +17,15 @@ macro_rules! faults {
                 match self { $(Fault::$name => $text,)* }
             }
 
-            /// Whether it ends a conversation or a request. The others must not be seen from
-            /// outside at all.
-            pub fn is_hard(self) -> bool {
-                match self { $(Fault::$name => faults!(@ $($hard)?),)* }
+            /// Whether it happens a few times in a run at the most: it ends a conversation or a
+            /// request, or a program may give up if it lasts. The others nobody may notice.
+            pub fn is_rare(self) -> bool {
+                match self { $(Fault::$name => faults!(@ $($rare)?),)* }
             }
         }
     };
     (@) => { false };
-    (@ hard) => { true };
+    (@ rare) => { true };
 }
 
 faults! {
@@ -47,33 +47,33 @@ faults! {
     FewEvents "epoll_pwait: fewer events than there are";
     LateWake "epoll_pwait: returns late";
     EmptyWake "epoll_pwait: returns early, with nothing";
-    #[hard] AcceptAborted "accept4: ECONNABORTED, the connection is gone";
+    #[rare] AcceptAborted "accept4: ECONNABORTED, the connection is gone";
     AcceptUnrelated "accept4: EPROTO, ENETDOWN …, the connection stays";
-    #[hard] AcceptEmfile "accept4: EMFILE";
-    #[hard] AcceptEnfile "accept4: ENFILE";
-    #[hard] AcceptEnobufs "accept4: ENOBUFS";
-    #[hard] AcceptEnomem "accept4: ENOMEM";
-    #[hard] DescriptorLimit "no descriptor left: EMFILE, not injected";
-    #[hard] SocketFails "socket: EMFILE, ENFILE, ENOBUFS, ENOMEM";
-    #[hard] SetsockoptFails "setsockopt: ENOBUFS, ENOPROTOOPT";
-    #[hard] GetsockoptFails "getsockopt: ENOBUFS";
-    #[hard] GetsocknameFails "getsockname: ENOBUFS";
-    #[hard] BindFails "bind: EACCES, EADDRNOTAVAIL";
-    #[hard] PortTaken "bind or listen: EADDRINUSE";
-    #[hard] ListenFails "listen: EADDRINUSE, EOPNOTSUPP";
-    #[hard] ConnectFails "connect: ECONNREFUSED, EADDRNOTAVAIL, ENETUNREACH …";
+    #[rare] AcceptEmfile "accept4: EMFILE";
+    #[rare] AcceptEnfile "accept4: ENFILE";
+    #[rare] AcceptEnobufs "accept4: ENOBUFS";
+    #[rare] AcceptEnomem "accept4: ENOMEM";
+    #[rare] DescriptorLimit "no descriptor left: EMFILE, not injected";
+    #[rare] SocketFails "socket: EMFILE, ENFILE, ENOBUFS, ENOMEM";
+    #[rare] SetsockoptFails "setsockopt: ENOBUFS, ENOPROTOOPT";
+    #[rare] GetsockoptFails "getsockopt: ENOBUFS";
+    #[rare] GetsocknameFails "getsockname: ENOBUFS";
+    #[rare] BindFails "bind: EACCES, EADDRNOTAVAIL";
+    #[rare] PortTaken "bind or listen: EADDRINUSE";
+    #[rare] ListenFails "listen: EADDRINUSE, EOPNOTSUPP";
+    #[rare] ConnectFails "connect: ECONNREFUSED, EADDRNOTAVAIL, ENETUNREACH …";
     ConnectPends "connect: under way for a while";
-    #[hard] ConnectFailsLater "connect: fails in the background";
-    #[hard] ShutdownFails "shutdown: ENOTCONN, the connection is reset";
-    #[hard] EpollCtlFails "epoll_ctl: ENOMEM, ENOSPC";
-    PollFails "ppoll: ENOMEM";
-    #[hard] ReadFails "read: ECONNRESET, ETIMEDOUT, the connection is gone";
-    #[hard] WriteFails "write: EPIPE, ECONNRESET, the connection is gone";
-    #[hard] Reset "the network resets a connection";
-    #[hard] Silence "the network delivers nothing for seconds";
+    #[rare] ConnectFailsLater "connect: fails in the background";
+    #[rare] ShutdownFails "shutdown: ENOTCONN, the connection is reset";
+    #[rare] EpollCtlFails "epoll_ctl: ENOMEM, ENOSPC";
+    #[rare] PollFails "ppoll: ENOMEM";
+    #[rare] ReadFails "read: ECONNRESET, ETIMEDOUT, the connection is gone";
+    #[rare] WriteFails "write: EPIPE, ECONNRESET, the connection is gone";
+    #[rare] Reset "the network resets a connection";
+    #[rare] Silence "the network delivers nothing for seconds";
     Slow "the network is slow for a while";
     OutputSlow "whoever reads the replies takes a rest";
-    #[hard] OutputCloses "whoever reads the replies goes away";
+    #[rare] OutputCloses "whoever reads the replies goes away";
     ErrorsBlocked "standard error is full or closed";
     ClientResets "a client resets its connection";
     ClientCloses "a client closes before it has read all";
@@ -133,9 +133,9 @@ pub(crate) struct Faults {
 /// One run in so many has no fault at all: then nothing but success is right.
 const CALM_RUNS: u32 = 8;
 
-/// How often in a run the kinds that nobody may notice can happen, and those that end something.
-const SOFT_LIMIT: u32 = 400;
-const HARD_LIMIT: u32 = 6;
+/// How often in a run the kinds that nobody may notice can happen, and the others.
+const OFTEN_LIMIT: u32 = 400;
+const RARE_LIMIT: u32 = 6;
 
 impl Faults {
     pub(crate) fn none() -> Faults {
@@ -158,10 +158,10 @@ impl Faults {
         for (chance, fault) in faults.chances.iter_mut().zip(Fault::ALL) {
             let happens = rng.u32(..8) < share;
             let one_in = *choose(&mut rng, &[2, 4, 16, 64]);
-            let limit = if fault.is_hard() {
-                HARD_LIMIT
+            let limit = if fault.is_rare() {
+                RARE_LIMIT
             } else {
-                SOFT_LIMIT
+                OFTEN_LIMIT
             };
             let left = rng.u32(1..=limit);
             if happens {
