@@ -202,12 +202,18 @@ impl<K: Kernel> Output<K> {
         while written < self.lines.len() {
             let piece = &self.lines[written..self.lines.len().min(written + PIPE_BUF)];
             match self.write_without_waiting(piece) {
-                Ok(count) => written += count,
+                Ok(count) => {
+                    written += count;
+                    patience = Patience::new();
+                }
                 Err(Failure {
                     errno: Errno::EAGAIN,
                     ..
                 }) => match engine.watch(&self.fd, Watch::Output) {
-                    Ok(true) => while !engine.turn(None)?.output {},
+                    Ok(true) => {
+                        while !engine.turn(None)?.output {}
+                        patience = Patience::new();
+                    }
                     Ok(false) => {
                         engine.turn(Some(RETRY))?;
                     }
