@@ -202,7 +202,10 @@ impl<K: Kernel> Output<K> {
         while written < self.lines.len() {
             let piece = &self.lines[written..self.lines.len().min(written + PIPE_BUF)];
             match self.write_without_waiting(piece) {
-                Ok(count) => written += count,
+                Ok(count) => {
+                    written += count;
+                    patience = Patience::new();
+                }
                 Err(Failure {
                     errno: Errno::EAGAIN,
                     ..
