@@ -83,11 +83,8 @@ impl<K: Kernel> Engine<K> {
             self.next_source(server);
             begun = self.begin_to_connect(server);
         }
-        let socket = begun.map_err(RoundTripError::NotSent)?;
-        self.awaited = socket
-            .getsockname()
-            .map_err(not_sent("getsockname"))?
-            .to_ip();
+        let (socket, address) = begun.map_err(RoundTripError::NotSent)?;
+        self.awaited = address;
         let mut client = Client {
             socket,
             waits_for: 0,
@@ -121,8 +118,11 @@ impl<K: Kernel> Engine<K> {
         }
     }
 
-    /// A socket on its way to `server`.
-    fn begin_to_connect(&self, server: SocketAddr) -> Result<Socket<K>, Failure> {
+    /// A socket on its way to `server`, and its own address.
+    fn begin_to_connect(
+        &self,
+        server: SocketAddr,
+    ) -> Result<(Socket<K>, Option<SocketAddr>), Failure> {
         let failed = |call| move |errno| Failure::at(call, server, errno);
         let socket = stream_socket(&self.kernel, server)?;
         socket
@@ -137,9 +137,13 @@ impl<K: Kernel> Engine<K> {
                 .bind(&Sockaddr::from(source))
                 .map_err(failed("bind"))?;
         }
-        match socket.connect(&Sockaddr::from(server)) {
-            // Interrupted or not, it goes on in the background.
-            Ok(()) | Err(Errno::EINPROGRESS | Errno::EINTR) => Ok(socket),
+        let begun = socket.connect(&Sockaddr::from(server));
+        let address = socket.getsockname().map_err(failed("getsockname"))?.to_ip();
+        let under_way = address.is_some_and(|address| address.port() != 0);
+        match begun {
+            Ok(()) => Ok((socket, address)),
+            // Interrupted or not, it goes on in the background, if it has got as far as a port.
+            Err(Errno::EINPROGRESS | Errno::EINTR) if under_way => Ok((socket, address)),
             Err(errno) => Err(failed("connect")(errno)),
         }
     }
