@@ -175,8 +175,6 @@ fn one_fault() {
         (libc::SYS_connect, Errno::ECONNREFUSED, |server| {
             Err(NotSent(Failure::at("connect", server, Errno::ECONNREFUSED)))
         }),
-        // No local port is left: the client comes from another address.
-        (libc::SYS_connect, Errno::EADDRNOTAVAIL, |_| Ok(())),
         (libc::SYS_accept4, Errno::ENFILE, |server| {
             Err(NotSent(Failure::at("accept4", server, Errno::ENFILE)))
         }),
@@ -212,6 +210,35 @@ fn one_fault() {
             round_trip(&mut engine, server, 1000),
             Ok(()),
             "after {call} {errno}"
+        );
+    }
+}
+
+/// Every port of 127.0.0.1 is in use: the client comes from another address. If that does not help
+/// either, nothing was sent.
+#[test]
+fn no_local_port_left() {
+    let bound = Cell::new(None);
+    let (mut engine, server) = listening(move |call, args| match call {
+        libc::SYS_bind => {
+            bound.set(Some(args[0]));
+            Served
+        }
+        libc::SYS_connect if bound.get() != Some(args[0]) => Failed(Errno::EADDRNOTAVAIL),
+        _ => Served,
+    });
+    for _ in 0..3 {
+        assert_eq!(round_trip(&mut engine, server, 1000), Ok(()));
+    }
+    let (mut engine, server) = listening(|call, _| match call {
+        libc::SYS_connect => Failed(Errno::EADDRNOTAVAIL),
+        _ => Served,
+    });
+    let failure = Failure::at("connect", server, Errno::EADDRNOTAVAIL);
+    for _ in 0..3 {
+        assert_eq!(
+            round_trip(&mut engine, server, 1000),
+            Err(RoundTripError::NotSent(failure))
         );
     }
 }
