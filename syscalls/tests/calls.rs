@@ -803,7 +803,7 @@ fn openat_opens_and_creates() {
     drop(openat(Linux, &c_path, create, 0).unwrap());
     assert_eq!(fs::read(&path).unwrap(), b"", "cut to nothing");
 
-    fs::set_permissions(&path, fs::Permissions::from_mode(0)).unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o000)).unwrap();
     in_child(|| {
         become_nobody() && openat(Linux, &c_path, O_RDONLY, 0).is_err_and(|e| e == Errno::EACCES)
     });
