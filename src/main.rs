@@ -1,92 +1,104 @@
-//! The command line: `rawecho [--bind ADDR]` runs a Maelstrom node.
+//! The program: what the command line asks for, put together.
 
 #![forbid(unsafe_code)]
 
-use core::net::{IpAddr, Ipv4Addr};
+mod command_line;
+
+use core::net::SocketAddr;
 use std::env;
+use std::ffi::CString;
 use std::process::ExitCode;
+use std::sync::Arc;
 
-use rawecho::node::{self, Stop, note};
-use rawecho::setup;
-use syscalls::{Linux, retry, stdout};
+use rawecho::engine::{Engine, Spin, Totals};
+use rawecho::stdio::{Stop, note};
+use rawecho::workers::Workers;
+use rawecho::{node, serve, setup};
+use syscalls::io::{O_CLOEXEC, O_CREAT, O_TRUNC, O_WRONLY, openat};
+use syscalls::trace::{Form, Trace, Traced};
+use syscalls::{Inherited, Kernel, Linux, retry, stderr, stdout};
 
-const HELP: &str = "\
-A TCP echo server behind Maelstrom's protocol: JSON requests on standard input, a line each, replies
-on standard output.
-
-Usage: rawecho [--bind ADDR]
-
-Options:
-  --bind ADDR  listen on this IP address of the machine [default: 127.0.0.1]
-  --help       show this text
-  --version    show the version and the machine it is built for
-
-Requests: init, tcp_echo_start, tcp_echo_send, tcp_echo_stats, tcp_echo_stop, echo.
-";
-
-const VERSION: &str = concat!(
-    "rawecho ",
-    env!("CARGO_PKG_VERSION"),
-    " (",
-    env!("RAWECHO_TARGET"),
-    ")\n"
-);
+use command_line::{Command, Options, TraceTo};
 
 /// The exit code for a command line that cannot be understood, as most programs have it.
 const USAGE_ERROR: u8 = 2;
-
-/// What the command line asks for.
-enum Command {
-    Run { bind: IpAddr },
-    Show(&'static str),
-}
-
-fn parse(mut args: impl Iterator<Item = String>) -> Result<Command, String> {
-    let mut bind = IpAddr::V4(Ipv4Addr::LOCALHOST);
-    while let Some(arg) = args.next() {
-        match arg.as_str() {
-            "--bind" => {
-                let value = args
-                    .next()
-                    .ok_or("--bind: expected an IP address after it")?;
-                bind = value
-                    .parse()
-                    .map_err(|_| format!("--bind: expected an IP address, found {value:?}"))?;
-            }
-            "--help" => return Ok(Command::Show(HELP)),
-            "--version" => return Ok(Command::Show(VERSION)),
-            _ => return Err(format!("unknown argument {arg:?}")),
-        }
-    }
-    Ok(Command::Run { bind })
-}
 
 fn main() -> ExitCode {
     let args = env::args_os()
         .skip(1)
         .map(|arg| arg.to_string_lossy().into_owned());
-    let outcome = match parse(args) {
-        Ok(Command::Run { bind }) => setup::prepare(&Linux)
-            .map_err(Stop::Failed)
-            .and_then(|()| node::run(Linux, bind)),
-        Ok(Command::Show(text)) => {
-            // Shorter than a pipe's buffer, so one write takes all of it.
-            return match retry(|| stdout(Linux).write(text.as_bytes())) {
-                Ok(_) => ExitCode::SUCCESS,
-                Err(_) => ExitCode::FAILURE,
-            };
-        }
+    match command_line::parse(args) {
+        Ok(Command::Run(options)) => match options.trace.as_ref().map(open_trace) {
+            None => run(Linux, &options),
+            // It is there as long as the process: the last call is traced, too.
+            Some(Ok(trace)) => run(Traced::new(Linux, Box::leak(Box::new(trace))), &options),
+            Some(Err(reason)) => {
+                note(&Linux, format_args!("{reason}"));
+                ExitCode::FAILURE
+            }
+        },
+        Ok(Command::Show(text)) => show(text),
         Err(reason) => {
             note(&Linux, format_args!("{reason}; see rawecho --help"));
-            return ExitCode::from(USAGE_ERROR);
+            ExitCode::from(USAGE_ERROR)
         }
-    };
-    match outcome {
+    }
+}
+
+/// Runs what `options` say over `kernel`.
+fn run<K: Kernel + Send + Sync + 'static>(kernel: K, options: &Options) -> ExitCode {
+    match try_run(&kernel, options) {
         Ok(()) => ExitCode::SUCCESS,
         Err(Stop::OutputClosed) => ExitCode::FAILURE,
         Err(Stop::Failed(failure)) => {
-            note(&Linux, format_args!("{failure}"));
+            note(&kernel, format_args!("{failure}"));
             ExitCode::FAILURE
         }
+    }
+}
+
+fn try_run<K: Kernel + Send + Sync + 'static>(kernel: &K, options: &Options) -> Result<(), Stop> {
+    setup::prepare(kernel);
+    // Before the workers start: they inherit which signals are blocked.
+    let signals = options
+        .serve
+        .map(|_| serve::end_signals(kernel))
+        .transpose()?;
+    let (spin, totals) = (Spin::new(options.spin), Arc::new(Totals::default()));
+    let engine = Engine::new(kernel.clone(), spin, Arc::clone(&totals))?;
+    // The main thread is one of them.
+    let workers = Workers::spawn(kernel, options.workers - 1, spin, &totals)?;
+    match (options.serve, signals) {
+        (Some(port), Some(signals)) => {
+            let address = SocketAddr::new(options.bind, port);
+            serve::run(kernel.clone(), engine, &workers, &signals, address)
+        }
+        _ => node::run(kernel.clone(), engine, workers, options.bind),
+    }
+}
+
+/// Makes ready to write system calls down. The calls for that are not written down.
+fn open_trace(to: &TraceTo) -> Result<Trace<Linux>, String> {
+    match to {
+        TraceTo::Stderr(form) => Ok(Trace::new(stderr(Linux), *form)),
+        TraceTo::File(name) => {
+            let path = CString::new(name.as_str()).map_err(|error| error.to_string())?;
+            // The process's umask says who may read it.
+            const MODE: u32 = 0o666;
+            let flags = O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC;
+            let file = retry(|| openat(Linux, &path, flags, MODE)).map_err(|errno| {
+                format!("--trace={name}: {errno}; name a file that can be written")
+            })?;
+            Ok(Trace::new(Inherited::new(file), Form::Calls))
+        }
+    }
+}
+
+/// Writes `text` to standard output.
+fn show(text: &str) -> ExitCode {
+    // It is shorter than what a pipe holds, so one write takes all of it.
+    match retry(|| stdout(Linux).write(text.as_bytes())) {
+        Ok(_) => ExitCode::SUCCESS,
+        Err(_) => ExitCode::FAILURE,
     }
 }

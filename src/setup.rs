@@ -5,24 +5,31 @@ use syscalls::signal::{self, SIGPIPE};
 use syscalls::{Errno, Kernel};
 
 use crate::engine::Failure;
+use crate::stdio::note;
 
 /// Ignores `SIGPIPE` and raises the limit of open descriptors as far as it goes.
 ///
 /// A write to a connection or a pipe that nobody reads any more then fails with `EPIPE`, whatever
 /// disposition the parent left; and many connections work in a shell that allows 1,024 files.
-///
-/// # Errors
-/// `rt_sigaction`'s and `prlimit64`'s.
-pub fn prepare<K: Kernel>(kernel: &K) -> Result<(), Failure> {
-    let failed = |call| move |errno: Errno| Failure::new(call, errno);
-    signal::ignore(kernel, SIGPIPE).map_err(failed("rt_sigaction"))?;
-    let limit = prlimit64(kernel, RLIMIT_NOFILE, None).map_err(failed("prlimit64"))?;
+/// Neither is worth giving up for: what fails is told on standard error.
+pub fn prepare<K: Kernel>(kernel: &K) {
+    let tell = |call, errno: Errno| note(kernel, format_args!("{}", Failure::new(call, errno)));
+    if let Err(errno) = signal::ignore(kernel, SIGPIPE) {
+        tell("rt_sigaction", errno);
+    }
+    if let Err(errno) = raise_descriptor_limit(kernel) {
+        tell("prlimit64", errno);
+    }
+}
+
+fn raise_descriptor_limit<K: Kernel>(kernel: &K) -> Result<(), Errno> {
+    let limit = prlimit64(kernel, RLIMIT_NOFILE, None)?;
     if limit.rlim_cur < limit.rlim_max {
         let raised = Rlimit {
             rlim_cur: limit.rlim_max,
             ..limit
         };
-        prlimit64(kernel, RLIMIT_NOFILE, Some(raised)).map_err(failed("prlimit64"))?;
+        prlimit64(kernel, RLIMIT_NOFILE, Some(raised))?;
     }
     Ok(())
 }

@@ -4,6 +4,7 @@ use syscalls::epoll::{EPOLL_CTL_ADD, EPOLL_CTL_MOD, EPOLLIN, EPOLLOUT, Epoll, Ep
 use syscalls::{Errno, Kernel, Socket, retry};
 
 use super::token::Token;
+use super::totals::Totals;
 
 /// Reads in one turn of one connection, so that a busy one does not starve the others.
 const READS_PER_TURN: usize = 4;
@@ -44,16 +45,18 @@ impl<K: Kernel> Connection<K> {
         }
     }
 
-    /// Echoes what has come, through `buffer`. Adds to `echoed` the bytes written.
-    pub fn serve(&mut self, buffer: &mut [u8], echoed: &mut u64) -> Next {
+    /// Bytes that have been read and not yet written back.
+    pub fn held(&self) -> usize {
+        self.unwritten.len()
+    }
+
+    /// Echoes what has come, through `buffer`, and counts it in `totals`.
+    pub fn serve(&mut self, buffer: &mut [u8], totals: &Totals) -> Next {
         if !self.unwritten.is_empty() {
-            match self.write(&self.unwritten[self.written..]) {
-                Ok(count) => {
-                    *echoed += count as u64;
-                    self.written += count;
-                }
-                Err(_) => return Next::Close,
-            }
+            let Ok(count) = self.write(&self.unwritten[self.written..], totals) else {
+                return Next::Close;
+            };
+            self.written += count;
             if self.written < self.unwritten.len() {
                 return Next::Wait(EPOLLOUT);
             }
@@ -68,10 +71,9 @@ impl<K: Kernel> Connection<K> {
                 Err(Errno::EAGAIN) => break,
                 Err(_) => return Next::Close,
             };
-            let Ok(count) = self.write(came) else {
+            let Ok(count) = self.write(came, totals) else {
                 return Next::Close;
             };
-            *echoed += count as u64;
             if count < came.len() {
                 self.unwritten = came[count..].to_vec();
                 return Next::Wait(EPOLLOUT);
@@ -85,11 +87,15 @@ impl<K: Kernel> Connection<K> {
         Next::Wait(EPOLLIN)
     }
 
-    /// Writes what the socket takes of `bytes`, which may be nothing.
-    fn write(&self, bytes: &[u8]) -> Result<usize, Errno> {
+    /// Writes what the socket takes of `bytes`, which may be nothing, and counts it.
+    fn write(&self, bytes: &[u8], totals: &Totals) -> Result<usize, Errno> {
         match retry(|| self.socket.write(bytes)) {
+            Ok(count) => {
+                totals.add_bytes(count);
+                Ok(count)
+            }
             Err(Errno::EAGAIN) => Ok(0),
-            outcome => outcome,
+            Err(errno) => Err(errno),
         }
     }
 

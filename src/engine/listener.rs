@@ -4,9 +4,11 @@ use core::net::SocketAddr;
 use std::time::Duration;
 
 use syscalls::addr::{AF_INET, AF_INET6, Sockaddr};
-use syscalls::epoll::{EPOLL_CTL_ADD, EPOLL_CTL_DEL, EPOLLIN, EpollEvent};
+use syscalls::epoll::{EPOLL_CTL_ADD, EPOLL_CTL_DEL, EPOLLIN, Epoll, EpollEvent};
 use syscalls::socket::{
-    IPPROTO_IP, SO_OOBINLINE, SO_REUSEADDR, SOCK_CLOEXEC, SOCK_NONBLOCK, SOCK_STREAM, TCP_NODELAY,
+    IPPROTO_IP, SO_KEEPALIVE, SO_OOBINLINE, SO_REUSEADDR, SO_REUSEPORT, SOCK_CLOEXEC,
+    SOCK_NONBLOCK, SOCK_STREAM, TCP_KEEPCNT, TCP_KEEPIDLE, TCP_KEEPINTVL, TCP_NODELAY,
+    TCP_USER_TIMEOUT,
 };
 use syscalls::{Errno, Kernel, Socket};
 
@@ -24,11 +26,28 @@ const ACCEPTS_PER_TURN: usize = 64;
 /// the cost of a try.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
+/// How long a peer may be gone (its machine off, its cable cut) before its connection is dropped.
+/// It is probed when it has been silent for half of that. The same time holds for a peer that lives
+/// but takes none of the bytes that wait for it.
+pub const PEER_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// Probes of a silent peer, in the second half of [`PEER_TIMEOUT`].
+const PROBES: i32 = 3;
+
 /// Why accepting rests, and until when.
 #[derive(Clone, Copy, Debug)]
 struct Pause {
     errno: Errno,
     until: Duration,
+}
+
+/// How stopping ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stopped {
+    /// Every connection had ended, or had its time.
+    InTime,
+    /// The owner's input came first.
+    Hurried,
 }
 
 /// The listening socket.
@@ -37,6 +56,8 @@ pub struct Listener<K: Kernel> {
     socket: Socket<K>,
     /// Where it listens, with the port that the kernel picked.
     pub address: SocketAddr,
+    /// Whether other engines listen on the same port.
+    pub shared: bool,
     /// While accepting rests, the socket is out of the epoll set: what waits in its queue would
     /// keep the loop awake.
     pause: Option<Pause>,
@@ -67,20 +88,39 @@ impl<K: Kernel> Engine<K> {
         self.listener.as_ref().map(|listener| listener.address)
     }
 
-    /// Listens on `address`; port 0 picks a free one. Returns where it listens now.
+    /// Listens on `address`; port 0 picks a free one. Returns where it listens now. A port that is
+    /// `shared` may have other listeners, among which the kernel spreads the connections.
     ///
     /// # Errors
     /// Those of socket, setsockopt, bind, listen, getsockname and epoll_ctl. Nothing is left open.
     ///
     /// # Panics
     /// If it listens already.
-    pub fn start(&mut self, address: SocketAddr) -> Result<SocketAddr, Failure> {
+    pub fn start(&mut self, address: SocketAddr, shared: bool) -> Result<SocketAddr, Failure> {
         assert!(self.listener.is_none(), "one listener at a time");
         let socket = stream_socket(&self.kernel, address)?;
         let failed = |call| move |errno| Failure::at(call, address, errno);
-        // Every accepted socket inherits what is set here, which saves a call on each.
-        for option in [SO_REUSEADDR, TCP_NODELAY, SO_OOBINLINE] {
-            socket.setsockopt(option, 1).map_err(failed("setsockopt"))?;
+        let half = (PEER_TIMEOUT / 2).as_secs() as i32;
+        // Every accepted socket inherits what is set here, which saves the calls on each.
+        let options = [
+            (SO_REUSEADDR, 1),
+            (SO_OOBINLINE, 1),
+            (SO_KEEPALIVE, 1),
+            (TCP_NODELAY, 1),
+            (TCP_KEEPIDLE, half),
+            (TCP_KEEPINTVL, half / PROBES),
+            (TCP_KEEPCNT, PROBES),
+            (TCP_USER_TIMEOUT, PEER_TIMEOUT.as_millis() as i32),
+        ];
+        for (option, value) in options {
+            socket
+                .setsockopt(option, value)
+                .map_err(failed("setsockopt"))?;
+        }
+        if shared {
+            socket
+                .setsockopt(SO_REUSEPORT, 1)
+                .map_err(failed("setsockopt"))?;
         }
         socket
             .bind(&Sockaddr::from(address))
@@ -90,52 +130,60 @@ impl<K: Kernel> Engine<K> {
         let address = name
             .to_ip()
             .expect("an internet socket has an internet address");
-        self.wait_for_connections(&socket)
-            .map_err(failed("epoll_ctl"))?;
+        wait_for_connections(&self.epoll, &socket).map_err(failed("epoll_ctl"))?;
         self.listener = Some(Listener {
             socket,
+            shared,
             address,
             pause: None,
         });
         Ok(address)
     }
 
-    /// Stops listening, serves the open connections until they end, but for `patience` at the most,
-    /// and closes those that are left. The port is free then.
-    pub fn stop(&mut self, patience: Duration) {
+    /// Stops listening, serves the open connections until they end, but for `patience` at the most
+    /// and no longer than until its owner's input is ready, and closes those that are left. The
+    /// port is free then.
+    pub fn stop(&mut self, patience: Duration) -> Stopped {
         // Those that wait in the queue have been connected to: closing the listener would reset
         // them. There are no more of them than the queue holds.
         let mut batches = 0..BACKLOG as usize / ACCEPTS_PER_TURN;
         while batches.next().is_some() && self.accept() {}
         self.listener = None;
         // If the clock or the loop fails, the patience is over.
-        let _ = self.serve_until_all_end(patience);
+        let stopped = self
+            .serve_until_all_end(patience)
+            .unwrap_or(Stopped::InTime);
         self.fresh.clear();
         self.connections.clear();
+        self.held = 0;
+        stopped
     }
 
-    fn serve_until_all_end(&mut self, patience: Duration) -> Result<(), Failure> {
-        let deadline = self.now()? + patience;
+    fn serve_until_all_end(&mut self, patience: Duration) -> Result<Stopped, Failure> {
+        let deadline = self.now() + patience;
         while !self.connections.is_empty() {
-            let left = deadline.saturating_sub(self.now()?);
+            let left = deadline.saturating_sub(self.now());
             if left.is_zero() {
                 break;
             }
-            self.turn(Some(left))?;
+            if self.turn(Some(left))?.input {
+                return Ok(Stopped::Hurried);
+            }
         }
-        Ok(())
+        Ok(Stopped::InTime)
     }
 
     /// Accepts waiting connections: a bounded number of them, and none after the one that is
     /// [awaited](Engine::awaited). Returns whether more may be waiting.
     pub(super) fn accept(&mut self) -> bool {
+        let mut failed = 0;
         for _ in 0..ACCEPTS_PER_TURN {
             let Some(listener) = &self.listener else {
                 return false;
             };
             match listener.socket.accept4(SOCK_CLOEXEC | SOCK_NONBLOCK) {
                 Ok((socket, peer)) => {
-                    self.totals.connections += 1;
+                    self.totals.add_connection();
                     self.fresh
                         .push(self.connections.insert(Connection::new(socket)));
                     if self.awaited.is_some() && self.awaited == peer.to_ip() {
@@ -144,7 +192,10 @@ impl<K: Kernel> Engine<K> {
                     }
                 }
                 Err(Errno::EAGAIN) => return false,
-                Err(errno) if concerns_one_connection(errno) => {}
+                // One after the other, though, is no matter of one connection: it would spin.
+                Err(errno) if concerns_one_connection(errno) && failed < ACCEPTS_PER_TURN / 2 => {
+                    failed += 1;
+                }
                 Err(errno) => {
                     self.pause_accepting(errno);
                     return false;
@@ -156,18 +207,15 @@ impl<K: Kernel> Engine<K> {
 
     /// Takes the listener out of the epoll set for a while, because of `errno`.
     fn pause_accepting(&mut self, errno: Errno) {
-        let now = self.now();
+        let until = self.now() + ACCEPT_PAUSE;
         let Some(listener) = &mut self.listener else {
             return;
         };
-        if listener.pause.is_none() {
-            // This cannot fail for want of anything, and if it did the loop would come here again.
-            let _ = self
-                .epoll
-                .ctl(EPOLL_CTL_DEL, &listener.socket, EpollEvent::default());
-        }
-        let until = now.map_or(Duration::MAX, |now| now + ACCEPT_PAUSE);
         listener.pause = Some(Pause { errno, until });
+        // It may be out already. If this fails for another reason, its next event tries again.
+        let _ = self
+            .epoll
+            .ctl(EPOLL_CTL_DEL, &listener.socket, EpollEvent::default());
     }
 
     /// A descriptor has been closed: accepting may go on.
@@ -182,42 +230,41 @@ impl<K: Kernel> Engine<K> {
 
     /// Puts a paused listener back into the epoll set if its time has come. Returns how long the
     /// coming wait may take: `timeout`, or less if accepting is to go on before.
-    pub(super) fn resume_accepting(
-        &mut self,
-        timeout: Option<Duration>,
-    ) -> Result<Option<Duration>, Failure> {
+    pub(super) fn resume_accepting(&mut self, timeout: Option<Duration>) -> Option<Duration> {
         let Some(Listener {
             pause: Some(pause), ..
         }) = self.listener
         else {
-            return Ok(timeout);
+            return timeout;
         };
-        let left = pause.until.saturating_sub(self.now()?);
-        if !left.is_zero() {
-            return Ok(Some(timeout.map_or(left, |timeout| timeout.min(left))));
-        }
-        let Some(mut listener) = self.listener.take() else {
-            return Ok(timeout);
-        };
-        let resumed = self.wait_for_connections(&listener.socket);
-        listener.pause = None;
-        self.listener = Some(listener);
-        match resumed {
-            Ok(()) => Ok(timeout),
-            Err(errno) => {
-                self.pause_accepting(errno);
-                Ok(Some(Duration::ZERO))
+        let mut left = pause.until.saturating_sub(self.now());
+        if left.is_zero() {
+            let Some(listener) = &mut self.listener else {
+                return timeout;
+            };
+            match wait_for_connections(&self.epoll, &listener.socket) {
+                // EEXIST: taking it out had failed.
+                Ok(()) | Err(Errno::EEXIST) => {
+                    listener.pause = None;
+                    return timeout;
+                }
+                Err(errno) => {
+                    self.pause_accepting(errno);
+                    left = ACCEPT_PAUSE;
+                }
             }
         }
+        Some(timeout.map_or(left, |timeout| timeout.min(left)))
     }
+}
 
-    fn wait_for_connections(&self, socket: &Socket<K>) -> Result<(), Errno> {
-        let event = EpollEvent {
-            events: EPOLLIN,
-            data: Token::Listener.pack(),
-        };
-        self.epoll.ctl(EPOLL_CTL_ADD, socket, event)
-    }
+/// Puts the listening `socket` into the epoll set.
+fn wait_for_connections<K: Kernel>(epoll: &Epoll<K>, socket: &Socket<K>) -> Result<(), Errno> {
+    let event = EpollEvent {
+        events: EPOLLIN,
+        data: Token::Listener.pack(),
+    };
+    epoll.ctl(EPOLL_CTL_ADD, socket, event)
 }
 
 /// Whether a failed accept is about the connection that it would have returned (or about nothing,

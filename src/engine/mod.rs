@@ -8,9 +8,12 @@ mod connections;
 mod failure;
 mod listener;
 mod round_trip;
+mod spin;
 mod token;
+mod totals;
 
-use core::net::SocketAddr;
+use core::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
 use std::time::Duration;
 
 use syscalls::epoll::{
@@ -23,12 +26,21 @@ use connection::{Connection, Next};
 use connections::{Connections, Key};
 pub use failure::Failure;
 use listener::Listener;
+pub use listener::{PEER_TIMEOUT, Stopped};
 pub use round_trip::{NO_PROGRESS, RoundTripError};
+pub use spin::Spin;
 use token::Token;
+pub use totals::{Counts, Totals};
 
 /// Bytes that one read takes at the most. The buffer is the engine's, so an idle connection holds
 /// none; a connection whose peer does not read holds at most this much.
 pub const READ_BUFFER: usize = 64 * 1024;
+
+/// Bytes that all connections together may hold before reads get smaller.
+pub const HELD_MEMORY: usize = 64 * 1024 * 1024;
+
+/// Bytes that one read takes at the least, however much is held: enough to go on slowly.
+pub const LEAST_READ: usize = 1024;
 
 /// Events taken from epoll at once: enough that many busy connections share the cost of a wait.
 const EVENTS_PER_TURN: usize = 256;
@@ -37,14 +49,8 @@ const EVENTS_PER_TURN: usize = 256;
 /// of a broken process (`EBADF`, say): trying for ever would spin.
 const WAIT_FAILURES: u32 = 16;
 
-/// What the engine has done over its life.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Totals {
-    /// Connections accepted.
-    pub connections: u64,
-    /// Bytes written back to peers.
-    pub bytes: u64,
-}
+/// Polls between two looks at the clock while spinning: a look costs about as much as a poll.
+const POLLS_PER_CLOCK: u32 = 8;
 
 /// A descriptor of the engine's owner, to be waited for along with everything else.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,18 +82,26 @@ pub struct Engine<K: Kernel> {
     fresh: Vec<Key>,
     /// The address of the node's own client, until its connection is accepted.
     awaited: Option<SocketAddr>,
+    /// Where the node's own clients come from, if not from where the kernel puts them.
+    source: Option<Ipv4Addr>,
     buffer: Box<[u8]>,
     events: Box<[EpollEvent]>,
     wait_failures: u32,
-    totals: Totals,
+    /// When the clock was last looked at.
+    time: Duration,
+    /// Bytes that connections have read and not yet written back.
+    held: usize,
+    spin: Spin,
+    totals: Arc<Totals>,
 }
 
 impl<K: Kernel> Engine<K> {
-    /// An engine that serves nobody yet.
+    /// An engine that serves nobody yet. It counts into `totals`, which others may share, and
+    /// polls as `spin` says.
     ///
     /// # Errors
     /// `epoll_create1`'s: no descriptor or no memory left.
-    pub fn new(kernel: K) -> Result<Engine<K>, Failure> {
+    pub fn new(kernel: K, spin: Spin, totals: Arc<Totals>) -> Result<Engine<K>, Failure> {
         let epoll = Epoll::create1(kernel.clone(), EPOLL_CLOEXEC)
             .map_err(|errno| Failure::new("epoll_create1", errno))?;
         Ok(Engine {
@@ -97,24 +111,27 @@ impl<K: Kernel> Engine<K> {
             connections: Connections::default(),
             fresh: Vec::new(),
             awaited: None,
+            source: None,
             buffer: vec![0; READ_BUFFER].into(),
             events: vec![EpollEvent::default(); EVENTS_PER_TURN].into(),
             wait_failures: 0,
-            totals: Totals::default(),
+            time: Duration::ZERO,
+            held: 0,
+            spin,
+            totals,
         })
     }
 
-    /// What the engine has done so far, over all starts and stops.
-    pub fn totals(&self) -> Totals {
-        self.totals
+    /// What has been done so far, over all starts and stops.
+    pub fn totals(&self) -> Counts {
+        self.totals.get()
     }
 
-    /// The time on the kernel's clock.
-    ///
-    /// # Errors
-    /// `clock_gettime`'s.
-    pub fn now(&self) -> Result<Duration, Failure> {
-        monotonic(&self.kernel).map_err(|errno| Failure::new("clock_gettime", errno))
+    /// The time on the kernel's clock. (That call cannot fail but for a bad address. Should it
+    /// fail all the same, time stands still for once.)
+    fn now(&mut self) -> Duration {
+        self.time = monotonic(&self.kernel).unwrap_or(self.time);
+        self.time
     }
 
     /// Has the coming turns report, once, when `fd` is ready. Returns false for a descriptor that
@@ -151,18 +168,19 @@ impl<K: Kernel> Engine<K> {
     /// `epoll_pwait`'s, if it fails again and again for another reason than a signal.
     pub fn turn(&mut self, timeout: Option<Duration>) -> Result<Ready, Failure> {
         let timeout = if self.fresh.is_empty() {
-            self.resume_accepting(timeout)?
+            self.resume_accepting(timeout)
         } else {
             Some(Duration::ZERO)
         };
         let count = self.wait(timeout)?;
-        // Those accepted before this turn: they come first, and those it accepts have their
-        // turn in the next.
+        // Those accepted before this turn. Those that it accepts have their turn in the next.
         let fresh = self.fresh.len();
         let mut ready = Ready::default();
         for i in 0..count {
             let EpollEvent { data, .. } = self.events[i];
-            match Token::unpack(data) {
+            let token = Token::unpack(data);
+            self.spin.served(token, count == 1);
+            match token {
                 Token::Input => ready.input = true,
                 Token::Output => ready.output = true,
                 // The round trip looks for itself what it can do now.
@@ -180,8 +198,32 @@ impl<K: Kernel> Engine<K> {
         Ok(ready)
     }
 
-    /// `epoll_pwait` into `self.events`. Returns how many events came.
+    /// Waits for events, and puts them into `self.events`. Returns how many came.
     fn wait(&mut self, timeout: Option<Duration>) -> Result<usize, Failure> {
+        let spin = if timeout == Some(Duration::ZERO) {
+            None
+        } else {
+            self.spin.wanted()
+        };
+        if let Some(limit) = spin {
+            let limit = timeout.map_or(limit, |timeout| timeout.min(limit));
+            let until = self.now() + limit;
+            while self.now() < until {
+                for _ in 0..POLLS_PER_CLOCK {
+                    let count = self.poll(Some(Duration::ZERO))?;
+                    if count > 0 {
+                        self.spin.learn(true);
+                        return Ok(count);
+                    }
+                }
+            }
+            self.spin.learn(false);
+        }
+        self.poll(timeout)
+    }
+
+    /// One `epoll_pwait`.
+    fn poll(&mut self, timeout: Option<Duration>) -> Result<usize, Failure> {
         match self.epoll.pwait(&mut self.events, milliseconds(timeout)) {
             Ok(count) => {
                 self.wait_failures = 0;
@@ -206,14 +248,20 @@ impl<K: Kernel> Engine<K> {
         let Some(connection) = self.connections.get(key) else {
             return;
         };
-        let goes_on = match connection.serve(&mut self.buffer, &mut self.totals.bytes) {
+        let room = HELD_MEMORY
+            .saturating_sub(self.held)
+            .clamp(LEAST_READ, READ_BUFFER);
+        self.held -= connection.held();
+        let goes_on = match connection.serve(&mut self.buffer[..room], &self.totals) {
             // A connection that cannot be waited for (no memory in the kernel) cannot be served.
             Next::Wait(events) => connection
                 .wait_for(&self.epoll, Token::Connection(key), events)
                 .is_ok(),
             Next::Close => false,
         };
-        if !goes_on {
+        if goes_on {
+            self.held += connection.held();
+        } else {
             self.connections.remove(key);
             self.descriptor_freed();
         }

@@ -1,11 +1,11 @@
 //! The node's own client: one message to the server and back, over a TCP connection of its own.
 
-use core::net::SocketAddr;
+use core::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use syscalls::addr::Sockaddr;
 use syscalls::epoll::{EPOLL_CTL_ADD, EPOLL_CTL_MOD, EPOLLIN, EPOLLOUT, EpollEvent};
-use syscalls::socket::{SHUT_WR, SO_ERROR, TCP_NODELAY};
+use syscalls::socket::{IP_BIND_ADDRESS_NO_PORT, SHUT_WR, SO_ERROR, TCP_NODELAY};
 use syscalls::{Errno, Kernel, Socket, retry};
 
 use super::listener::{Listener, stream_socket};
@@ -72,19 +72,19 @@ impl<K: Kernel> Engine<K> {
     fn connect(&mut self, server: SocketAddr) -> Result<Client<K>, RoundTripError> {
         let not_sent =
             |call| move |errno| RoundTripError::NotSent(Failure::at(call, server, errno));
-        let socket = stream_socket(&self.kernel, server).map_err(RoundTripError::NotSent)?;
-        socket
-            .setsockopt(TCP_NODELAY, 1)
-            .map_err(not_sent("setsockopt"))?;
-        match socket.connect(&Sockaddr::from(server)) {
-            // Interrupted or not, it goes on in the background.
-            Ok(()) | Err(Errno::EINPROGRESS | Errno::EINTR) => {}
-            Err(errno) => return Err(not_sent("connect")(errno)),
+        let mut begun = self.begin_to_connect(server);
+        if matches!(
+            begun,
+            Err(Failure {
+                errno: Errno::EADDRNOTAVAIL,
+                ..
+            })
+        ) {
+            self.next_source(server);
+            begun = self.begin_to_connect(server);
         }
-        self.awaited = socket
-            .getsockname()
-            .map_err(not_sent("getsockname"))?
-            .to_ip();
+        let (socket, address) = begun.map_err(RoundTripError::NotSent)?;
+        self.awaited = address;
         let mut client = Client {
             socket,
             waits_for: 0,
@@ -97,8 +97,14 @@ impl<K: Kernel> Engine<K> {
                 client.stalled_since = None;
                 return Ok(client);
             }
-            if let Some(errno) = self.listener.as_ref().and_then(Listener::paused) {
+            let listener = self.listener.as_ref();
+            if let Some(errno) = listener.and_then(Listener::paused) {
                 return Err(not_sent("accept4")(errno));
+            }
+            // Another engine may accept it, which does not tell. That it is connected must do.
+            let shared = listener.is_some_and(|listener| listener.shared);
+            if shared && client.socket.getpeername().is_ok() {
+                return Ok(client);
             }
             let pending = client
                 .socket
@@ -107,7 +113,49 @@ impl<K: Kernel> Engine<K> {
             if let Ok(errno @ 1..) = u16::try_from(pending) {
                 return Err(not_sent("connect")(Errno::new(errno)));
             }
-            self.wait_for(&mut client, EPOLLIN, RoundTripError::NotSent)?;
+            let events = if shared { EPOLLIN | EPOLLOUT } else { EPOLLIN };
+            self.wait_for(&mut client, events, RoundTripError::NotSent)?;
+        }
+    }
+
+    /// A socket on its way to `server`, and its own address.
+    fn begin_to_connect(
+        &self,
+        server: SocketAddr,
+    ) -> Result<(Socket<K>, Option<SocketAddr>), Failure> {
+        let failed = |call| move |errno| Failure::at(call, server, errno);
+        let socket = stream_socket(&self.kernel, server)?;
+        socket
+            .setsockopt(TCP_NODELAY, 1)
+            .map_err(failed("setsockopt"))?;
+        if let Some(source) = self.source {
+            // The port is picked when the destination is known, and need only differ for that. A
+            // kernel without the option (before 4.2, or emulated) picks one now: just as well.
+            let _ = socket.setsockopt(IP_BIND_ADDRESS_NO_PORT, 1);
+            let source = SocketAddr::from((source, 0));
+            socket
+                .bind(&Sockaddr::from(source))
+                .map_err(failed("bind"))?;
+        }
+        let begun = socket.connect(&Sockaddr::from(server));
+        let address = socket.getsockname().map_err(failed("getsockname"))?.to_ip();
+        let under_way = address.is_some_and(|address| address.port() != 0);
+        match begun {
+            Ok(()) => Ok((socket, address)),
+            // Interrupted or not, it goes on in the background, if it has got as far as a port.
+            Err(Errno::EINPROGRESS | Errno::EINTR) if under_way => Ok((socket, address)),
+            Err(errno) => Err(failed("connect")(errno)),
+        }
+    }
+
+    /// Has the coming clients come from another address of this machine, whose ports are not used
+    /// up by connections in `TIME_WAIT`: all of 127.0.0.0/8 is local.
+    fn next_source(&mut self, server: SocketAddr) {
+        if let SocketAddr::V4(server) = server {
+            let last = self.source.unwrap_or(Ipv4Addr::LOCALHOST);
+            let next = Ipv4Addr::from_bits(last.to_bits() + 1);
+            let local = server.ip().is_loopback() || server.ip().is_unspecified();
+            self.source = (local && next.is_loopback()).then_some(next);
         }
     }
 
@@ -188,7 +236,7 @@ impl<K: Kernel> Engine<K> {
             set.map_err(|errno| failed(Failure::new("epoll_ctl", errno)))?;
             client.waits_for = events;
         }
-        let now = self.now().map_err(failed)?;
+        let now = self.now();
         let since = *client.stalled_since.get_or_insert(now);
         let left = NO_PROGRESS.saturating_sub(now.saturating_sub(since));
         if left.is_zero() {

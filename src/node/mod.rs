@@ -2,7 +2,6 @@
 
 mod error;
 mod request;
-mod stdio;
 mod wire;
 
 use core::net::{IpAddr, SocketAddr};
@@ -11,11 +10,11 @@ use std::time::Duration;
 
 use syscalls::{Errno, Kernel};
 
-use crate::engine::{Engine, Failure, Totals};
+use crate::engine::{Counts, Engine};
+use crate::stdio::{Input, KEPT_BUFFER, Line, MAX_LINE, Output, Stop, note};
+use crate::workers::Workers;
 pub use error::{Code, Error};
 use request::Request;
-use stdio::{Input, KEPT_BUFFER, Line, Output};
-pub use stdio::{MAX_LINE, Stop, note};
 use wire::{Message, Outgoing, Reply};
 
 /// How long `tcp_echo_stop` lets open conversations go on.
@@ -27,14 +26,29 @@ const FLUSH_AT: usize = 64 * 1024;
 /// The port number that stands for any free one.
 const ANY_PORT: u16 = 0;
 
-/// Runs a node until its input ends. It will listen on addresses `bind`.
+/// Runs a node until its input ends. Its server, which will listen on the address `bind`, is
+/// `engine` with the help of `workers`.
 ///
 /// # Errors
 /// Why it had to stop before.
-pub fn run<K: Kernel>(kernel: K, bind: IpAddr) -> Result<(), Stop> {
+pub fn run<K: Kernel>(
+    kernel: K,
+    engine: Engine<K>,
+    workers: Workers<K>,
+    bind: IpAddr,
+) -> Result<(), Stop> {
     let mut input = Input::new(kernel.clone());
     let mut output = Output::new(kernel.clone());
-    let mut node = Node::new(kernel, bind)?;
+    let echo = Vec::new();
+    let mut node = Node {
+        kernel,
+        engine,
+        workers,
+        bind,
+        id: None,
+        next_msg_id: 0,
+        echo,
+    };
     while !input.ended() {
         while let Some((number, line)) = input.next_line() {
             match line {
@@ -57,6 +71,7 @@ pub fn run<K: Kernel>(kernel: K, bind: IpAddr) -> Result<(), Stop> {
 struct Node<K: Kernel> {
     kernel: K,
     engine: Engine<K>,
+    workers: Workers<K>,
     bind: IpAddr,
     /// The node's name, once `init` has told it.
     id: Option<String>,
@@ -67,18 +82,6 @@ struct Node<K: Kernel> {
 }
 
 impl<K: Kernel> Node<K> {
-    fn new(kernel: K, bind: IpAddr) -> Result<Node<K>, Failure> {
-        let engine = Engine::new(kernel.clone())?;
-        Ok(Node {
-            kernel,
-            engine,
-            bind,
-            id: None,
-            next_msg_id: 0,
-            echo: Vec::new(),
-        })
-    }
-
     /// Tells people why line `number` gets no answer.
     fn note(&self, number: u64, reason: &str) {
         note(
@@ -148,7 +151,7 @@ impl<K: Kernel> Node<K> {
                 Ok(Reply::TcpEchoSendOk { echoed })
             }
             Request::TcpEchoStats => {
-                let Totals { connections, bytes } = self.engine.totals();
+                let Counts { connections, bytes } = self.engine.totals();
                 Ok(Reply::TcpEchoStatsOk {
                     total_connections: connections,
                     total_bytes: bytes,
@@ -156,7 +159,7 @@ impl<K: Kernel> Node<K> {
             }
             Request::TcpEchoStop => {
                 let server = self.engine.address().ok_or_else(no_server)?;
-                self.engine.stop(STOP_PATIENCE);
+                self.workers.stop(&mut self.engine, STOP_PATIENCE);
                 Ok(Reply::TcpEchoStopOk {
                     port: server.port(),
                 })
@@ -188,15 +191,15 @@ impl<K: Kernel> Node<K> {
     }
 
     fn listen(&mut self, port: u16) -> Result<SocketAddr, Error> {
-        self.engine
-            .start(SocketAddr::new(self.bind, port))
-            .map_err(|failure| {
-                let code = match failure.errno {
-                    Errno::EADDRINUSE => Code::TemporarilyUnavailable,
-                    _ => Code::Abort,
-                };
-                Error::new(code, failure.to_string())
-            })
+        let address = SocketAddr::new(self.bind, port);
+        let started = self.workers.start(&mut self.engine, address);
+        started.map_err(|failure| {
+            let code = match failure.errno {
+                Errno::EADDRINUSE => Code::TemporarilyUnavailable,
+                _ => Code::Abort,
+            };
+            Error::new(code, failure.to_string())
+        })
     }
 }
 

@@ -2,14 +2,13 @@
 
 use std::borrow::Cow;
 use std::fmt;
-use std::io;
 
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde::ser::{Serialize, SerializeMap, Serializer};
-use serde_json::ser::Formatter;
 use serde_json::value::RawValue;
 
 use super::error::Error;
+use crate::json;
 
 /// A message whose sender can be answered, with the fields of its body still in JSON.
 ///
@@ -199,10 +198,7 @@ pub struct Outgoing<'a> {
 impl Outgoing<'_> {
     /// Appends the message to `line`, with the newline that ends it.
     pub fn write(&self, line: &mut Vec<u8>) {
-        let mut json = serde_json::Serializer::with_formatter(&mut *line, Spaced);
-        self.serialize(&mut json)
-            .expect("a Vec takes everything, and every key is a string");
-        line.push(b'\n');
+        json::write_line(line, self);
     }
 }
 
@@ -273,54 +269,6 @@ impl Serialize for OutgoingBody<'_> {
     }
 }
 
-/// JSON as the task shows it: on one line, with a space after each colon and comma.
-struct Spaced;
-
-impl Formatter for Spaced {
-    fn begin_object_key<W: ?Sized + io::Write>(
-        &mut self,
-        w: &mut W,
-        first: bool,
-    ) -> io::Result<()> {
-        if first { Ok(()) } else { w.write_all(b", ") }
-    }
-
-    fn begin_object_value<W: ?Sized + io::Write>(&mut self, w: &mut W) -> io::Result<()> {
-        w.write_all(b": ")
-    }
-
-    /// JSON text that is passed on as it came, but for the white space between its tokens: that
-    /// could hold a carriage return, which some readers take for the end of the line.
-    fn write_raw_fragment<W: ?Sized + io::Write>(
-        &mut self,
-        w: &mut W,
-        fragment: &str,
-    ) -> io::Result<()> {
-        let bytes = fragment.as_bytes();
-        // What is between `copied` and `i` is still to be written, as it is.
-        let (mut copied, mut i, mut in_string) = (0, 0, false);
-        while i < bytes.len() {
-            match bytes[i] {
-                b'"' => in_string = !in_string,
-                // Whatever is escaped, it does not end the string.
-                b'\\' => i += 1,
-                b':' | b',' if !in_string => {
-                    w.write_all(&bytes[copied..=i])?;
-                    w.write_all(b" ")?;
-                    copied = i + 1;
-                }
-                b' ' | b'\t' | b'\r' | b'\n' if !in_string => {
-                    w.write_all(&bytes[copied..i])?;
-                    copied = i + 1;
-                }
-                _ => {}
-            }
-            i += 1;
-        }
-        w.write_all(&bytes[copied..])
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -364,20 +312,5 @@ mod tests {
         ] {
             assert!(text(raw(json)).is_none(), "{json}");
         }
-    }
-
-    #[test]
-    fn raw_json_is_spaced_outside_its_strings_only() {
-        let mut out = Vec::new();
-        Spaced
-            .write_raw_fragment(
-                &mut out,
-                "{\"a:,b\\\" \\\\\":[1 ,\r\n 2,\t{} ],\"c\" : \" \\\",\"}",
-            )
-            .expect("a Vec takes everything");
-        assert_eq!(
-            String::from_utf8(out).expect("UTF-8"),
-            r#"{"a:,b\" \\": [1, 2, {}], "c": " \","}"#
-        );
     }
 }

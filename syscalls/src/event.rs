@@ -7,10 +7,10 @@ constants! {
     EVENTFD_FLAGS: i32 {
         /// A read takes 1 instead of all.
         EFD_SEMAPHORE = 1;
-        /// Never wait in a read or a write.
-        EFD_NONBLOCK = 0o4000;
         /// Close the descriptor when the process executes another program.
         EFD_CLOEXEC = 0o2000000;
+        /// Never wait in a read or a write.
+        EFD_NONBLOCK = 0o4000;
     }
 }
 

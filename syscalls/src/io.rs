@@ -45,8 +45,8 @@ pub const UIO_MAXIOV: usize = 1024;
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub struct IoSlice<'a> {
-    iov_base: *const u8,
-    iov_len: usize,
+    pub(crate) iov_base: *const u8,
+    pub(crate) iov_len: usize,
     bytes: PhantomData<&'a [u8]>,
 }
 

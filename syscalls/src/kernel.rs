@@ -14,6 +14,10 @@ pub trait Kernel: Clone {
     /// As for the call that `nr` names: each argument that it takes for an address must point to
     /// memory that may be read or written as the call does, and its effect on the process (on its
     /// descriptors, mappings, signal handlers …) must not break what other code relies on.
+    ///
+    /// Besides, a kernel may be written in Rust. So that memory has been exposed
+    /// (`expose_provenance`), what the call reads is initialized, and the memory stays as it is
+    /// until this returns.
     unsafe fn syscall<const N: usize>(&self, nr: usize, args: [usize; N]) -> usize;
 }
 

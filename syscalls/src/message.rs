@@ -17,15 +17,15 @@ use crate::{Errno, Kernel, Socket, check};
 /// The kernel's `struct user_msghdr`, `include/linux/socket.h`; the C library's `struct msghdr` has
 /// the same layout.
 #[repr(C)]
-#[derive(Debug)]
-struct MsgHdr {
-    msg_name: usize,
-    msg_namelen: u32,
-    msg_iov: usize,
-    msg_iovlen: usize,
-    msg_control: usize,
-    msg_controllen: usize,
-    msg_flags: u32,
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct MsgHdr {
+    pub msg_name: usize,
+    pub msg_namelen: u32,
+    pub msg_iov: usize,
+    pub msg_iovlen: usize,
+    pub msg_control: usize,
+    pub msg_controllen: usize,
+    pub msg_flags: u32,
 }
 
 pub(crate) const MSGHDR: Layout = layout!(
@@ -43,10 +43,10 @@ pub(crate) const MSGHDR: Layout = layout!(
 
 /// A message to send: `struct mmsghdr`, `include/linux/socket.h`.
 #[repr(C)]
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct SendMessage<'a> {
-    msg_hdr: MsgHdr,
-    msg_len: u32,
+    pub(crate) msg_hdr: MsgHdr,
+    pub(crate) msg_len: u32,
     borrowed: PhantomData<(&'a [IoSlice<'a>], &'a Sockaddr)>,
 }
 
@@ -82,8 +82,8 @@ impl<'a> SendMessage<'a> {
 #[repr(C)]
 #[derive(Debug)]
 pub struct RecvMessage<'a> {
-    msg_hdr: MsgHdr,
-    msg_len: u32,
+    pub(crate) msg_hdr: MsgHdr,
+    pub(crate) msg_len: u32,
     borrowed: PhantomData<&'a mut [IoSliceMut<'a>]>,
 }
 

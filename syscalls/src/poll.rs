@@ -30,9 +30,9 @@ constants! {
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PollFd {
-    fd: i32,
-    events: i16,
-    revents: i16,
+    pub(crate) fd: i32,
+    pub(crate) events: i16,
+    pub(crate) revents: i16,
 }
 
 pub(crate) const POLLFD: Layout = layout!(

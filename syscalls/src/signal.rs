@@ -9,12 +9,68 @@ use crate::{Errno, Fd, Kernel, check};
 constants! {
     /// Signals: `include/uapi/asm-generic/signal.h`; x86_64 and aarch64 agree on them.
     SIGNALS: i32 {
+        /// The terminal is gone.
+        SIGHUP = 1;
         /// Interrupt from the keyboard (Ctrl-C).
         SIGINT = 2;
+        /// Quit from the keyboard (Ctrl-\).
+        SIGQUIT = 3;
+        /// An instruction that the processor does not know.
+        SIGILL = 4;
+        /// A breakpoint.
+        SIGTRAP = 5;
+        /// The program has given up: `abort(3)`.
+        SIGABRT = 6;
+        /// Memory that is mapped but not there.
+        SIGBUS = 7;
+        /// A division by zero or the like.
+        SIGFPE = 8;
+        /// The end, without being asked.
+        SIGKILL = 9;
+        /// For the program's own use.
+        SIGUSR1 = 10;
+        /// Memory that is not mapped.
+        SIGSEGV = 11;
+        /// For the program's own use.
+        SIGUSR2 = 12;
         /// A write to a pipe or connection that nobody reads any more.
         SIGPIPE = 13;
+        /// The timer of `alarm(2)`.
+        SIGALRM = 14;
         /// A request to end.
         SIGTERM = 15;
+        /// Not used.
+        SIGSTKFLT = 16;
+        /// A child process has ended or stopped.
+        SIGCHLD = 17;
+        /// Go on after a stop.
+        SIGCONT = 18;
+        /// A stop, without being asked.
+        SIGSTOP = 19;
+        /// A stop from the keyboard (Ctrl-Z).
+        SIGTSTP = 20;
+        /// A read from the terminal in the background.
+        SIGTTIN = 21;
+        /// A write to the terminal in the background.
+        SIGTTOU = 22;
+        /// Urgent data on a socket.
+        SIGURG = 23;
+        /// The limit of processor time.
+        SIGXCPU = 24;
+        /// The limit of a file's size.
+        SIGXFSZ = 25;
+        /// A timer of the process's own time.
+        SIGVTALRM = 26;
+        /// A timer of the process's time, the kernel's for it included.
+        SIGPROF = 27;
+        /// The terminal's window has another size.
+        SIGWINCH = 28;
+        /// A descriptor is ready, for who asked to be told so.
+        SIGIO = 29;
+        /// The power fails.
+        SIGPWR = 30;
+        /// A call that is forbidden to the process.
+        SIGSYS = 31;
     }
 }
 
@@ -39,9 +95,6 @@ constants! {
         SFD_NONBLOCK = 0o4000;
     }
 }
-
-/// `SIG_IGN`, the disposition that throws a signal away: `include/uapi/asm-generic/signal-defs.h`.
-const SIG_IGN: usize = 1;
 
 /// A set of signals: the kernel's `sigset_t`, 64 bits. (The C library's has 1024. That is why each
 /// call with a set has an argument `sigsetsize`.)
@@ -74,11 +127,20 @@ impl SigSet {
 /// The kernel's `struct sigaction` (`include/uapi/asm-generic/signal.h`; on x86_64 from
 /// `arch/x86/include/uapi/asm/signal.h`, with the same layout). The C library's differs.
 #[repr(C)]
-struct SigAction {
-    sa_handler: usize,
-    sa_flags: usize,
+#[derive(Clone, Copy)]
+pub(crate) struct SigAction {
+    pub sa_handler: usize,
+    pub sa_flags: usize,
     sa_restorer: usize,
-    sa_mask: SigSet,
+    pub sa_mask: SigSet,
+}
+
+/// What `sa_handler` may be besides an address: `include/uapi/asm-generic/signal-defs.h`.
+impl SigAction {
+    /// The kernel does what is usual for the signal.
+    pub const SIG_DFL: usize = 0;
+    /// The signal is thrown away.
+    pub const SIG_IGN: usize = 1;
 }
 
 pub(crate) const SIGACTION: Layout = layout!(
@@ -99,7 +161,7 @@ pub(crate) const SIGACTION: Layout = layout!(
 /// `EINVAL`: no such signal, or one that cannot be ignored (`SIGKILL`, `SIGSTOP`).
 pub fn ignore<K: Kernel>(kernel: &K, signal: i32) -> Result<(), Errno> {
     let action = SigAction {
-        sa_handler: SIG_IGN,
+        sa_handler: SigAction::SIG_IGN,
         sa_flags: 0,
         sa_restorer: 0,
         sa_mask: SigSet::default(),

@@ -79,6 +79,8 @@ constants! {
     OPTION_LEVELS: i32 {
         /// Options of any socket.
         SOL_SOCKET = 1;
+        /// Options of IPv4.
+        SOL_IP = 0;
         /// Options of TCP.
         SOL_TCP = 6;
     }
@@ -140,6 +142,8 @@ socket_options! {
         SO_LINGER: Linger = SOL_SOCKET, 13;
         /// Let several sockets listen on one port; the kernel spreads connections over them.
         SO_REUSEPORT: i32 = SOL_SOCKET, 15;
+        /// Leave the choice of the port to `connect`, when `bind` is given port 0.
+        IP_BIND_ADDRESS_NO_PORT: i32 = SOL_IP, 24;
         /// Send small segments at once (no Nagle algorithm).
         TCP_NODELAY: i32 = SOL_TCP, 1;
         /// Seconds of silence before the first keepalive probe.

@@ -26,16 +26,15 @@ pub const KEPT_BUFFER: usize = 1024 * 1024;
 /// could wait for the reader.
 const PIPE_BUF: usize = 4096;
 
-/// How long to wait before a descriptor is tried again that is always ready by its kind, and yet
-/// has answered `EAGAIN`.
+/// How long to wait before a call is tried again that should have worked.
 const RETRY: Duration = Duration::from_millis(1);
 
-/// Why the node ends.
+/// Why the program ends before its time.
 #[derive(Debug)]
 pub enum Stop {
     /// Whoever read the replies has gone.
     OutputClosed,
-    /// A call failed without which no node can work.
+    /// A call failed that the program cannot do without.
     Failed(Failure),
 }
 
@@ -129,11 +128,17 @@ impl<K: Kernel> Input<K> {
     /// Those of read on standard input, and of the engine's loop.
     pub fn fill(&mut self, engine: &mut Engine<K>) -> Result<(), Failure> {
         self.make_room();
+        let mut patience = Patience::new();
         loop {
-            if engine.watch(&self.fd, Watch::Input)? {
-                while !engine.turn(None)?.input {}
-            } else {
-                engine.turn(Some(Duration::ZERO))?;
+            match engine.watch(&self.fd, Watch::Input) {
+                Ok(true) => while !engine.turn(None)?.input {},
+                Ok(false) => {
+                    engine.turn(Some(Duration::ZERO))?;
+                }
+                Err(failure) => {
+                    patience.wait(engine, failure)?;
+                    continue;
+                }
             }
             match retry(|| self.fd.read(&mut self.buffer[self.end..])) {
                 Ok(0) => self.ended = true,
@@ -143,7 +148,10 @@ impl<K: Kernel> Input<K> {
                     engine.turn(Some(RETRY))?;
                     continue;
                 }
-                Err(errno) => return Err(Failure::new("read of standard input", errno)),
+                Err(errno) => {
+                    patience.wait(engine, Failure::new("read of standard input", errno))?;
+                    continue;
+                }
             }
             return Ok(());
         }
@@ -190,42 +198,74 @@ impl<K: Kernel> Output<K> {
     /// fail with.
     pub fn flush(&mut self, engine: &mut Engine<K>) -> Result<(), Stop> {
         let mut written = 0;
+        let mut patience = Patience::new();
         while written < self.lines.len() {
-            let mut fds = [PollFd::new(&self.fd, POLLOUT)];
-            // Not looked at closer: whatever else than room comes, write says it better.
-            let room = !matches!(
-                ppoll(self.fd.kernel(), &mut fds, Some(Duration::ZERO)),
-                Ok(0)
-            );
             let piece = &self.lines[written..self.lines.len().min(written + PIPE_BUF)];
-            let outcome = if room {
-                retry(|| self.fd.write(piece))
-            } else {
-                Err(Errno::EAGAIN)
-            };
-            match outcome {
-                Ok(count) => written += count,
-                Err(Errno::EAGAIN) => {
-                    if engine.watch(&self.fd, Watch::Output)? {
+            match self.write_without_waiting(piece) {
+                Ok(count) => {
+                    written += count;
+                    patience = Patience::new();
+                }
+                Err(Failure {
+                    errno: Errno::EAGAIN,
+                    ..
+                }) => match engine.watch(&self.fd, Watch::Output) {
+                    Ok(true) => {
                         while !engine.turn(None)?.output {}
-                    } else {
+                        patience = Patience::new();
+                    }
+                    Ok(false) => {
                         engine.turn(Some(RETRY))?;
                     }
-                }
-                Err(Errno::EPIPE) => return Err(Stop::OutputClosed),
-                Err(errno) => {
-                    return Err(Failure::new("write to standard output", errno).into());
-                }
+                    Err(failure) => patience.wait(engine, failure)?,
+                },
+                Err(Failure {
+                    errno: Errno::EPIPE,
+                    ..
+                }) => return Err(Stop::OutputClosed),
+                Err(failure) => patience.wait(engine, failure)?,
             }
         }
         self.lines.clear();
         self.lines.shrink_to(KEPT_BUFFER);
         Ok(())
     }
+
+    /// Writes from `piece`, which is no longer than [`PIPE_BUF`], if there is room.
+    fn write_without_waiting(&self, piece: &[u8]) -> Result<usize, Failure> {
+        let mut fds = [PollFd::new(&self.fd, POLLOUT)];
+        match retry(|| ppoll(self.fd.kernel(), &mut fds, Some(Duration::ZERO))) {
+            Ok(0) => return Err(Failure::new("ppoll", Errno::EAGAIN)),
+            // Not looked at closer: whatever else than room has come, write says it better.
+            Ok(_) => {}
+            Err(errno) => return Err(Failure::new("ppoll", errno)),
+        }
+        retry(|| self.fd.write(piece))
+            .map_err(|errno| Failure::new("write to standard output", errno))
+    }
+}
+
+/// Bears with a call that fails, but not for ever: what is short now may be there a moment later.
+struct Patience(u32);
+
+impl Patience {
+    /// The tries, [`RETRY`] apart, after which a failure is taken for a lasting one.
+    const TRIES: u32 = 16;
+
+    fn new() -> Patience {
+        Patience(Patience::TRIES)
+    }
+
+    /// Turns the engine for a while, unless there has been enough of `failure`.
+    fn wait<K: Kernel>(&mut self, engine: &mut Engine<K>, failure: Failure) -> Result<(), Failure> {
+        self.0 = self.0.checked_sub(1).ok_or(failure)?;
+        engine.turn(Some(RETRY))?;
+        Ok(())
+    }
 }
 
 /// Writes one line for people to standard error. It is dropped if there is no room for it: a full
-/// pipe that nobody reads must not stop the node.
+/// pipe that nobody reads must not stop the program.
 pub fn note<K: Kernel>(kernel: &K, line: fmt::Arguments<'_>) {
     let fd = stderr(kernel.clone());
     let mut fds = [PollFd::new(&fd, POLLOUT)];

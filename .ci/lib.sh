@@ -1,0 +1,150 @@
+# shellcheck shell=bash
+# What the scripts of this folder share. They source it; it does nothing by itself.
+
+# Everything these scripts download or build lies here, so `cargo clean` removes it.
+cache=$PWD/target/ci
+
+die() {
+    echo "error: $*" >&2
+    exit 1
+}
+
+# A CI machine is root and may have no sudo; a developer's machine is the other way round.
+as_root() {
+    if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi
+}
+
+# --- Debian packages -------------------------------------------------------------------------
+
+apt_update() {
+    as_root apt-get -qq update
+}
+
+# install_packages PACKAGE…: installs those that are missing; quick when none is.
+install_packages() {
+    local package missing=()
+    for package in "$@"; do
+        [ "$(dpkg-query -Wf '${db:Status-Status}' "$package" 2>/dev/null)" = installed ] ||
+            missing+=("$package")
+    done
+    [ ${#missing[@]} -gt 0 ] || return 0
+    echo "installing: ${missing[*]}"
+    apt_update
+    as_root env DEBIAN_FRONTEND=noninteractive \
+        apt-get -qq install -y --no-install-recommends "${missing[@]}" >/dev/null
+}
+
+# Lets apt fetch arm64 packages: the kernel, busybox and Rust's aarch64 standard library.
+add_arm64_packages() {
+    dpkg --print-foreign-architectures | grep -qx arm64 && return
+    as_root dpkg --add-architecture arm64
+    apt_update
+}
+
+# download DIR PACKAGE…: puts the .deb files into DIR. The package lists may be missing or out of
+# date, so a failure gets one update and a second try.
+download() {
+    local dir=$1
+    shift
+    mkdir -p "$dir"
+    (
+        cd "$dir" || exit
+        # The sandbox user could not write here; without this apt warns about it each time.
+        get=(apt-get -qq -o APT::Sandbox::User=root download "$@")
+        "${get[@]}" 2>/dev/null || { apt_update && "${get[@]}"; }
+    )
+}
+
+# unpack DIR: lays the files of DIR/*.deb out under DIR/root. Nothing gets installed, so nothing on
+# the machine changes, and packages of another architecture or an older version do no harm.
+unpack() {
+    local deb
+    for deb in "$1"/*.deb; do
+        dpkg -x "$deb" "$1/root"
+    done
+}
+
+# --- Rust from Debian ------------------------------------------------------------------------
+
+# use_debian_rust VERSION ARCH…: points RUSTC and RUSTDOC at Debian's compiler of that version (such
+# as 1.85, or '' for the newest), with a standard library for each ARCH. Debian 12's `rustc-web`
+# has two versions on offer: 1.85 with the release, a newer one with the security updates.
+use_debian_rust() {
+    local version=$1 dir tool arch std=()
+    dir=$cache/rust-${version:-newest}
+    shift
+    if [ ! -e "$dir/complete" ]; then
+        rm -rf "$dir"
+        for arch in "$@"; do
+            std+=("libstd-rust-web-dev:$arch=$version*")
+        done
+        download "$dir" "rustc-web=$version*" "${std[@]}"
+        # The compiler proper is in a package with its version in the name.
+        download "$dir" "$(dependency "$dir"/libstd-rust-web-dev_*_amd64.deb 'libstd-rust-web-[0-9.]+')"
+        unpack "$dir"
+        # Its LLVM is a library like any other, with dependencies of its own: install it.
+        dependency "$dir"/libstd-rust-web-[0-9]*.deb 'libllvm[0-9]+' >"$dir/llvm"
+        # Unpacked, the compiler does not find its own library; only it shall get that path.
+        for tool in rustc rustdoc; do
+            printf '#!/bin/sh\nLD_LIBRARY_PATH="%s" exec "%s" "$@"\n' \
+                "$dir/root/usr/lib/x86_64-linux-gnu" "$dir/root/usr/bin/$tool" >"$dir/$tool"
+            chmod +x "$dir/$tool"
+        done
+        touch "$dir/complete"
+    fi
+    install_packages "$(<"$dir/llvm")"
+    export RUSTC=$dir/rustc RUSTDOC=$dir/rustdoc
+    "$RUSTC" --version
+}
+
+# dependency DEB REGEX: the one dependency of the package file that matches.
+dependency() {
+    dpkg-deb -f "$1" Depends | grep -oE "$2" | head -n 1
+}
+
+# --- Static test binaries --------------------------------------------------------------------
+
+# Sets up cargo to build static test binaries for ARCH (x86_64 or aarch64) in a target directory
+# of their own, so that they never make the ordinary one rebuild. Static, because then they run
+# anywhere: in a guest without libraries, and under qemu-user, where a dynamic one with the cross
+# libc hangs in its first pthread_create. The flags are bound to the target, so that build scripts
+# and proc macros stay dynamic.
+static_build() {
+    target=$1-unknown-linux-gnu
+    export CARGO_TARGET_DIR=$cache/$1
+    export "CARGO_TARGET_${1^^}_UNKNOWN_LINUX_GNU_RUSTFLAGS=-C target-feature=+crt-static"
+    unset RUSTC RUSTDOC
+    if [ "$1" = aarch64 ]; then
+        export CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER=aarch64-linux-gnu-gcc
+        # rustup's target if it is there (.ci/install tried to add it), else Debian's compiler.
+        [ -d "$(rustc --print target-libdir --target "$target")" ] || use_debian_rust '' amd64 arm64
+    fi
+}
+
+# Reads the workspace's test targets into `targets`, a line each: package, source file, cargo's
+# flag. Then checks and shows the caller's list `left_out` (source file -> reason): a name that no
+# longer exists must not go unnoticed.
+read_targets() {
+    local file
+    targets=$(cargo metadata --no-deps --format-version 1 | jq -r --arg root "$PWD/" '
+        .packages[] | .name as $package | .targets[] | select(.test)
+        | [$package, (.src_path | ltrimstr($root)),
+           {"test": "--test=\(.name)", "bin": "--bin=\(.name)"}[.kind[0]] // "--lib"]
+        | @tsv')
+    for file in "${!left_out[@]}"; do
+        grep -qF $'\t'"$file"$'\t' <<<"$targets" || die "left-out test target does not exist: $file"
+        echo "left out: $file: ${left_out[$file]}"
+    done
+}
+
+packages() {
+    cut -f 1 <<<"$targets" | sort -u
+}
+
+# flags_of PACKAGE: cargo's flags that name the package's test targets, less those left out.
+flags_of() {
+    local package file flag
+    while IFS=$'\t' read -r package file flag; do
+        if [ "$package" = "$1" ] && [ -z "${left_out[$file]+x}" ]; then echo "$flag"; fi
+    done <<<"$targets"
+}

@@ -1,0 +1,42 @@
+//! What the server has done over the life of the process.
+
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+/// The counters that `tcp_echo_stats` reports. Several engines may share them.
+///
+/// No order among threads is asked for here: whoever has seen a connection's end (a system call
+/// that orders memory) finds it counted.
+#[derive(Debug, Default)]
+pub struct Totals {
+    connections: AtomicU64,
+    bytes: AtomicU64,
+}
+
+/// What the counters stood at.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Connections accepted.
+    pub connections: u64,
+    /// Bytes written back to peers.
+    pub bytes: u64,
+}
+
+impl Totals {
+    /// Counts an accepted connection.
+    pub fn add_connection(&self) {
+        self.connections.fetch_add(1, Relaxed);
+    }
+
+    /// Counts bytes that a write has taken.
+    pub fn add_bytes(&self, count: usize) {
+        self.bytes.fetch_add(count as u64, Relaxed);
+    }
+
+    /// What the counters stand at.
+    pub fn get(&self) -> Counts {
+        Counts {
+            connections: self.connections.load(Relaxed),
+            bytes: self.bytes.load(Relaxed),
+        }
+    }
+}

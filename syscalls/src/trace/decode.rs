@@ -1,0 +1,270 @@
+//! A call as strace shows it: `name(argument, …) = result`.
+
+use core::fmt::{self, Write};
+
+use super::memory::{bytes, object, objects, string};
+use super::structures::{
+    address, buffers, message, messages_received, messages_sent, option_name, option_value, polled,
+    ready, show, unread_buffers,
+};
+use super::table::{Arg, Memory, arguments};
+use super::values::{
+    Flags, Name, OpenFlags, Pointer, Quoted, QuotedPath, Signal, SocketType, list, name,
+};
+use crate::addr::{AF_INET, AF_INET6};
+use crate::epoll::{EPOLL_CTL_DEL, EpollEvent};
+use crate::io::{AT_DIRECTORIES, O_CREAT};
+use crate::message::MsgHdr;
+use crate::process::Rlimit;
+use crate::signal::{SigAction, SigSet};
+use crate::socket::PROTOCOLS;
+use crate::time::Timespec;
+use crate::{Errno, check, find};
+
+/// Where the text goes.
+pub type Text<'t> = &'t mut dyn Write;
+
+/// A call that is being shown.
+///
+/// As strace does, it shows what the call reads before the call, while it is still as the call
+/// finds it, and what the call writes after it.
+pub struct Decoder<'c> {
+    nr: usize,
+    args: &'c [usize],
+    kinds: &'static [Arg],
+    /// What was at [`Memory::Length`] before the call.
+    room: Option<u32>,
+    /// What was at [`Memory::TimeLeft`] before the call.
+    time: Option<Timespec>,
+}
+
+impl<'c> Decoder<'c> {
+    /// Shows call `nr` with `args`, which is about to be made.
+    ///
+    /// # Safety
+    /// As for [`Kernel::syscall`](crate::Kernel::syscall), for as long as the decoder is in use.
+    /// So, and this is what all that is `unsafe` below rests on, an argument that [`arguments`] has
+    /// for an address is the address of that, or null.
+    pub unsafe fn new(nr: usize, args: &'c [usize]) -> Decoder<'c> {
+        let kinds = arguments(nr).unwrap_or_default();
+        let (mut room, mut time) = (None, None);
+        for (&kind, &arg) in kinds.iter().zip(args) {
+            match kind {
+                // SAFETY: the call reads a length there, unless it is null.
+                Arg::Out(Memory::Length) => room = unsafe { object(arg) },
+                // SAFETY: the call reads a timespec there, unless it is null.
+                Arg::Out(Memory::TimeLeft) => time = unsafe { object(arg) },
+                _ => {}
+            }
+        }
+        Decoder {
+            nr,
+            args,
+            kinds,
+            room,
+            time,
+        }
+    }
+
+    /// Shows the call up to the first argument that is shown after it.
+    pub fn before(&self, text: Text<'_>) -> fmt::Result {
+        match find(self.nr) {
+            Some(call) => write!(text, "{}(", call.name)?,
+            None => write!(text, "syscall_{:#x}(", self.nr)?,
+        }
+        (0..self.first_out()).try_for_each(|i| self.argument(i, None, text))
+    }
+
+    /// Shows the rest of a call that will not return.
+    pub fn never_returns(&self, text: Text<'_>) -> fmt::Result {
+        text.write_str(") = ?")
+    }
+
+    /// Shows the rest of the call, which has returned `result`.
+    ///
+    /// # Safety
+    /// The call has been made, and `result` is what it returned.
+    pub unsafe fn after(&self, result: usize, text: Text<'_>) -> fmt::Result {
+        let outcome = check(result);
+        let mut rest = self.first_out()..self.args.len();
+        rest.try_for_each(|i| self.argument(i, Some(outcome), text))?;
+        match outcome {
+            Ok(result) => {
+                write!(text, ") = {result}")?;
+                self.comment(result, text)
+            }
+            Err(errno) => write!(text, ") = -1 {} ({})", errno.name(), errno.message()),
+        }
+    }
+
+    /// The index of the first argument that is shown after the call.
+    fn first_out(&self) -> usize {
+        let out = |kind: &Arg| matches!(kind, Arg::Out(_));
+        self.kinds.iter().position(out).unwrap_or(self.args.len())
+    }
+
+    /// Shows argument `i`, and the comma before it. `outcome` is the call's, once it is made.
+    fn argument(
+        &self,
+        i: usize,
+        outcome: Option<Result<usize, Errno>>,
+        text: Text<'_>,
+    ) -> fmt::Result {
+        let kind = self.kinds.get(i).copied().unwrap_or(Arg::Unknown);
+        if matches!(kind, Arg::Mode) && self.args[i - 1] as i32 & O_CREAT == 0 {
+            return Ok(());
+        }
+        text.write_str(if i > 0 { ", " } else { "" })?;
+        match (kind, outcome) {
+            (Arg::In(memory), _) => self.memory(i, memory, None, text),
+            (Arg::Out(memory), Some(Ok(result))) => self.memory(i, memory, Some(result), text),
+            (Arg::Out(memory), _) => self.unwritten(i, memory, text),
+            _ => self.number(i, kind, text),
+        }
+    }
+
+    /// Shows an argument that is no address.
+    fn number(&self, i: usize, kind: Arg, text: Text<'_>) -> fmt::Result {
+        let arg = self.args[i];
+        // A call takes the lowest 32 bits of a register for an int.
+        let (int, unsigned) = (arg as i32, arg as u32);
+        match kind {
+            Arg::Int => write!(text, "{int}"),
+            Arg::Unsigned => write!(text, "{unsigned}"),
+            Arg::Size => write!(text, "{arg}"),
+            Arg::One(names, unknown) => write!(text, "{}", Name(unsigned, names, unknown)),
+            Arg::Any(names, unknown) => write!(text, "{}", Flags(unsigned, names, unknown)),
+            Arg::Directory => match name(unsigned, AT_DIRECTORIES) {
+                Some(name) => text.write_str(name),
+                None => write!(text, "{int}"),
+            },
+            Arg::SocketType => write!(text, "{}", SocketType(unsigned)),
+            Arg::Protocol => match self.args[0] as i32 {
+                AF_INET | AF_INET6 => {
+                    write!(text, "{}", Name(unsigned, PROTOCOLS, "IPPROTO_???"))
+                }
+                _ => write!(text, "{unsigned}"),
+            },
+            Arg::OptionName => option_name(self.args[i - 1] as i32, int, text),
+            Arg::OpenFlags => write!(text, "{}", OpenFlags(unsigned)),
+            Arg::Mode => write!(text, "0{unsigned:02o}"),
+            Arg::Signal => write!(text, "{}", Signal(int, "SIG")),
+            Arg::In(_) | Arg::Out(_) | Arg::Unknown => write!(text, "{}", Pointer(arg)),
+        }
+    }
+
+    /// Shows what an argument is the address of: what the call will read, or, if there is a
+    /// `result`, what the call has written.
+    fn memory(
+        &self,
+        i: usize,
+        memory: Memory,
+        result: Option<usize>,
+        text: Text<'_>,
+    ) -> fmt::Result {
+        let arg = self.args[i];
+        if arg == 0 {
+            return write!(text, "{}", Pointer(arg));
+        }
+        let next = self.args.get(i + 1).copied().unwrap_or(0);
+        // How many have been written: as many as the call returned, but some calls can return more
+        // than there was room for, which the next argument tells.
+        let count = result.map_or(next, |result| result.min(next));
+        let bytes_in_all = result.unwrap_or(usize::MAX);
+        let room = self.room.unwrap_or_default();
+        // SAFETY: by the contract of `new`, `arg` is the address of what `memory` says. Before the
+        // call, as many of it are initialized as the next argument says, with what they in turn
+        // point to; afterwards, those that the call has written: that is what it returned, or what
+        // the length at the next argument's address says.
+        unsafe {
+            let length = || object::<u32>(next).unwrap_or_default();
+            match memory {
+                Memory::Path => write!(text, "{}", QuotedPath(string(arg))),
+                Memory::Bytes => write!(text, "{}", Quoted(bytes(arg, count))),
+                Memory::Buffers => buffers(arg, next, bytes_in_all, text),
+                Memory::Address if result.is_none() => address(arg, next, text),
+                Memory::Address => address(arg, length().min(room) as usize, text),
+                Memory::Length => match object::<u32>(arg).unwrap_or_default() {
+                    length if length == room => write!(text, "[{room}]"),
+                    length => write!(text, "[{room} => {length}]"),
+                },
+                Memory::OptionValue => {
+                    let option = (self.args[i - 2] as i32, self.args[i - 1] as i32);
+                    let (written, len) = match result {
+                        None => (false, next),
+                        Some(_) => (true, length() as usize),
+                    };
+                    option_value(option, written, arg, len, text)
+                }
+                Memory::Message => message(object(arg).unwrap_or_default(), bytes_in_all, text),
+                Memory::MessagesSent => messages_sent(arg, next, count, text),
+                Memory::MessagesReceived => messages_received(arg, count, text),
+                Memory::Event if self.args[i - 2] == EPOLL_CTL_DEL as usize => {
+                    write!(text, "{}", Pointer(arg))
+                }
+                Memory::Event => show::<EpollEvent>(arg, text),
+                Memory::Events => list(objects::<EpollEvent>(arg, count), text, |event, text| {
+                    write!(text, "{event}")
+                }),
+                Memory::Polled => polled(arg, next, text),
+                Memory::Time => show::<Timespec>(arg, text),
+                Memory::TimeLeft => self.unwritten(i, memory, text),
+                Memory::Signals(size) if self.args[size] != SigSet::SIZE => {
+                    write!(text, "{}", Pointer(arg))
+                }
+                Memory::Signals(_) => show::<SigSet>(arg, text),
+                Memory::Action => show::<SigAction>(arg, text),
+                Memory::Limit => show::<Rlimit>(arg, text),
+                Memory::Pair => list(objects::<i32>(arg, 2), text, |fd, text| {
+                    write!(text, "{fd}")
+                }),
+            }
+        }
+    }
+
+    /// Shows an argument that a failed call has not written to: what was there before, or else the
+    /// address.
+    fn unwritten(&self, i: usize, memory: Memory, text: Text<'_>) -> fmt::Result {
+        let arg = self.args[i];
+        let next = self.args.get(i + 1).copied().unwrap_or(0);
+        match (memory, self.room, self.time) {
+            (Memory::Length, Some(room), _) => write!(text, "[{room}]"),
+            (Memory::TimeLeft, _, Some(time)) => write!(text, "{time}"),
+            // SAFETY: by the contract of `new` the call may read as many as the next argument says.
+            (Memory::Buffers, ..) if arg != 0 => unsafe { unread_buffers(arg, next, text) },
+            // SAFETY: as before.
+            (Memory::MessagesSent, ..) if arg != 0 => unsafe { messages_sent(arg, next, 0, text) },
+            (Memory::Message, ..) if arg != 0 => {
+                // SAFETY: by the contract of `new` the call may read a message.
+                let MsgHdr { msg_namelen, .. } = unsafe { object(arg) }.unwrap_or_default();
+                write!(text, "{{msg_namelen={msg_namelen}}}")
+            }
+            _ => write!(text, "{}", Pointer(arg)),
+        }
+    }
+
+    /// Shows what there is to say of a `result` besides its number.
+    fn comment(&self, result: usize, text: Text<'_>) -> fmt::Result {
+        match (self.nr, self.args) {
+            (sc::nr::PPOLL | sc::nr::RECVMMSG, _) if result == 0 => text.write_str(" (Timeout)"),
+            (sc::nr::PPOLL, &[fds, count, time, ..]) => {
+                text.write_str(" (")?;
+                // SAFETY: by the contract of `new` there are `count` of them.
+                unsafe { ready(fds, count, text) }?;
+                // SAFETY: the call has written how much time is left, unless it is null.
+                if let Some(left) = unsafe { object::<Timespec>(time) } {
+                    write!(text, ", left {left}")?;
+                }
+                text.write_char(')')
+            }
+            (sc::nr::RECVMMSG, &[.., time]) => {
+                // SAFETY: the call has written how much time is left, unless it is null.
+                match unsafe { object::<Timespec>(time) } {
+                    Some(left) => write!(text, " (left {left})"),
+                    None => Ok(()),
+                }
+            }
+            _ => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,97 @@
+//! One line of the trace, from its first character to its newline.
+
+use core::fmt::{self, Write};
+use core::sync::atomic::Ordering;
+use core::time::Duration;
+
+use super::Trace;
+use crate::poll::{POLLOUT, PollFd, ppoll};
+use crate::{Kernel, retry};
+
+/// Bytes that go out in one write. A pipe with room at all takes this many at once: `pipe(7)`,
+/// `PIPE_BUF`. So hardly any line is torn, and none makes the program wait.
+const PIPE_BUF: usize = 4096;
+
+/// A line that is being put together. It goes out, in one write if it is no longer than
+/// [`PIPE_BUF`], when it is dropped.
+pub struct Line<'t, K: Kernel> {
+    trace: &'t Trace<K>,
+    buffer: [u8; PIPE_BUF],
+    len: usize,
+    /// Lines before it that found no room, which it tells of.
+    missing: u64,
+    /// There was no room for some of it. The rest would make no sense.
+    lost: bool,
+}
+
+impl<'t, K: Kernel> Line<'t, K> {
+    pub fn new(trace: &'t Trace<K>) -> Line<'t, K> {
+        let mut line = Line {
+            trace,
+            buffer: [0; PIPE_BUF],
+            len: 0,
+            missing: trace.missing.swap(0, Ordering::Relaxed),
+            lost: false,
+        };
+        if line.missing > 0 {
+            // The last line before may have been cut, so this starts with a newline.
+            let missing = line.missing;
+            let _ = writeln!(line, "\n... no room for {missing} lines ...");
+        }
+        line
+    }
+
+    /// Ends the line and writes it out. Nothing is left for `drop` to do.
+    pub fn end(&mut self) {
+        if self.len == 0 {
+            return;
+        }
+        let _ = self.write_char('\n');
+        self.flush();
+        if self.lost {
+            let missing = self.missing + 1;
+            self.trace.missing.fetch_add(missing, Ordering::Relaxed);
+        }
+    }
+
+    fn flush(&mut self) {
+        let mut left = &self.buffer[..self.len];
+        while !left.is_empty() && !self.lost {
+            match self.write_some(left) {
+                Some(count) => left = &left[count..],
+                None => self.lost = true,
+            }
+        }
+        self.len = 0;
+    }
+
+    /// Writes some of `bytes`, if there is room, and tells how many.
+    fn write_some(&self, bytes: &[u8]) -> Option<usize> {
+        let fd = &self.trace.fd;
+        let mut fds = [PollFd::new(fd, POLLOUT)];
+        let ready = ppoll(fd.kernel(), &mut fds, Some(Duration::ZERO));
+        if ready != Ok(1) {
+            return None;
+        }
+        retry(|| fd.write(bytes)).ok().filter(|&count| count > 0)
+    }
+}
+
+impl<K: Kernel> Write for Line<'_, K> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        for &byte in text.as_bytes() {
+            if self.len == PIPE_BUF {
+                self.flush();
+            }
+            self.buffer[self.len] = byte;
+            self.len += 1;
+        }
+        Ok(())
+    }
+}
+
+impl<K: Kernel> Drop for Line<'_, K> {
+    fn drop(&mut self) {
+        self.end();
+    }
+}

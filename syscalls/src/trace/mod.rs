@@ -1,0 +1,123 @@
+//! A kernel that writes down what it is asked: each call as `strace(1)` shows it, or its registers.
+//!
+//! [`Traced`] stands between the typed calls and the kernel behind it. It hands every call on
+//! unchanged, and writes one line about it to a [`Trace`]:
+//!
+//! ```text
+//! accept4(4, {sa_family=AF_INET, sin_port=htons(40992), sin_addr=inet_addr("127.0.0.1")}, [28 => 16], SOCK_CLOEXEC|SOCK_NONBLOCK) = 5
+//! ```
+//!
+//! The format is that of `strace -a1`, and a test holds it to that, line by line. Names come from
+//! the tables beside the constants and from [`CALLS`](crate::CALLS): what they do not list is shown
+//! as strace shows what it does not know, by number. Three things it cannot show as strace does:
+//!
+//! - A call that a signal interrupts: strace sees the kernel's `ERESTARTSYS` and its kin, the
+//!   process sees `EINTR`, or nothing if the kernel restarts the call.
+//! - The name of a link-local IPv6 address's network interface. Here it is its number.
+//! - Memory that is not there. strace shows the address; here it may not be passed in the first
+//!   place, by the contract of [`Kernel::syscall`].
+//!
+//! **A trace never holds the program up.** A line is written only if there is room for it: if
+//! standard error is a pipe that is full because nobody reads it, lines are left out, and the trace
+//! says how many when there is room again. (strace would stop the program until somebody reads.) An
+//! error of the write, a full disk say, is treated the same. The trace's own calls go to the kernel
+//! behind and are not traced. A write to a pipe without a reader raises `SIGPIPE`, which whoever
+//! traces to a pipe must [ignore](crate::signal::ignore), as Rust's runtime does at its start.
+
+mod decode;
+mod line;
+mod memory;
+mod registers;
+mod structures;
+mod table;
+mod values;
+
+use core::sync::atomic::AtomicU64;
+
+use crate::{Inherited, Kernel};
+use decode::Decoder;
+use line::Line;
+use registers::Registers;
+
+/// How a call is written down.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// As strace does: names, structures, strings.
+    Calls,
+    /// What was in the machine's registers: `rax=3 (close) rdi=0x5 -> rax=0x0`.
+    Registers,
+}
+
+/// Where lines go, and in which form.
+#[derive(Debug)]
+pub struct Trace<K: Kernel> {
+    fd: Inherited<K>,
+    form: Form,
+    /// Lines that found no room since the last one that did.
+    missing: AtomicU64,
+}
+
+impl<K: Kernel> Trace<K> {
+    /// A trace that is written to `fd`. It is never closed: the last calls are traced too.
+    pub fn new(fd: Inherited<K>, form: Form) -> Trace<K> {
+        Trace {
+            fd,
+            form,
+            missing: AtomicU64::new(0),
+        }
+    }
+}
+
+/// The kernel `K`, with every call written down.
+#[derive(Debug)]
+pub struct Traced<'t, K: Kernel> {
+    kernel: K,
+    trace: &'t Trace<K>,
+}
+
+impl<'t, K: Kernel> Traced<'t, K> {
+    /// `kernel`, written down to `trace`.
+    pub fn new(kernel: K, trace: &'t Trace<K>) -> Traced<'t, K> {
+        Traced { kernel, trace }
+    }
+}
+
+impl<K: Kernel> Clone for Traced<'_, K> {
+    fn clone(&self) -> Self {
+        Traced::new(self.kernel.clone(), self.trace)
+    }
+}
+
+impl<K: Kernel> Kernel for Traced<'_, K> {
+    unsafe fn syscall<const N: usize>(&self, nr: usize, args: [usize; N]) -> usize {
+        let mut line = Line::new(self.trace);
+        // A line that finds no room is the trace's business, so writing to it never fails.
+        match self.trace.form {
+            Form::Calls => {
+                // SAFETY: the caller vouches for the arguments until this function returns.
+                let decoder = unsafe { Decoder::new(nr, &args) };
+                let _ = decoder.before(&mut line);
+                if nr == sc::nr::EXIT_GROUP {
+                    let _ = decoder.never_returns(&mut line);
+                    line.end();
+                }
+                // SAFETY: the caller's promise, handed on.
+                let result = unsafe { self.kernel.syscall(nr, args) };
+                // SAFETY: this is the call, and its result.
+                let _ = unsafe { decoder.after(result, &mut line) };
+                result
+            }
+            Form::Registers => {
+                let registers = Registers { nr, args: &args };
+                let _ = registers.before(&mut line);
+                if nr == sc::nr::EXIT_GROUP {
+                    line.end();
+                }
+                // SAFETY: the caller's promise, handed on.
+                let result = unsafe { self.kernel.syscall(nr, args) };
+                let _ = registers.after(result, &mut line);
+                result
+            }
+        }
+    }
+}

@@ -1,0 +1,133 @@
+//! The trace of every call, with successes and failures, is what strace shows of the same process.
+//!
+//! This test starts itself a second time, under strace. The process in there makes the calls and
+//! writes its own trace of them.
+
+mod every_call;
+mod strace;
+
+use std::collections::BTreeSet;
+use std::env;
+use std::ffi::CString;
+
+use syscalls::arch::{ARGUMENTS, NUMBER, RESULT};
+use syscalls::io::{O_CLOEXEC, O_CREAT, O_TRUNC, O_WRONLY, openat};
+use syscalls::process::exit_group;
+use syscalls::trace::{Form, Trace, Traced};
+use syscalls::{CALLS, Inherited, Linux, check};
+
+use strace::{TempFile, assert_same_lines, calls_of_the_layer, name, strace};
+
+/// Names the file for the trace, and so tells the process that it is the second one.
+const TRACE_TO: &str = "SYSCALLS_TRACE_TO";
+
+/// What the second process ends with.
+const EXIT_CODE: i32 = 7;
+
+#[test]
+fn decoded_calls_are_those_of_strace() {
+    if let Some(file) = env::var_os(TRACE_TO) {
+        second_process(file.as_encoded_bytes(), Form::Calls);
+    }
+    let (own, strace) = two_traces("decoded_calls_are_those_of_strace", &[]);
+    assert_same_lines(&own, &strace);
+    // None has been forgotten.
+    let made: BTreeSet<_> = own.iter().filter_map(|line| name(line)).collect();
+    let all: BTreeSet<_> = CALLS.iter().map(|call| call.name).collect();
+    assert_eq!(made, all);
+    let failed: BTreeSet<_> = own.iter().filter(|line| line.contains(" = -1 E")).collect();
+    let failed: BTreeSet<_> = failed.iter().filter_map(|line| name(line)).collect();
+    let cannot_fail = BTreeSet::from(["exit_group"]);
+    assert_eq!(
+        &all - &failed,
+        cannot_fail,
+        "each is seen to fail, but for these"
+    );
+}
+
+#[test]
+fn registers_are_those_of_strace() {
+    if let Some(file) = env::var_os(TRACE_TO) {
+        second_process(file.as_encoded_bytes(), Form::Registers);
+    }
+    // strace shows each call's number, and its arguments as they are in the registers; but for
+    // these two, decoded, so that the trace's own calls can be told from the layer's.
+    let options = ["-n", "-e", "raw=!openat,ppoll"];
+    let decoded = |line: &String| ["openat", "ppoll"].contains(&name(line).expect("a call"));
+    let (own, mut strace) = two_traces("registers_are_those_of_strace", &options);
+    let mut own: Vec<_> = own.iter().map(|line| from_registers(line)).collect();
+    own.retain(|line| !decoded(line));
+    strace.retain(|line| !decoded(line));
+    assert_same_lines(&own, &strace);
+}
+
+/// What strace shows with the options `-n -e raw=all` for what we show as
+/// `rax=3 (close) rdi=0x5 -> rax=0x0`.
+fn from_registers(line: &str) -> String {
+    let value = |part: &str, register: &str| {
+        let (name, value) = part.split_once("=").expect("a register");
+        assert_eq!(name, register, "{line}");
+        match value {
+            "0x0" => "0".to_owned(),
+            value => value.to_owned(),
+        }
+    };
+    let (call, result) = match line.split_once(" -> ") {
+        Some((call, result)) => (call, Some(result)),
+        None => (line, None),
+    };
+    let (number, call) = call.split_once(" (").expect("a name");
+    let (name, args) = call.split_once(')').expect("a name");
+    let args: Vec<_> = args.split_whitespace().zip(ARGUMENTS).collect();
+    let args: Vec<_> = args
+        .into_iter()
+        .map(|(arg, register)| value(arg, register))
+        .collect();
+    let result = match result.map(|result| result.split_once(' ').unwrap_or((result, ""))) {
+        None => "?".to_owned(),
+        Some((result, "")) => value(result, RESULT),
+        Some((result, error)) => {
+            let result = value(result, RESULT);
+            let digits = result.trim_start_matches("0x");
+            let result = usize::from_str_radix(digits, 16).expect("a number");
+            let errno = check(result).expect_err("an error");
+            assert_eq!(error, format!("(-{})", errno.name()));
+            format!("-1 {} ({})", errno.name(), errno.message())
+        }
+    };
+    let number: usize = value(number, NUMBER).parse().expect("a number");
+    format!("[{number:4}] {name}({}) = {result}", args.join(", "))
+}
+
+/// Runs the test `test` of this program under strace. Returns the lines of its own trace, and those
+/// of strace.
+fn two_traces(test: &str, options: &[&str]) -> (Vec<String>, Vec<String>) {
+    let own = TempFile::new(&format!("{test}.own"));
+    let theirs = TempFile::new(&format!("{test}.strace"));
+    let this = env::current_exe().expect("a path");
+    let output = strace(options, &theirs.0, this)
+        // One thread, so that all calls of the test are one process's.
+        .args(["--exact", test, "--test-threads=1"])
+        .env(TRACE_TO, &own.0)
+        .output()
+        .expect("strace runs");
+    assert_eq!(
+        output.status.code(),
+        Some(EXIT_CODE),
+        "{}{}",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    );
+    let own_lines = own.read().lines().map(String::from).collect();
+    (own_lines, calls_of_the_layer(&theirs.read(), &own.0))
+}
+
+fn second_process(file: &[u8], form: Form) -> ! {
+    let file = CString::new(file).expect("a path has no NUL");
+    let flags = O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC;
+    let file = openat(Linux, &file, flags, 0o600).expect("a file for the trace");
+    let trace = Trace::new(Inherited::new(file), form);
+    let kernel = Traced::new(Linux, &trace);
+    every_call::every_call(&kernel);
+    exit_group(&kernel, EXIT_CODE)
+}

@@ -1,0 +1,536 @@
+//! Bad input gets the right error and costs nothing: after each case the next good request gets its
+//! right answer. One row of a table here is one named case.
+
+mod common;
+
+use std::fs;
+use std::net::{TcpListener, TcpStream};
+use std::os::unix::process::CommandExt;
+use std::process::Stdio;
+
+use common::{INIT, INIT_OK, Node, assert_error, client, converse, program};
+use serde_json::{Value, json};
+
+/// Lines that nobody can be answered for: a line on stderr each, with the line's number and a
+/// reason, and nothing on stdout.
+#[test]
+fn lines_without_a_possible_reply() {
+    let body = r#""body":{"type":"tcp_echo_stats","msg_id":1}"#;
+    let object = |fields: &[&str]| format!("{{{}}}", fields.join(",")).into_bytes();
+    let to = r#""dest":"n1""#;
+    let from = r#""src":"c1""#;
+    let cases: Vec<(&str, Vec<u8>, &str)> = vec![
+        ("no JSON", b"hello".into(), "expected"),
+        ("half an object", br#"{"src":"c1","#.into(), "EOF"),
+        (
+            "two objects",
+            [object(&[from, to, body]), object(&[from, to, body])].concat(),
+            "trailing",
+        ),
+        (
+            "a comma too much",
+            object(&[from, to, body, ""]),
+            "trailing comma",
+        ),
+        (
+            "single quotes",
+            b"{'src':'c1'}".into(),
+            "key must be a string",
+        ),
+        ("an array", b"[]".into(), "object"),
+        ("a string", br#""src""#.into(), "object"),
+        ("a number", b"42".into(), "object"),
+        ("null", b"null".into(), "object"),
+        ("an empty object", b"{}".into(), "src"),
+        ("no src", object(&[to, body]), "src"),
+        ("src not a string", object(&[r#""src":1"#, to, body]), "src"),
+        ("src null", object(&[r#""src":null"#, to, body]), "src"),
+        (
+            "src no text",
+            object(&[r#""src":"\udc00""#, to, body]),
+            "src",
+        ),
+        ("no body", object(&[from, to]), "body"),
+        ("body null", object(&[from, to, r#""body":null"#]), "body"),
+        (
+            "body a string",
+            object(&[from, to, r#""body":"init""#]),
+            "body",
+        ),
+        (
+            "body an array",
+            object(&[from, to, r#""body":["init"]"#]),
+            "body",
+        ),
+        (
+            "not UTF-8",
+            b"{\"src\":\"c1\",\"dest\":\"n1\",\"body\":{\"type\":\"\xff\"}}".into(),
+            "UTF-8",
+        ),
+        ("UTF-8 cut short", b"\xe2\x82".into(), "UTF-8"),
+        ("UTF-8 overlong", b"\"\xc0\xaf\"".into(), "UTF-8"),
+        ("a surrogate in UTF-8", b"\"\xed\xa0\x80\"".into(), "UTF-8"),
+        (
+            "a byte order mark",
+            [b"\xef\xbb\xbf".into(), object(&[from, to, body])].concat(),
+            "expected",
+        ),
+        (
+            "UTF-16",
+            "{}".encode_utf16().flat_map(u16::to_be_bytes).collect(),
+            "expected",
+        ),
+        ("a NUL", b"\0".into(), "expected"),
+        (
+            "a bare control character",
+            object(&["\"src\":\"c\t1\"", to, body]),
+            "control character",
+        ),
+        ("long garbage", vec![b'x'; 1_000_000], "expected"),
+        ("no dest", object(&[from, body]), "dest"),
+        (
+            "dest not a string",
+            object(&[from, r#""dest":1"#, body]),
+            "dest",
+        ),
+        (
+            "another node's",
+            object(&[from, r#""dest":"n2""#, body]),
+            "dest",
+        ),
+    ];
+    let mut node = Node::n1();
+    let mut lines = 1;
+    let mut told = Vec::new();
+    for (name, line, reason) in &cases {
+        node.write_line(line);
+        lines += 1;
+        told.push((*name, lines, *reason));
+        assert_eq!(node.stats(), (0, 0), "after {name}");
+        lines += 1;
+    }
+    let finished = node.finish();
+    assert!(finished.status.success());
+    let stderr: Vec<&str> = finished.stderr.lines().collect();
+    assert_eq!(stderr.len(), told.len(), "{stderr:#?}");
+    for ((name, number, reason), line) in told.into_iter().zip(stderr) {
+        assert!(line.contains(&format!("line {number} ")), "{name}: {line}");
+        assert!(line.contains(reason), "{name}: {line}");
+        assert!(
+            line.len() < 200,
+            "{name}: {} bytes are one line too many",
+            line.len()
+        );
+    }
+}
+
+/// Bodies that are answered with an error. Each row: its name, the fields beside `msg_id`, the code,
+/// and what the text mentions.
+#[test]
+fn bad_bodies() {
+    let cases = [
+        (
+            "init without node_id",
+            r#""type":"init","node_ids":["n1"]"#,
+            12,
+            ["node_id:", "string"],
+        ),
+        (
+            "node_id ill-typed",
+            r#""type":"init","node_id":1,"node_ids":["n1"]"#,
+            12,
+            ["node_id:", "string"],
+        ),
+        (
+            "init without node_ids",
+            r#""type":"init","node_id":"n1""#,
+            12,
+            ["node_ids:", "array"],
+        ),
+        (
+            "node_ids ill-typed",
+            r#""type":"init","node_id":"n1","node_ids":"n1""#,
+            12,
+            ["node_ids:", "array"],
+        ),
+        (
+            "one of node_ids ill-typed",
+            r#""type":"init","node_id":"n1","node_ids":["n1",2]"#,
+            12,
+            ["node_ids:", "strings"],
+        ),
+        (
+            "start without port",
+            r#""type":"tcp_echo_start""#,
+            12,
+            ["port:", "65535"],
+        ),
+        (
+            "port null",
+            r#""type":"tcp_echo_start","port":null"#,
+            12,
+            ["port:", "65535"],
+        ),
+        (
+            "port a string",
+            r#""type":"tcp_echo_start","port":"8080""#,
+            12,
+            ["port:", "\"8080\""],
+        ),
+        (
+            "port a list",
+            r#""type":"tcp_echo_start","port":[8080]"#,
+            12,
+            ["port:", "[8080]"],
+        ),
+        (
+            "port a boolean",
+            r#""type":"tcp_echo_start","port":true"#,
+            12,
+            ["port:", "true"],
+        ),
+        (
+            "port no integer",
+            r#""type":"tcp_echo_start","port":80.5"#,
+            12,
+            ["port:", "80.5"],
+        ),
+        (
+            "port with a fraction",
+            r#""type":"tcp_echo_start","port":8080.0"#,
+            12,
+            ["port:", "8080.0"],
+        ),
+        (
+            "port with an exponent",
+            r#""type":"tcp_echo_start","port":8e3"#,
+            12,
+            ["port:", "8e3"],
+        ),
+        (
+            "port below",
+            r#""type":"tcp_echo_start","port":-1"#,
+            12,
+            ["port:", "-1"],
+        ),
+        (
+            "port above",
+            r#""type":"tcp_echo_start","port":65536"#,
+            12,
+            ["port:", "65536"],
+        ),
+        (
+            "port far above",
+            r#""type":"tcp_echo_start","port":18446744073709559696"#,
+            12,
+            ["port:", "18446744073709559696"],
+        ),
+        (
+            "send without data",
+            r#""type":"tcp_echo_send""#,
+            12,
+            ["data:", "string"],
+        ),
+        (
+            "data null",
+            r#""type":"tcp_echo_send","data":null"#,
+            12,
+            ["data:", "string"],
+        ),
+        (
+            "data a number",
+            r#""type":"tcp_echo_send","data":5"#,
+            12,
+            ["data:", "string"],
+        ),
+        (
+            "data a list",
+            r#""type":"tcp_echo_send","data":["hello"]"#,
+            12,
+            ["data:", "string"],
+        ),
+        (
+            "half a surrogate pair, the first",
+            r#""type":"tcp_echo_send","data":"\ud83d""#,
+            12,
+            ["data:", "string"],
+        ),
+        (
+            "half a surrogate pair, the second",
+            r#""type":"tcp_echo_send","data":"a\ude00b""#,
+            12,
+            ["data:", "string"],
+        ),
+        (
+            "surrogates in the wrong order",
+            r#""type":"tcp_echo_send","data":"\ude00\ud83d""#,
+            12,
+            ["data:", "string"],
+        ),
+        (
+            "data given twice, last one bad",
+            r#""type":"tcp_echo_send","data":"x","data":1"#,
+            12,
+            ["data:", "string"],
+        ),
+        (
+            "echo without echo",
+            r#""type":"echo""#,
+            12,
+            ["echo:", "JSON"],
+        ),
+        ("no type", r#""data":"hello""#, 12, ["type:", "string"]),
+        ("type null", r#""type":null"#, 12, ["type:", "string"]),
+        (
+            "type ill-typed",
+            r#""type":["init"]"#,
+            12,
+            ["type:", "string"],
+        ),
+        (
+            "unknown type",
+            r#""type":"tcp_echo_dance""#,
+            10,
+            ["type:", "tcp_echo_dance"],
+        ),
+        (
+            "another case is another type",
+            r#""type":"ECHO","echo":1"#,
+            10,
+            ["type:", "ECHO"],
+        ),
+        (
+            "a reply's type",
+            r#""type":"echo_ok","echo":1"#,
+            10,
+            ["type:", "echo_ok"],
+        ),
+        ("no type at all", r#""type":"""#, 10, ["type:", ""]),
+    ];
+    let (mut node, _) = Node::listening();
+    for (name, fields, code, mentions) in cases {
+        let id = node.ask_text(fields);
+        let reply = node.reply_to(id);
+        println!("{name}: {reply}");
+        assert_error(&reply, code, &mentions);
+        node.send(name);
+    }
+    node.finish_well();
+}
+
+/// Without a usable `msg_id` there is nothing to put into `in_reply_to`.
+#[test]
+fn no_usable_msg_id() {
+    let (mut node, _) = Node::listening();
+    for msg_id in [
+        "",
+        r#","msg_id":null"#,
+        r#","msg_id":"7""#,
+        r#","msg_id":7.0"#,
+        r#","msg_id":[7]"#,
+    ] {
+        for fields in [
+            r#""type":"tcp_echo_stats""#,
+            r#""type":"tcp_echo_send","data":1"#,
+            r#""type":"x""#,
+        ] {
+            node.write_line(format!(
+                r#"{{"src":"c1","dest":"n1","body":{{{fields}{msg_id}}}}}"#
+            ));
+            assert_error(&node.reply(), 12, &["msg_id:", "integer"]);
+            node.send("next");
+        }
+    }
+    node.finish_well();
+}
+
+/// Integers of any size and sign are usable, and come back as they were.
+#[test]
+fn unusual_msg_ids() {
+    let mut node = Node::n1();
+    for id in ["0", "-5", "18446744073709551616"] {
+        node.write_line(format!(
+            r#"{{"src":"c1","dest":"n1","body":{{"type":"tcp_echo_dance","msg_id":{id}}}}}"#
+        ));
+        let line = node.line();
+        assert!(
+            line.contains(&format!(r#""in_reply_to": {id}, "code": 10, "#)),
+            "{line}"
+        );
+    }
+    node.finish_well();
+}
+
+#[test]
+fn errors_are_written_as_the_task_shows_messages() {
+    let mut node = Node::n1();
+    node.write_line(r#"{"src":"c1","dest":"n1","body":{"type":"nonsense","msg_id":9}}"#);
+    let line = node.line();
+    let text = serde_json::from_str::<Value>(&line).expect("JSON")["body"]["text"].to_string();
+    assert_eq!(
+        line,
+        format!(
+            r#"{{"src": "n1", "dest": "c1", "body": {{"type": "error", "in_reply_to": 9, "code": 10, "text": {text}, "msg_id": 1}}}}"#
+        )
+    );
+    node.finish_well();
+}
+
+#[test]
+fn before_init() {
+    let mut node = Node::start(&[]);
+    for body in [
+        json!({"type": "tcp_echo_start", "port": 0}),
+        json!({"type": "tcp_echo_send", "data": "too early"}),
+        json!({"type": "tcp_echo_stats"}),
+        json!({"type": "tcp_echo_stop"}),
+        json!({"type": "echo", "echo": 1}),
+    ] {
+        node.fails(body, 11, &["init"]);
+    }
+    // An init that is refused is none.
+    node.fails(json!({"type": "init", "node_id": "n1"}), 12, &["node_ids:"]);
+    node.fails(json!({"type": "tcp_echo_stats"}), 11, &["init"]);
+    let mut node = node.initialized();
+    assert_eq!(node.stats(), (0, 0));
+    node.finish_well();
+}
+
+#[test]
+fn a_reply_is_ignored() {
+    let (mut node, _) = Node::listening();
+    for fields in [
+        r#""type":"tcp_echo_send","data":"x","in_reply_to":1"#,
+        r#""type":"error","code":11,"text":"x","in_reply_to":0"#,
+        r#""type":5,"in_reply_to":1"#,
+    ] {
+        node.ask_text(fields);
+        node.send("next");
+    }
+    assert_eq!(node.stats(), (3, 12));
+    assert!(node.finish().status.success());
+}
+
+#[test]
+fn no_server() {
+    let mut node = Node::n1();
+    let send = json!({"type": "tcp_echo_send", "data": "x"});
+    let stop = json!({"type": "tcp_echo_stop"});
+    for body in [&send, &stop] {
+        node.fails(body.clone(), 22, &["tcp_echo_start"]);
+    }
+    node.listen();
+    node.send("now");
+    node.request(stop.clone());
+    for body in [send, stop] {
+        node.fails(body, 22, &["tcp_echo_start"]);
+    }
+    node.listen();
+    node.send("and again");
+    node.finish_well();
+}
+
+#[test]
+fn start_on_another_port() {
+    let (mut node, server) = Node::listening();
+    let open = client(server);
+    converse(&open, b"before");
+    let other = if server.port() == 8080 { 8081 } else { 8080 };
+    node.fails(
+        json!({"type": "tcp_echo_start", "port": other}),
+        22,
+        &[&server.port().to_string()],
+    );
+    TcpStream::connect(("127.0.0.1", other)).expect_err("nobody listens there");
+    // The server that runs is untouched.
+    converse(&open, b"after");
+    converse(&client(server), b"new");
+    node.send("own");
+    node.finish_well();
+}
+
+#[test]
+fn port_taken() {
+    let owner = TcpListener::bind("127.0.0.1:0").expect("bind");
+    let server = owner.local_addr().expect("an address");
+    let mut node = Node::n1();
+    let before = node.descriptors();
+    let start = json!({"type": "tcp_echo_start", "port": server.port()});
+    let text = format!("bind {server}: EADDRINUSE (98): Address already in use");
+    node.fails(start.clone(), 11, &[&text]);
+    node.fails(json!({"type": "tcp_echo_send", "data": "x"}), 22, &[]);
+    assert_eq!(node.descriptors(), before, "nothing is left open");
+    drop(owner);
+    assert_eq!(node.request(start)["status"], "listening");
+    node.send("now");
+    node.finish_well();
+}
+
+/// An address of documentation's own (RFC 5737): no machine has it.
+#[test]
+fn no_address_of_this_machine() {
+    let mut node = Node::start(&["--bind", "192.0.2.1"]).initialized();
+    let before = node.descriptors();
+    let text = "bind 192.0.2.1:0: EADDRNOTAVAIL (99): Cannot assign requested address";
+    for _ in 0..2 {
+        node.fails(json!({"type": "tcp_echo_start", "port": 0}), 14, &[text]);
+        node.fails(json!({"type": "echo", "echo": 1}), 14, &[text]);
+    }
+    assert_eq!(node.descriptors(), before, "nothing is left open");
+    assert_eq!(node.stats(), (0, 0));
+    node.finish_well();
+}
+
+#[test]
+fn no_right_to_the_port() {
+    let first_free = "/proc/sys/net/ipv4/ip_unprivileged_port_start";
+    let first_free = fs::read_to_string(first_free).expect("a port number");
+    if first_free.trim() == "0" {
+        // Here everybody has the right to every port: `no_address_of_this_machine` has shown
+        // the same row.
+        return;
+    }
+    let mut command = program();
+    command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    const CAP_NET_BIND_SERVICE: libc::c_ulong = 10;
+    // SAFETY: nothing but system calls happens between fork and exec.
+    unsafe {
+        command.pre_exec(|| {
+            // Even root does not have the right then. It fails for others, who do not have it.
+            libc::prctl(libc::PR_CAPBSET_DROP, CAP_NET_BIND_SERVICE, 0, 0, 0);
+            Ok(())
+        });
+    }
+    let mut node = Node::spawn(&mut command).initialized();
+    node.fails(
+        json!({"type": "tcp_echo_start", "port": 1}),
+        14,
+        &["bind 127.0.0.1:1: EACCES (13): Permission denied"],
+    );
+    node.listen();
+    node.send("next");
+    node.finish_well();
+}
+
+/// The lone surrogate is in a field that nobody asks for, and JSON's grammar allows it.
+#[test]
+fn what_is_ignored_need_not_be_text() {
+    let mut node = Node::n1();
+    let id = node.ask_text(r#""type":"tcp_echo_stats","note":"\ud800""#);
+    assert_eq!(node.reply_to(id)["type"], "tcp_echo_stats_ok");
+    node.finish_well();
+}
+
+#[test]
+fn init_after_rubbish() {
+    let mut node = Node::start(&[]);
+    node.write("rubbish\n\n\r\n   \n");
+    node.write_line(INIT);
+    assert_eq!(node.line(), INIT_OK);
+    let finished = node.finish();
+    assert!(finished.status.success());
+    assert_eq!(finished.stderr.lines().count(), 1, "{}", finished.stderr);
+}

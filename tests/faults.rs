@@ -1,0 +1,287 @@
+//! The engine over a kernel that fails when it is told to, and is the real one otherwise. The wait
+//! for nothing takes no time here: the clock is the test's.
+
+mod common;
+
+use std::cell::Cell;
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use common::{PATIENCE, allow_open_files};
+use rawecho::engine::{
+    Engine, Failure, HELD_MEMORY, LEAST_READ, NO_PROGRESS, READ_BUFFER, RoundTripError, Spin,
+};
+use syscalls::{Errno, Kernel, Linux};
+
+/// What happens to a call.
+#[derive(Clone, Copy, PartialEq)]
+enum Fate {
+    /// The kernel gets it.
+    Served,
+    /// The kernel does not get it, and this is the result.
+    Answered(usize),
+    /// It fails, and the kernel does not get it.
+    Failed(Errno),
+    /// The kernel gets it, and it fails for the caller all the same.
+    FailedAfter(Errno),
+}
+use Fate::{Answered, Failed, FailedAfter, Served};
+
+/// Decides about a call by its number and arguments, which it may change.
+type Fates = dyn Fn(libc::c_long, &mut [usize]) -> Fate;
+
+/// A kernel over the real one.
+#[derive(Clone)]
+struct Faulty(Rc<Fates>);
+
+impl Kernel for Faulty {
+    unsafe fn syscall<const N: usize>(&self, nr: usize, mut args: [usize; N]) -> usize {
+        let fate = (self.0)(nr as libc::c_long, &mut args);
+        // SAFETY: the caller's promise; the tests only ever make a buffer's length smaller.
+        let serve = || unsafe { Linux.syscall(nr, args) };
+        match fate {
+            Served => serve(),
+            Answered(result) => result,
+            Failed(errno) => errno.to_result(),
+            FailedAfter(errno) => {
+                serve();
+                errno.to_result()
+            }
+        }
+    }
+}
+
+/// An engine over `kernel` that never polls instead of sleeping: that would take real time.
+fn engine(kernel: Faulty) -> Engine<Faulty> {
+    let spin = Spin::new(Duration::ZERO);
+    Engine::new(kernel, spin, Arc::default()).expect("an epoll set")
+}
+
+/// An engine that listens, over a kernel with `fates`, and where.
+fn listening(
+    fates: impl Fn(libc::c_long, &mut [usize]) -> Fate + 'static,
+) -> (Engine<Faulty>, SocketAddr) {
+    let mut engine = engine(Faulty(Rc::new(fates)));
+    let server = engine
+        .start(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), false)
+        .expect("a free port");
+    (engine, server)
+}
+
+/// The outcome of a round trip of `len` bytes. If it succeeds, the echo is right.
+fn round_trip(
+    engine: &mut Engine<Faulty>,
+    server: SocketAddr,
+    len: usize,
+) -> Result<(), RoundTripError> {
+    let message: Vec<u8> = (0..len).map(|i| (i % 251) as u8).collect();
+    let mut echo = Vec::new();
+    engine.round_trip(server, &message, &mut echo)?;
+    assert!(echo == message, "{len} bytes came back changed");
+    Ok(())
+}
+
+/// The first call `nr` has the fate `fate`; the others are served.
+fn first(nr: libc::c_long, fate: Fate) -> impl Fn(libc::c_long, &mut [usize]) -> Fate {
+    let over = Cell::new(false);
+    move |call, _| match call == nr && !over.replace(true) {
+        true => fate,
+        false => Served,
+    }
+}
+
+#[test]
+fn short_reads_and_writes() {
+    for at_most in [1, 7, 1000] {
+        let (mut engine, server) = listening(move |call, args| {
+            if call == libc::SYS_read || call == libc::SYS_write {
+                args[2] = args[2].min(at_most);
+            }
+            Served
+        });
+        for len in [0, 1, 6, 7, 8, 5000] {
+            assert_eq!(round_trip(&mut engine, server, len), Ok(()));
+        }
+        assert_eq!(engine.totals().bytes, 5022);
+    }
+}
+
+/// Every second call of those that a signal can interrupt, and now and then the one that must not
+/// be made again.
+#[test]
+fn interrupted_again_and_again() {
+    let calls = Cell::new(0);
+    let (mut engine, server) = listening(move |call, _| {
+        calls.set(calls.get() + 1);
+        match call {
+            libc::SYS_read | libc::SYS_write | libc::SYS_accept4 | libc::SYS_epoll_pwait
+                if calls.get() % 2 == 0 =>
+            {
+                Failed(Errno::EINTR)
+            }
+            libc::SYS_connect if calls.get() % 2 == 0 => FailedAfter(Errno::EINTR),
+            _ => Served,
+        }
+    });
+    for i in 0..100 {
+        assert_eq!(round_trip(&mut engine, server, i * 5000), Ok(()));
+    }
+    assert_eq!(engine.totals().connections, 100);
+}
+
+/// The end of the stream never comes. Waiting does not take its time: the clock jumps.
+#[test]
+fn no_progress() {
+    let waited = Rc::new(Cell::new(Duration::ZERO));
+    let (clock, swallowed) = (Rc::clone(&waited), Cell::new(false));
+    let (mut engine, server) = listening(move |call, args| match call {
+        libc::SYS_shutdown if !swallowed.replace(true) => Answered(0),
+        libc::SYS_epoll_pwait if args[3] as i32 > 0 => {
+            clock.set(clock.get() + Duration::from_millis(args[3] as u64));
+            args[3] = 0;
+            Served
+        }
+        libc::SYS_clock_gettime => {
+            let now = libc::timespec {
+                tv_sec: clock.get().as_secs() as i64,
+                tv_nsec: clock.get().subsec_nanos().into(),
+            };
+            // SAFETY: the caller passed the address of a timespec.
+            unsafe { (args[1] as *mut libc::timespec).write(now) };
+            Answered(0)
+        }
+        _ => Served,
+    });
+    assert_eq!(
+        round_trip(&mut engine, server, 10),
+        Err(RoundTripError::Stalled)
+    );
+    assert_eq!(waited.get(), NO_PROGRESS);
+    assert_eq!(round_trip(&mut engine, server, 10), Ok(()));
+}
+
+/// One fault in one round trip: what it ends with. The next one is fine.
+#[test]
+fn one_fault() {
+    use RoundTripError::{Broken, NotSent};
+    type Expected = fn(SocketAddr) -> Result<(), RoundTripError>;
+    let cases: &[(libc::c_long, Errno, Expected)] = &[
+        (libc::SYS_connect, Errno::ECONNREFUSED, |server| {
+            Err(NotSent(Failure::at("connect", server, Errno::ECONNREFUSED)))
+        }),
+        // No local port is left: the client comes from another address.
+        (libc::SYS_connect, Errno::EADDRNOTAVAIL, |_| Ok(())),
+        (libc::SYS_accept4, Errno::ENFILE, |server| {
+            Err(NotSent(Failure::at("accept4", server, Errno::ENFILE)))
+        }),
+        (libc::SYS_accept4, Errno::ENOMEM, |server| {
+            Err(NotSent(Failure::at("accept4", server, Errno::ENOMEM)))
+        }),
+        // These are about a connection that is gone, not about this one.
+        (libc::SYS_accept4, Errno::ECONNABORTED, |_| Ok(())),
+        (libc::SYS_accept4, Errno::EPROTO, |_| Ok(())),
+        (libc::SYS_accept4, Errno::EHOSTUNREACH, |_| Ok(())),
+        // The first to write is the client.
+        (libc::SYS_write, Errno::ECONNRESET, |_| {
+            Err(Broken(Failure::new("write", Errno::ECONNRESET)))
+        }),
+        (libc::SYS_write, Errno::EPIPE, |_| {
+            Err(Broken(Failure::new("write", Errno::EPIPE)))
+        }),
+        (libc::SYS_write, Errno::EAGAIN, |_| Ok(())),
+        (libc::SYS_shutdown, Errno::ENOTCONN, |_| {
+            Err(Broken(Failure::new("shutdown", Errno::ENOTCONN)))
+        }),
+        // The first to read is the server: it gives the connection up, with a reset.
+        (libc::SYS_read, Errno::ECONNRESET, |_| {
+            Err(Broken(Failure::new("read", Errno::ECONNRESET)))
+        }),
+        (libc::SYS_read, Errno::EAGAIN, |_| Ok(())),
+    ];
+    for (call, errno, expected) in cases {
+        let (mut engine, server) = listening(first(*call, Failed(*errno)));
+        let outcome = round_trip(&mut engine, server, 1000);
+        assert_eq!(outcome, expected(server), "{call} {errno}");
+        assert_eq!(
+            round_trip(&mut engine, server, 1000),
+            Ok(()),
+            "after {call} {errno}"
+        );
+    }
+}
+
+/// What connections hold together is bounded, and what a stop lets go of no longer counts.
+#[test]
+fn what_is_held_is_bounded() {
+    const CLIENTS: usize = HELD_MEMORY / READ_BUFFER;
+    allow_open_files(2 * CLIENTS as u64 + 100);
+    let asked_for = Rc::new(Cell::new(0));
+    let last_read = Rc::clone(&asked_for);
+    // Whoever says something has said as much as can be read, and takes nothing back.
+    let (mut engine, server) = listening(move |call, args| match call {
+        libc::SYS_read => {
+            last_read.set(args[2]);
+            Answered(args[2])
+        }
+        libc::SYS_write => Failed(Errno::EAGAIN),
+        _ => Served,
+    });
+    let serve_one_more = |engine: &mut Engine<Faulty>, server| {
+        asked_for.set(0);
+        let client = TcpStream::connect(server).expect("connect");
+        while asked_for.get() == 0 {
+            engine.turn(Some(PATIENCE)).expect("a turn");
+        }
+        (client, asked_for.get())
+    };
+    let mut clients = Vec::new();
+    for _ in 0..CLIENTS {
+        let (client, read) = serve_one_more(&mut engine, server);
+        assert_eq!(read, READ_BUFFER);
+        clients.push(client);
+    }
+    assert_eq!(serve_one_more(&mut engine, server).1, LEAST_READ);
+    engine.stop(Duration::ZERO);
+    let server = engine.start(server, false).expect("the port is free");
+    assert_eq!(
+        serve_one_more(&mut engine, server).1,
+        READ_BUFFER,
+        "after the stop"
+    );
+}
+
+/// A start that fails leaves nothing behind, and the next one works.
+#[test]
+fn no_start() {
+    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+    for (call, name) in [
+        (libc::SYS_setsockopt, "setsockopt"),
+        (libc::SYS_bind, "bind"),
+        (libc::SYS_listen, "listen"),
+        (libc::SYS_getsockname, "getsockname"),
+        (libc::SYS_epoll_ctl, "epoll_ctl"),
+    ] {
+        let kernel = Faulty(Rc::new(first(call, Failed(Errno::ENOMEM))));
+        let mut engine = engine(kernel);
+        assert_eq!(
+            engine.start(address, false),
+            Err(Failure::at(name, address, Errno::ENOMEM))
+        );
+        assert_eq!(engine.address(), None);
+        let server = engine.start(address, false).expect("the next one works");
+        assert_eq!(round_trip(&mut engine, server, 10), Ok(()));
+    }
+}
+
+/// A broken epoll set ends the engine's turns with an error instead of a loop without end.
+#[test]
+fn a_broken_epoll_set() {
+    let (mut engine, _) = listening(|call, _| match call {
+        libc::SYS_epoll_pwait => Failed(Errno::EBADF),
+        _ => Served,
+    });
+    let failure = (0..100).find_map(|_| engine.turn(None).err());
+    assert_eq!(failure, Some(Failure::new("epoll_pwait", Errno::EBADF)));
+}

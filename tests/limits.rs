@@ -1,0 +1,312 @@
+//! What the kernel is asked for, seen from outside: limits, addresses, socket options; and what
+//! happens when it has no more to give.
+
+mod common;
+
+use std::fs;
+use std::io::{Read, Write};
+use std::mem;
+use std::net::{Ipv4Addr, SocketAddrV4, TcpStream};
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::os::unix::process::CommandExt;
+use std::process::{Command, Stdio};
+use std::thread;
+use std::time::Duration;
+
+use common::{
+    Node, assert_end, assert_error, client, converse, eventually, open_files_limit, program,
+    set_open_files_limit,
+};
+use serde_json::json;
+
+/// A TCP socket of a node, as `/proc` tells.
+#[derive(Debug)]
+struct TcpSocket {
+    fd: RawFd,
+    local: SocketAddrV4,
+    listens: bool,
+}
+
+/// One end of a connection, or a listener, in `/proc/net/tcp`.
+struct Row {
+    local: SocketAddrV4,
+    state: u8,
+    inode: String,
+}
+
+/// `TCP_LISTEN` and `TCP_TIME_WAIT` of the kernel's `include/net/tcp_states.h`.
+const LISTEN: u8 = 10;
+const TIME_WAIT: u8 = 6;
+
+/// The rows of `/proc/PID/net/tcp`.
+fn table(node: &Node) -> Vec<Row> {
+    let table = node.proc("net/tcp");
+    let row = |line: &str| {
+        let fields: Vec<&str> = line.split_whitespace().collect();
+        let (address, port) = fields[1].split_once(':').expect("ADDRESS:PORT");
+        // The address is a number as it stands in memory, in network byte order.
+        let address = u32::from_str_radix(address, 16).expect("hexadecimal");
+        let port = u16::from_str_radix(port, 16).expect("hexadecimal");
+        Row {
+            local: SocketAddrV4::new(Ipv4Addr::from(address.to_ne_bytes()), port),
+            state: u8::from_str_radix(fields[3], 16).expect("hexadecimal"),
+            inode: fields[9].into(),
+        }
+    };
+    table.lines().skip(1).map(row).collect()
+}
+
+/// The TCP sockets over IPv4 that the node has open, and how many sockets of other kinds.
+fn sockets(node: &Node) -> (Vec<TcpSocket>, usize) {
+    let table = table(node);
+    let (mut sockets, mut others) = (Vec::new(), 0);
+    for fd in node.descriptors() {
+        let target = fs::read_link(format!("/proc/{}/fd/{fd}", node.pid())).expect("a link");
+        let target = target.to_string_lossy();
+        let Some(inode) = target.strip_prefix("socket:[") else {
+            continue;
+        };
+        match table
+            .iter()
+            .find(|row| row.inode == inode.trim_end_matches(']'))
+        {
+            Some(row) => sockets.push(TcpSocket {
+                fd,
+                local: row.local,
+                listens: row.state == LISTEN,
+            }),
+            None => others += 1,
+        }
+    }
+    (sockets, others)
+}
+
+/// A second handle to the node's descriptor `fd`.
+fn borrow(node: &Node, fd: RawFd) -> OwnedFd {
+    // SAFETY: no memory is passed; both calls make a descriptor.
+    unsafe {
+        let process = libc::syscall(libc::SYS_pidfd_open, node.pid(), 0);
+        assert!(
+            process >= 0,
+            "pidfd_open: {}",
+            std::io::Error::last_os_error()
+        );
+        let process = OwnedFd::from_raw_fd(process as RawFd);
+        let copy = libc::syscall(libc::SYS_pidfd_getfd, process.as_raw_fd(), fd, 0);
+        assert!(
+            copy >= 0,
+            "pidfd_getfd: {}",
+            std::io::Error::last_os_error()
+        );
+        OwnedFd::from_raw_fd(copy as RawFd)
+    }
+}
+
+fn option(socket: &OwnedFd, level: libc::c_int, name: libc::c_int) -> libc::c_int {
+    let mut value: libc::c_int = -1;
+    let mut len = mem::size_of_val(&value) as libc::socklen_t;
+    // SAFETY: the pointers are to `value` and to its length.
+    let result = unsafe {
+        libc::getsockopt(
+            socket.as_raw_fd(),
+            level,
+            name,
+            (&raw mut value).cast(),
+            &mut len,
+        )
+    };
+    assert_eq!(result, 0, "getsockopt: {}", std::io::Error::last_os_error());
+    value
+}
+
+/// The program, to be started with limits of open files.
+fn with_open_files(soft: u64, hard: u64) -> Command {
+    let mut command = program();
+    command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    // SAFETY: nothing but a system call happens between fork and exec.
+    unsafe {
+        command.pre_exec(move || set_open_files_limit(soft, hard));
+    }
+    command
+}
+
+#[test]
+fn the_soft_limit_of_open_files_is_raised() {
+    let (_, hard) = open_files_limit();
+    let node = Node::spawn(&mut with_open_files(1024.min(hard), hard)).initialized();
+    let limits = node.proc("limits");
+    let open_files = limits
+        .lines()
+        .find_map(|line| line.strip_prefix("Max open files"));
+    let mut numbers = open_files.expect("a line").split_whitespace();
+    assert_eq!(numbers.next().expect("the soft limit"), hard.to_string());
+    assert_eq!(numbers.next().expect("the hard limit"), hard.to_string());
+    node.finish_well();
+}
+
+#[test]
+fn more_connections_than_the_shell_allows_files() {
+    let (_, hard) = open_files_limit();
+    let mut node = Node::spawn(&mut with_open_files(64, hard)).initialized();
+    let server = node.listen();
+    let clients: Vec<TcpStream> = (0..100).map(|_| client(server)).collect();
+    for client in &clients {
+        converse(client, b"hello");
+    }
+    assert_eq!(node.stats(), (100, 500));
+    node.finish_well();
+}
+
+#[test]
+fn listens_on_loopback_only() {
+    let (node, server) = Node::listening();
+    let (sockets, others) = sockets(&node);
+    assert_eq!((sockets.len(), others), (1, 0), "one socket: {sockets:?}");
+    assert!(sockets[0].listens);
+    assert_eq!(
+        sockets[0].local,
+        SocketAddrV4::new(Ipv4Addr::LOCALHOST, server.port())
+    );
+    node.finish_well();
+}
+
+#[test]
+fn before_the_start_no_socket_is_open() {
+    let mut node = Node::n1();
+    let (none, others) = sockets(&node);
+    assert_eq!((none.len(), others), (0, 0));
+    node.listen();
+    node.send("hello");
+    assert_eq!(
+        sockets(&node).0.len(),
+        1,
+        "the client and its peer are closed"
+    );
+    node.request(json!({"type": "tcp_echo_stop"}));
+    assert_eq!(sockets(&node).0.len(), 0);
+    node.finish_well();
+}
+
+/// By a second handle to the very sockets: REUSEADDR, NODELAY, O_NONBLOCK, FD_CLOEXEC.
+#[test]
+fn socket_options() {
+    let (node, server) = Node::listening();
+    let open = client(server);
+    converse(&open, b"hello");
+    let (sockets, _) = sockets(&node);
+    assert_eq!(sockets.len(), 2, "a listener and a connection: {sockets:?}");
+    for socket in &sockets {
+        let info = node.proc(&format!("fdinfo/{}", socket.fd));
+        let flags = info.lines().find_map(|line| line.strip_prefix("flags:"));
+        let flags = i32::from_str_radix(flags.expect("flags").trim(), 8).expect("octal");
+        assert!(flags & libc::O_NONBLOCK != 0, "O_NONBLOCK: {socket:?}");
+        assert!(flags & libc::O_CLOEXEC != 0, "FD_CLOEXEC: {socket:?}");
+        let handle = borrow(&node, socket.fd);
+        if socket.listens {
+            assert_eq!(option(&handle, libc::SOL_SOCKET, libc::SO_REUSEADDR), 1);
+        } else {
+            assert_eq!(option(&handle, libc::IPPROTO_TCP, libc::TCP_NODELAY), 1);
+        }
+    }
+    node.finish_well();
+}
+
+/// The server's end closes first and goes through TIME_WAIT; its port can be listened on at once,
+/// by the same node and by another.
+#[test]
+fn restart_despite_time_wait() {
+    let (mut node, server) = Node::listening();
+    let open = client(server);
+    converse(&open, b"hello");
+    assert_eq!(
+        node.request(json!({"type": "tcp_echo_stop"}))["status"],
+        "stopped"
+    );
+    assert_end(&open);
+    drop(open);
+    let waits = |node: &Node| {
+        let mut rows = table(node).into_iter();
+        rows.any(|row| row.local.port() == server.port() && row.state == TIME_WAIT)
+    };
+    eventually("an end in TIME_WAIT", || waits(&node).then_some(()));
+    let start = json!({"type": "tcp_echo_start", "port": server.port()});
+    assert_eq!(node.request(start.clone())["status"], "listening");
+    node.send("the same node");
+    node.finish_well();
+    let mut node = Node::n1();
+    assert!(waits(&node), "still");
+    assert_eq!(node.request(start)["status"], "listening");
+    node.send("another node");
+    node.finish_well();
+}
+
+#[test]
+fn out_of_descriptors() {
+    const LIMIT: RawFd = 64;
+    let mut node = Node::spawn(&mut with_open_files(LIMIT as u64, LIMIT as u64)).initialized();
+    // What the tests were started with may have been inherited, with higher numbers.
+    let free = |node: &Node| LIMIT as usize - node.descriptors().range(..LIMIT).count();
+    let server = node.listen();
+    let send = json!({"type": "tcp_echo_send", "data": "hello"});
+    let sent = json!({"type": "tcp_echo_send_ok", "echoed": "hello", "bytes": 5});
+    let mut clients = Vec::new();
+    let one_more = |clients: &mut Vec<TcpStream>| {
+        clients.push(client(server));
+        converse(clients.last().expect("one"), b"one more");
+    };
+    while free(&node) > 1 {
+        one_more(&mut clients);
+    }
+    // One is left: enough for the client, not for its peer.
+    node.fails(
+        send.clone(),
+        11,
+        &[&format!("accept4 {server}: EMFILE (24)")],
+    );
+    for _ in 0..3 {
+        node.fails(send.clone(), 11, &["EMFILE (24)"]);
+    }
+    one_more(&mut clients);
+    assert_eq!(free(&node), 0);
+    for _ in 0..3 {
+        node.fails(send.clone(), 11, &["socket: EMFILE (24)"]);
+    }
+    // Those who are there notice nothing; those who come wait.
+    let mut waiting = client(server);
+    waiting.write_all(b"waiting").expect("write");
+    for client in &clients {
+        converse(client, b"still here");
+    }
+    let before = node.processor_time();
+    thread::sleep(Duration::from_secs(1));
+    let used = node.processor_time() - before;
+    assert!(
+        used < Duration::from_millis(500),
+        "{used:?} in a second of waiting"
+    );
+    node.fails(send.clone(), 11, &["socket: EMFILE (24)"]);
+    // One goes: the next comes in.
+    clients.pop();
+    let mut echo = [0; 7];
+    waiting.read_exact(&mut echo).expect("served at last");
+    assert_eq!(&echo, b"waiting");
+    node.fails(send.clone(), 11, &["socket: EMFILE (24)"]);
+    // More go: sends succeed again.
+    clients.truncate(clients.len() - 3);
+    eventually("a send succeeds", || {
+        let reply = node.request(send.clone());
+        if reply["type"] == "error" {
+            assert_error(&reply, 11, &["EMFILE"]);
+            return None;
+        }
+        assert_eq!(reply, sent);
+        Some(())
+    });
+    for _ in 0..100 {
+        node.send("hello");
+    }
+    node.finish_well();
+}

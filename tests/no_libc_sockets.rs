@@ -1,0 +1,141 @@
+//! No socket call goes through the C library: neither the built program nor the sources have a way
+//! to one.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::net::{TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+
+use object::{Object, ObjectSymbol, SymbolKind};
+
+/// The C library's wrappers of the socket and epoll calls.
+fn is_socket_wrapper(name: &str) -> bool {
+    let families = ["send", "recv", "epoll_"];
+    let names = [
+        "socket",
+        "socketpair",
+        "bind",
+        "listen",
+        "accept",
+        "accept4",
+        "connect",
+        "setsockopt",
+        "getsockopt",
+        "getsockname",
+        "getpeername",
+        "shutdown",
+        "getaddrinfo",
+    ];
+    names.contains(&name) || families.iter().any(|family| name.starts_with(family))
+}
+
+/// What the C library needs of them for itself, to ask the kernel for the machine's addresses. It
+/// brings these along into a program that is linked statically.
+const ITS_OWN: [&str; 5] = ["socket", "bind", "getsockname", "sendto", "recvmsg"];
+
+/// The socket wrappers that the program at `path` imports or, if it is linked statically, holds.
+fn socket_wrappers(path: impl AsRef<Path>) -> BTreeSet<String> {
+    let bytes = fs::read(path).expect("the program's file");
+    let elf = object::File::parse(&*bytes).expect("an ELF file");
+    let is_static = elf.section_by_name(".interp").is_none();
+    let symbols = elf.dynamic_symbols().chain(elf.symbols());
+    // Not the names of source files, of which some are called after what they hold.
+    let names: BTreeSet<&str> = symbols
+        .filter(|symbol| symbol.kind() != SymbolKind::File)
+        .filter_map(|symbol| symbol.name().ok())
+        .collect();
+    assert!(names.len() > 10, "stripped and static: nothing can be seen");
+    names
+        .into_iter()
+        .filter(|name| is_socket_wrapper(name) && !(is_static && ITS_OWN.contains(name)))
+        .map(String::from)
+        .collect()
+}
+
+#[test]
+fn the_program_imports_no_socket_wrapper() {
+    assert_eq!(
+        socket_wrappers(env!("CARGO_BIN_EXE_rawecho")),
+        BTreeSet::new()
+    );
+}
+
+/// The same eye sees them where they are: in this program, which listens by the standard library.
+#[test]
+fn a_program_that_imports_them_is_found_out() {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("bind");
+    let address = listener.local_addr().expect("an address");
+    TcpStream::connect(address).expect("connect");
+    listener.accept().expect("accept");
+    let found = socket_wrappers(std::env::current_exe().expect("this program"));
+    for name in ["setsockopt", "listen", "accept4", "connect"] {
+        assert!(found.contains(name), "{name}: {found:?}");
+    }
+}
+
+/// All `.rs` files under `folder`.
+fn sources(folder: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(folder).expect("a folder of sources");
+    let paths = entries.map(|entry| entry.expect("an entry").path());
+    paths
+        .flat_map(|path| match path.extension() {
+            _ if path.is_dir() => sources(&path),
+            Some(extension) if extension == "rs" => vec![path],
+            _ => vec![],
+        })
+        .collect()
+}
+
+/// Where `source` could reach the standard library's networking or a C function: the numbers of such
+/// lines.
+fn ways_out(source: &str) -> Vec<usize> {
+    let is_one = |line: &str| {
+        let line: String = line.split_whitespace().collect();
+        let group = line.strip_prefix("usestd::{").unwrap_or_default();
+        line.contains("std::net")
+            || line.contains("std::os::fd")
+            || line.contains("std::os::unix::net")
+            || line.contains("libc::")
+            || line.contains("extern\"C\"")
+            || group
+                .split([',', '{', '}'])
+                .any(|name| name == "net" || name.starts_with("net::"))
+    };
+    let lines = source.lines().enumerate();
+    lines
+        .filter(|(_, line)| is_one(line))
+        .map(|(i, _)| i + 1)
+        .collect()
+}
+
+#[test]
+fn no_source_uses_std_net() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let sources = [
+        sources(&root.join("src")),
+        sources(&root.join("syscalls/src")),
+    ]
+    .concat();
+    assert!(sources.len() > 20, "{sources:?}");
+    for path in sources {
+        let text = fs::read_to_string(&path).expect("a source");
+        assert_eq!(ways_out(&text), [0; 0], "{}", path.display());
+    }
+}
+
+#[test]
+fn ways_out_are_found() {
+    for line in [
+        "use std::net::TcpStream;",
+        "let x = std :: net :: TcpListener::bind(a);",
+        "use std::{io, net};",
+        "use std::{net::{self, TcpStream}, io};",
+        "unsafe extern \"C\" { fn socket() -> i32; }",
+    ] {
+        assert_eq!(ways_out(line), [1], "{line}");
+    }
+    assert_eq!(
+        ways_out("use core::net::SocketAddr;\nuse std::{io, network};"),
+        [0; 0]
+    );
+}

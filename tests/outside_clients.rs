@@ -1,0 +1,357 @@
+//! The server really serves: clients of the standard library's own TCP, of every temper, while the
+//! node goes on with its requests.
+
+mod common;
+
+use std::io::{ErrorKind, Read, Write};
+use std::mem;
+use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::os::fd::AsRawFd;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use common::{Node, PATIENCE, allow_open_files, assert_end, client, converse, eventually, pattern};
+use rawecho::engine::READ_BUFFER;
+use serde_json::json;
+
+/// Ends the connection with a reset: SO_LINGER with 0 seconds.
+fn reset(client: TcpStream) {
+    let linger = libc::linger {
+        l_onoff: 1,
+        l_linger: 0,
+    };
+    // SAFETY: the pointer and the length describe `linger`.
+    let result = unsafe {
+        libc::setsockopt(
+            client.as_raw_fd(),
+            libc::SOL_SOCKET,
+            libc::SO_LINGER,
+            (&raw const linger).cast(),
+            mem::size_of_val(&linger) as libc::socklen_t,
+        )
+    };
+    assert_eq!(result, 0, "SO_LINGER");
+}
+
+/// Writes until nothing has been taken for a second, or `at_most` bytes. Returns how many were.
+fn push(mut client: &TcpStream, at_most: usize) -> usize {
+    client
+        .set_write_timeout(Some(Duration::from_secs(1)))
+        .expect("a time-out");
+    let piece = pattern(READ_BUFFER);
+    let mut taken = 0;
+    while taken < at_most {
+        match client.write(&piece[taken % piece.len()..]) {
+            Ok(count) => taken += count,
+            Err(error) if error.kind() == ErrorKind::WouldBlock => break,
+            Err(error) => panic!("write: {error}"),
+        }
+    }
+    taken
+}
+
+/// As `nc -N` and `ncat` do it: all is sent, then the end, and all comes back, then the end.
+fn half_close(server: SocketAddr, bytes: &[u8]) {
+    let mut reader = client(server);
+    let mut writer = reader.try_clone().expect("a second handle");
+    let mut echo = Vec::new();
+    thread::scope(|scope| {
+        scope.spawn(move || {
+            writer.write_all(bytes).expect("write");
+            writer.shutdown(Shutdown::Write).expect("shutdown");
+        });
+        reader.read_to_end(&mut echo).expect("no reset");
+    });
+    assert!(echo == bytes, "{} of {} bytes", echo.len(), bytes.len());
+}
+
+#[test]
+fn two_thousand_at_once() {
+    const CLIENTS: usize = 2000;
+    // Other tests of this program run at the same time.
+    allow_open_files(CLIENTS as u64 + 200);
+    let (mut node, server) = Node::listening();
+    let clients: Vec<TcpStream> = (0..CLIENTS).map(|_| client(server)).collect();
+    let text = |i: usize| format!("I am client number {i}");
+    for (i, mut client) in clients.iter().enumerate() {
+        client.write_all(text(i).as_bytes()).expect("write");
+    }
+    node.send("in the middle of them");
+    for (i, mut client) in clients.iter().enumerate().rev() {
+        let mut echo = vec![0; text(i).len()];
+        client.read_exact(&mut echo).expect("all comes back");
+        assert_eq!(echo, text(i).as_bytes());
+    }
+    // All are still there.
+    for (i, client) in clients.iter().enumerate() {
+        converse(client, text(CLIENTS - i).as_bytes());
+    }
+    assert_eq!(node.stats().0, CLIENTS as u64 + 1);
+    drop(clients);
+    node.send("after them");
+    node.finish_well();
+}
+
+#[test]
+fn half_closed_ones_get_all_their_bytes() {
+    let (node, server) = Node::listening();
+    for len in [0, 1, 1000, READ_BUFFER, READ_BUFFER + 1, 10_000_000] {
+        half_close(server, &pattern(len));
+    }
+    node.finish_well();
+}
+
+/// All is sent before any of it is read: more than the server keeps, less than the sockets do.
+#[test]
+fn a_late_reader_gets_all_its_bytes() {
+    let (node, server) = Node::listening();
+    let mut late = client(server);
+    let sent = push(&late, 64 << 20);
+    late.shutdown(Shutdown::Write).expect("shutdown");
+    let mut echo = Vec::new();
+    late.read_to_end(&mut echo).expect("no reset");
+    assert_eq!(echo.len(), sent);
+    assert!(echo == pattern(READ_BUFFER).repeat(sent / READ_BUFFER + 1)[..sent]);
+    node.finish_well();
+}
+
+#[test]
+fn resets_concern_nobody_else() {
+    let (mut node, server) = Node::listening();
+    let before = node.descriptors();
+    let bystander = client(server);
+    for round in 0..50 {
+        // At once; after some bytes; with an echo that is not read; with much under way.
+        reset(client(server));
+        let mut talker = client(server);
+        talker.write_all(b"never mind").expect("write");
+        reset(talker);
+        let talker = client(server);
+        converse(&talker, b"hello");
+        reset(talker);
+        let mut talker = client(server);
+        talker.set_nonblocking(true).expect("O_NONBLOCK");
+        while talker.write(&[7; 100_000]).is_ok() {}
+        reset(talker);
+        converse(&bystander, format!("round {round}").as_bytes());
+        node.send("own");
+    }
+    drop(bystander);
+    eventually("every descriptor is closed again", || {
+        (node.descriptors() == before).then_some(())
+    });
+    node.finish_well();
+}
+
+#[test]
+fn one_that_never_reads_costs_little_and_hinders_nobody() {
+    const CLIENTS: usize = 4;
+    const MUCH: usize = 64 << 20;
+    let (mut node, server) = Node::listening();
+    let bystander = client(server);
+    let before = node.memory();
+    thread::scope(|scope| {
+        for _ in 0..CLIENTS {
+            scope.spawn(|| {
+                let deaf = client(server);
+                let taken = push(&deaf, MUCH);
+                assert!(taken > 1 << 20, "megabytes: {taken}");
+                assert!(taken < MUCH, "the server stops reading");
+                converse(&client(server), b"somebody else");
+                // Ends with a reset: its echo has not been read.
+            });
+        }
+        for i in 0..100 {
+            node.send(&format!("meanwhile {i}"));
+            converse(&bystander, b"meanwhile");
+        }
+        let growth = eventually("they have all been stopped", || {
+            (node.stats().0 == 101 + 2 * CLIENTS as u64)
+                .then(|| node.memory().saturating_sub(before))
+        });
+        // One read each, and some for the allocator.
+        let bound = (2 * CLIENTS * READ_BUFFER) as u64 + (2 << 20);
+        assert!(growth < bound, "{growth} bytes more, over {bound}");
+    });
+    node.send("afterwards");
+    node.finish_well();
+}
+
+#[test]
+fn slow_ones() {
+    let (mut node, server) = Node::listening();
+    let bytes = pattern(300);
+    let slow: Vec<TcpStream> = (0..20).map(|_| client(server)).collect();
+    for (i, byte) in bytes.iter().enumerate() {
+        for client in &slow {
+            converse(client, &[*byte]);
+        }
+        if i % 50 == 0 {
+            node.send("between two bytes");
+        }
+    }
+    for client in &slow {
+        client.shutdown(Shutdown::Write).expect("shutdown");
+        assert_end(client);
+    }
+    assert_eq!(node.stats(), (26, 20 * 300 + 6 * 17));
+    node.finish_well();
+}
+
+/// A long echo, of which the client reads the beginning byte by byte.
+#[test]
+fn a_slow_reader() {
+    let (node, server) = Node::listening();
+    let mut slow = client(server);
+    let mut writer = slow.try_clone().expect("a second handle");
+    let bytes = pattern(10_000_000);
+    thread::scope(|scope| {
+        let bytes = &bytes;
+        scope.spawn(move || {
+            writer.write_all(bytes).expect("write");
+            writer.shutdown(Shutdown::Write).expect("shutdown");
+        });
+        let mut echo = vec![0; 2000];
+        for byte in echo.chunks_mut(1) {
+            slow.read_exact(byte).expect("a byte");
+        }
+        slow.read_to_end(&mut echo).expect("no reset");
+        assert!(echo == *bytes);
+    });
+    node.finish_well();
+}
+
+/// One that sends and reads as fast as it can, all the time, gets no more than its share.
+#[test]
+fn busy_ones_starve_nobody() {
+    let (mut node, server) = Node::listening();
+    let done = AtomicBool::new(false);
+    thread::scope(|scope| {
+        for _ in 0..3 {
+            scope.spawn(|| {
+                let busy = client(server);
+                let bytes = pattern(1 << 20);
+                thread::scope(|scope| {
+                    scope.spawn(|| {
+                        let mut buffer = vec![0; 1 << 20];
+                        while (&busy).read(&mut buffer).expect("no reset") > 0 {}
+                    });
+                    while !done.load(Ordering::Relaxed) {
+                        (&busy).write_all(&bytes).expect("write");
+                    }
+                    busy.shutdown(Shutdown::Write).expect("shutdown");
+                });
+            });
+        }
+        for i in 0..50 {
+            node.send(&format!("own {i}"));
+            converse(&client(server), b"calm");
+        }
+        done.store(true, Ordering::Relaxed);
+    });
+    node.finish_well();
+}
+
+/// Urgent data keeps its place: the server echoes every byte unchanged.
+#[test]
+fn urgent_data() {
+    let (node, server) = Node::listening();
+    let mut urgent = client(server);
+    urgent.write_all(b"ab").expect("write");
+    // SAFETY: the pointer and the length describe one byte.
+    let sent = unsafe { libc::send(urgent.as_raw_fd(), b"!".as_ptr().cast(), 1, libc::MSG_OOB) };
+    assert_eq!(sent, 1, "send");
+    urgent.write_all(b"cd").expect("write");
+    urgent.shutdown(Shutdown::Write).expect("shutdown");
+    let mut echo = String::new();
+    urgent.read_to_string(&mut echo).expect("no reset");
+    assert_eq!(echo, "ab!cd");
+    node.finish_well();
+}
+
+/// Idle connections cost nothing but their descriptors.
+#[test]
+fn idle_ones_use_no_processor() {
+    let (mut node, server) = Node::listening();
+    let idle: Vec<TcpStream> = (0..100).map(|_| client(server)).collect();
+    for client in &idle {
+        converse(client, b"hello");
+    }
+    // And one whose echo waits for room that does not come.
+    let deaf = client(server);
+    push(&deaf, 64 << 20);
+    deaf.shutdown(Shutdown::Write).expect("shutdown");
+    node.send("before");
+    let before = node.processor_time();
+    thread::sleep(Duration::from_secs(1));
+    let used = node.processor_time() - before;
+    assert!(
+        used < Duration::from_millis(500),
+        "{used:?} in a second of idling"
+    );
+    node.finish_well();
+}
+
+/// All at the same time, from many threads, for a while.
+#[test]
+fn a_mixed_crowd() {
+    let (mut node, server) = Node::listening();
+    thread::scope(|scope| {
+        for i in 0..8_usize {
+            scope.spawn(move || {
+                for round in 0..40 {
+                    let bytes = pattern((i + 1) * (round + 1) * 97);
+                    match (i + round) % 4 {
+                        0 => half_close(server, &bytes),
+                        1 => converse(&client(server), &bytes),
+                        2 => reset(client(server)),
+                        _ => drop(client(server)),
+                    }
+                }
+            });
+        }
+        for i in 0..200 {
+            node.send(&"y".repeat(i * 100));
+        }
+    });
+    eventually("all are counted", || {
+        (node.stats().0 == 200 + 8 * 40).then_some(())
+    });
+    node.finish_well();
+}
+
+/// When the node's input ends, it does not wait for others: the task is done.
+#[test]
+fn the_end_of_input_ends_their_connections() {
+    let (node, server) = Node::listening();
+    let open = client(server);
+    converse(&open, b"hello");
+    node.finish_well();
+    assert_end(&open);
+    eventually("nobody listens", || {
+        TcpStream::connect_timeout(&server, PATIENCE).err()
+    });
+}
+
+/// A stop sees to those that have connected and have not been accepted yet.
+#[test]
+fn a_stop_serves_the_queue() {
+    let (mut node, server) = Node::listening();
+    let stop = json!({"type": "tcp_echo_stop"});
+    for _ in 0..20 {
+        let mut waiting: Vec<TcpStream> = (0..20).map(|_| client(server)).collect();
+        for client in &mut waiting {
+            client.write_all(b"hello").expect("write");
+            client.shutdown(Shutdown::Write).expect("shutdown");
+        }
+        assert_eq!(node.request(stop.clone())["status"], "stopped");
+        for client in &mut waiting {
+            let mut echo = String::new();
+            client.read_to_string(&mut echo).expect("no reset");
+            assert_eq!(echo, "hello");
+        }
+        node.request(json!({"type": "tcp_echo_start", "port": server.port()}));
+    }
+    node.finish_well();
+}

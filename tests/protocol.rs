@@ -1,0 +1,269 @@
+//! Every request of the protocol, and its answer. [`Node::request`] returns the reply's whole body,
+//! so each comparison also proves that no field is too much.
+
+mod common;
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::time::Instant;
+
+use common::{INIT, INIT_OK, Node, assert_end, client, converse, eventually};
+use rawecho::node::STOP_PATIENCE;
+use serde_json::json;
+
+#[test]
+fn maelstroms_own_lines() {
+    let mut node = Node::start(&[]);
+    node.write_line(r#"{"id":0,"src":"c0","dest":"n0","body":{"type":"init","node_id":"n0","node_ids":["n0"],"msg_id":1}}"#);
+    assert_eq!(
+        node.line(),
+        r#"{"src": "n0", "dest": "c0", "body": {"type": "init_ok", "in_reply_to": 1, "msg_id": 0}}"#
+    );
+    node.write_line(r#"{"id":2,"src":"c2","dest":"n0","body":{"echo":"Please echo 66","type":"echo","msg_id":1}}"#);
+    assert_eq!(
+        node.line(),
+        r#"{"src": "n0", "dest": "c2", "body": {"type": "echo_ok", "in_reply_to": 1, "echo": "Please echo 66", "msg_id": 1}}"#
+    );
+    node.finish_well();
+}
+
+#[test]
+fn fields_in_any_order_and_unknown_ones() {
+    let mut node = Node::n1();
+    let server = node.listen();
+    node.write_line(
+        r#" {"x": [{"src": 1}], "body" :{"data":"d", "\u006dsg_id" : 7,"y":null,"type":"tcp_echo_send"}, "dest":"n1","id":-3,"src" : "c1"} "#,
+    );
+    assert_eq!(
+        node.reply_to(7),
+        json!({"type": "tcp_echo_send_ok", "echoed": "d", "bytes": 1})
+    );
+    converse(&client(server), b"outside");
+    node.finish_well();
+}
+
+#[test]
+fn init_twice() {
+    let mut node = Node::start(&[]);
+    node.write_line(INIT);
+    assert_eq!(node.line(), INIT_OK);
+    node.write_line(INIT);
+    assert_eq!(
+        node.line(),
+        INIT_OK.replace(r#""msg_id": 0"#, r#""msg_id": 1"#)
+    );
+    node.finish_well();
+}
+
+#[test]
+fn start_names_the_port_that_was_picked() {
+    let mut node = Node::n1();
+    let server = node.listen();
+    converse(&client(server), b"hello");
+    // A second start on that port is answered the same way, and changes nothing.
+    let again = node.request(json!({"type": "tcp_echo_start", "port": server.port()}));
+    assert_eq!(
+        again,
+        json!({"type": "tcp_echo_start_ok", "status": "listening", "port": server.port()})
+    );
+    converse(&client(server), b"hello again");
+    node.finish_well();
+}
+
+#[test]
+fn a_chosen_port() {
+    // A port that was free a moment ago; nothing is connected to it, so it is free at once.
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("bind");
+    let server = listener.local_addr().expect("an address");
+    drop(listener);
+    let mut node = Node::n1();
+    assert_eq!(
+        node.request(json!({"type": "tcp_echo_start", "port": server.port()})),
+        json!({"type": "tcp_echo_start_ok", "status": "listening", "port": server.port()})
+    );
+    converse(&client(server), b"hello");
+    node.finish_well();
+}
+
+#[test]
+fn send_makes_a_connection_each_time() {
+    let (mut node, _) = Node::listening();
+    node.send("hello world");
+    node.send("and again");
+    assert_eq!(node.stats(), (2, 20));
+    node.finish_well();
+}
+
+#[test]
+fn stats_count_from_the_beginning_and_count_everybody() {
+    let mut node = Node::n1();
+    assert_eq!(node.stats(), (0, 0));
+    let server = node.listen();
+    assert_eq!(node.stats(), (0, 0));
+    node.send("12345");
+    assert_eq!(node.stats(), (1, 5));
+    converse(&client(server), b"1234567");
+    assert_eq!(node.stats(), (2, 12));
+    // One that says nothing counts as a connection. Nobody is told when it is accepted.
+    let _silent = client(server);
+    eventually("the silent one is counted", || {
+        (node.stats() == (3, 12)).then_some(())
+    });
+    // Over the life of the node: a stop does not reset them.
+    node.request(json!({"type": "tcp_echo_stop"}));
+    assert_eq!(node.stats(), (3, 12));
+    node.listen();
+    node.send("1");
+    assert_eq!(node.stats(), (4, 13));
+    node.finish_well();
+}
+
+#[test]
+fn stop_frees_the_port() {
+    let (mut node, server) = Node::listening();
+    node.send("before");
+    for _ in 0..3 {
+        assert_eq!(
+            node.request(json!({"type": "tcp_echo_stop"})),
+            json!({"type": "tcp_echo_stop_ok", "status": "stopped", "port": server.port()})
+        );
+        TcpStream::connect(server).expect_err("nobody listens");
+        // Free for others …
+        drop(std::net::TcpListener::bind(server).expect("the port is free"));
+        // … and for the node.
+        node.request(json!({"type": "tcp_echo_start", "port": server.port()}));
+        node.send("after");
+        converse(&client(server), b"after");
+    }
+    node.finish_well();
+}
+
+#[test]
+fn stop_lets_an_open_conversation_finish() {
+    let (mut node, server) = Node::listening();
+    let mut talking = client(server);
+    converse(&talking, b"before the stop");
+    let stop = node.ask(json!({"type": "tcp_echo_stop"}));
+    // From the moment on in which nobody can connect, the stop is under way.
+    eventually("the listener is closed", || {
+        TcpStream::connect(server).err()
+    });
+    converse(&talking, b"during the stop");
+    talking.write_all(b"to the end").expect("write");
+    talking
+        .shutdown(std::net::Shutdown::Write)
+        .expect("shutdown");
+    let mut rest = String::new();
+    talking.read_to_string(&mut rest).expect("no reset");
+    assert_eq!(rest, "to the end");
+    assert_eq!(
+        node.reply_to(stop),
+        json!({"type": "tcp_echo_stop_ok", "status": "stopped", "port": server.port()})
+    );
+    node.finish_well();
+}
+
+#[test]
+fn stop_does_not_wait_for_ever() {
+    let (mut node, server) = Node::listening();
+    let idle = client(server);
+    converse(&idle, b"hello");
+    let begin = Instant::now();
+    node.request(json!({"type": "tcp_echo_stop"}));
+    assert!(begin.elapsed() >= STOP_PATIENCE, "it was given its time");
+    assert_end(&idle);
+    node.listen();
+    node.send("works at once");
+    node.finish_well();
+}
+
+#[test]
+fn echo_starts_a_server_of_its_own() {
+    let mut node = Node::n1();
+    let echo = json!({"type": "echo", "echo": "Please echo 35"});
+    let echo_ok = json!({"type": "echo_ok", "echo": "Please echo 35"});
+    assert_eq!(node.request(echo.clone()), echo_ok);
+    // It went through the server: the JSON text, with its quotes.
+    assert_eq!(node.stats(), (1, 16));
+    assert_eq!(node.request(echo), echo_ok);
+    assert_eq!(node.stats(), (2, 32));
+    let stopped = node.request(json!({"type": "tcp_echo_stop"}));
+    assert_eq!(stopped["status"], "stopped");
+    node.finish_well();
+}
+
+#[test]
+fn echo_uses_the_server_that_runs() {
+    let (mut node, server) = Node::listening();
+    assert_eq!(
+        node.request(json!({"type": "echo", "echo": [1, null, {"a": "b"}]})),
+        json!({"type": "echo_ok", "echo": [1, null, {"a": "b"}]})
+    );
+    assert_eq!(
+        node.request(json!({"type": "tcp_echo_stop"}))["port"],
+        server.port()
+    );
+    node.finish_well();
+}
+
+/// Each value comes back as the very text that it was, with the task's spacing.
+#[test]
+fn echo_of_any_json() {
+    let deep = "[".repeat(100_000) + &"]".repeat(100_000);
+    let cases = [
+        ("null", "null"),
+        ("\"\"", "\"\""),
+        ("-0.0", "-0.0"),
+        ("1E+400", "1E+400"),
+        (
+            "123456789012345678901234567890.10",
+            "123456789012345678901234567890.10",
+        ),
+        (
+            r#""\u00e9\/\ud83d\ude00 😀""#,
+            r#""\u00e9\/\ud83d\ude00 😀""#,
+        ),
+        (r#"{"a":1,"a":[],"b":{}}"#, r#"{"a": 1, "a": [], "b": {}}"#),
+        ("[ 1 ,\t2,{ } ]", "[1, 2, {}]"),
+        (r#""a,b:c \" d""#, r#""a,b:c \" d""#),
+        (&deep, &deep),
+    ];
+    let mut node = Node::start(&[]);
+    node.write_line(INIT);
+    node.line();
+    for (i, (value, expected)) in (1..).zip(cases) {
+        node.write_line(format!(
+            r#"{{"src":"c1","dest":"n1","body":{{"type":"echo","msg_id":{i},"echo":{value}}}}}"#
+        ));
+        assert_eq!(
+            node.line(),
+            format!(
+                r#"{{"src": "n1", "dest": "c1", "body": {{"type": "echo_ok", "in_reply_to": {i}, "echo": {expected}, "msg_id": {i}}}}}"#
+            )
+        );
+    }
+    node.finish_well();
+}
+
+/// Requests that came in one piece are answered in their order, and all of them.
+#[test]
+fn a_batch_is_answered_in_order() {
+    let (mut node, _) = Node::listening();
+    let asked: Vec<(u64, String)> = (0..200)
+        .map(|i| {
+            let data = format!("number {i}");
+            (
+                node.ask(json!({"type": "tcp_echo_send", "data": data})),
+                data,
+            )
+        })
+        .collect();
+    for (id, data) in asked {
+        assert_eq!(
+            node.reply_to(id),
+            json!({"type": "tcp_echo_send_ok", "echoed": data, "bytes": data.len()})
+        );
+    }
+    assert_eq!(node.stats().0, 200);
+    node.finish_well();
+}

@@ -1,0 +1,78 @@
+//! The conversations of the task that rawecho was built for, byte for byte.
+
+mod common;
+
+use std::fs::File;
+use std::process::Stdio;
+use std::sync::{Mutex, MutexGuard};
+
+use common::{Node, program};
+
+/// The samples name port 8080, which one test at a time can have.
+fn port_8080() -> MutexGuard<'static, ()> {
+    static PORT_8080: Mutex<()> = Mutex::new(());
+    PORT_8080
+        .lock()
+        .unwrap_or_else(|poisoned| poisoned.into_inner())
+}
+
+#[track_caller]
+fn answers(input: &str, expected: &str) {
+    let _only_one = port_8080();
+    let mut node = Node::start(&[]);
+    node.write(input);
+    let finished = node.finish();
+    assert_eq!(finished.stdout, expected);
+    assert_eq!(finished.stderr, "");
+    assert!(finished.status.success());
+}
+
+#[test]
+fn start_echo_server() {
+    answers(
+        r#"{"src":"c0","dest":"n1","body":{"type":"init","msg_id":1,"node_id":"n1","node_ids":["n1"]}}
+{"src":"c1","dest":"n1","body":{"type":"tcp_echo_start","msg_id":2,"port":8080}}
+"#,
+        r#"{"src": "n1", "dest": "c0", "body": {"type": "init_ok", "in_reply_to": 1, "msg_id": 0}}
+{"src": "n1", "dest": "c1", "body": {"type": "tcp_echo_start_ok", "in_reply_to": 2, "status": "listening", "port": 8080, "msg_id": 1}}
+"#,
+    );
+}
+
+#[test]
+fn echo_data_back_correctly() {
+    answers(
+        r#"{"src":"c0","dest":"n1","body":{"type":"init","msg_id":1,"node_id":"n1","node_ids":["n1"]}}
+{"src":"c1","dest":"n1","body":{"type":"tcp_echo_start","msg_id":2,"port":8080}}
+{"src":"c1","dest":"n1","body":{"type":"tcp_echo_send","msg_id":3,"data":"hello world"}}
+"#,
+        r#"{"src": "n1", "dest": "c0", "body": {"type": "init_ok", "in_reply_to": 1, "msg_id": 0}}
+{"src": "n1", "dest": "c1", "body": {"type": "tcp_echo_start_ok", "in_reply_to": 2, "status": "listening", "port": 8080, "msg_id": 1}}
+{"src": "n1", "dest": "c1", "body": {"type": "tcp_echo_send_ok", "in_reply_to": 3, "echoed": "hello world", "bytes": 11, "msg_id": 2}}
+"#,
+    );
+}
+
+/// What the README shows first, with standard input from the file as there.
+#[test]
+fn hello() {
+    let _only_one = port_8080();
+    let hello = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/hello.jsonl");
+    let node = Node::spawn(
+        program()
+            .stdin(File::open(hello).expect(hello))
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped()),
+    );
+    let finished = node.finish();
+    assert_eq!(
+        finished.stdout,
+        r#"{"src": "n1", "dest": "c0", "body": {"type": "init_ok", "in_reply_to": 1, "msg_id": 0}}
+{"src": "n1", "dest": "c1", "body": {"type": "tcp_echo_start_ok", "in_reply_to": 2, "status": "listening", "port": 8080, "msg_id": 1}}
+{"src": "n1", "dest": "c1", "body": {"type": "tcp_echo_send_ok", "in_reply_to": 3, "echoed": "hello world", "bytes": 11, "msg_id": 2}}
+{"src": "n1", "dest": "c1", "body": {"type": "tcp_echo_stats_ok", "in_reply_to": 4, "total_connections": 1, "total_bytes": 11, "msg_id": 3}}
+"#
+    );
+    assert_eq!(finished.stderr, "");
+    assert!(finished.status.success());
+}

@@ -1,0 +1,339 @@
+//! The clients outside: each a small script that connects, talks, and leaves in its own way.
+
+use fastrand::Rng;
+
+use crate::net::{CLIENT, Owner, Phase, SERVER};
+use crate::world::{Actor, MICROSECOND, MILLISECOND, State, World};
+
+/// How a client leaves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Leaves {
+    /// Shuts its side down when all is sent, reads to the end, closes.
+    AfterTheEnd,
+    /// Closes when all has come back.
+    AfterTheEcho,
+    /// Closes when so many bytes are sent, whatever comes back.
+    Closing(u32),
+    /// Resets when so many bytes are sent.
+    Resetting(u32),
+    /// Never reads, and resets after so long.
+    WithoutReading(u64),
+    /// Not by itself.
+    Never,
+}
+
+/// What a client is going to do.
+#[derive(Clone, Debug)]
+pub(crate) struct ClientPlan {
+    pub(crate) seed: u64,
+    /// When it connects first.
+    pub(crate) start: u64,
+    pub(crate) bytes: u32,
+    /// What it writes and reads at once at the most.
+    pub(crate) piece: u32,
+    /// The longest time between two things that it does.
+    pub(crate) gap: u64,
+    pub(crate) leaves: Leaves,
+    /// It falls silent after so many bytes, for so long.
+    pub(crate) pause: Option<(u32, u64)>,
+}
+
+/// How a client has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    /// As it wanted.
+    Content,
+    /// Nobody listened, time and again.
+    Refused,
+    /// The connection ended before.
+    CutOff,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Stage {
+    Outside { tries: u32 },
+    Talking { conn: usize },
+    Done(Outcome),
+}
+
+#[derive(Debug)]
+pub(crate) struct Client {
+    pub(crate) plan: ClientPlan,
+    pub(crate) stage: Stage,
+    pub(crate) sent: u32,
+    pub(crate) received: u32,
+    shut: bool,
+    rests_until: u64,
+    connected_at: u64,
+    pub(crate) due: u64,
+    rng: Rng,
+}
+
+/// How often a client that is refused tries again.
+const TRIES: u32 = 6;
+
+/// Byte `i` of what client `id` sends.
+fn byte(id: usize, i: u32) -> u8 {
+    // Not periodic in any power of two that a buffer's size could be.
+    (i.wrapping_mul(2_654_435_761) >> 24) as u8 ^ (i % 251) as u8 ^ (id as u8).wrapping_mul(37)
+}
+
+impl Client {
+    pub(crate) fn new(plan: ClientPlan) -> Client {
+        Client {
+            rng: Rng::with_seed(plan.seed),
+            plan,
+            stage: Stage::Outside { tries: 0 },
+            sent: 0,
+            received: 0,
+            shut: false,
+            rests_until: 0,
+            connected_at: 0,
+            due: u64::MAX,
+        }
+    }
+
+    pub(crate) fn is_done(&self) -> bool {
+        matches!(self.stage, Stage::Done(_))
+    }
+
+    /// Whether it keeps reading, and so must get everything.
+    pub(crate) fn must_finish(&self) -> bool {
+        matches!(self.plan.leaves, Leaves::AfterTheEnd | Leaves::AfterTheEcho)
+    }
+
+    pub(crate) fn gap(&mut self) -> u64 {
+        self.rng.u64(..=self.plan.gap)
+    }
+
+    fn piece(&mut self) -> u32 {
+        self.rng.u32(1..=self.plan.piece)
+    }
+}
+
+impl World {
+    pub(crate) fn client_acts(&mut self, id: usize) {
+        match self.clients[id].stage {
+            Stage::Outside { tries } => self.client_connects(id, tries),
+            Stage::Talking { conn } => {
+                self.client_talks(id, conn);
+                self.kick(conn);
+            }
+            Stage::Done(_) => {}
+        }
+    }
+
+    fn client_connects(&mut self, id: usize, tries: u32) {
+        let Some(listener) = self.any_listener() else {
+            if tries == TRIES {
+                self.client_is_done(id, Outcome::Refused);
+                return;
+            }
+            self.clients[id].stage = Stage::Outside { tries: tries + 1 };
+            let delay = self.clients[id].rng.u64(..100 * MILLISECOND);
+            self.schedule_in(Actor::Client(id), delay);
+            return;
+        };
+        if let State::Listening { queue, backlog } = &self.sockets[listener].state {
+            if queue.len() >= *backlog {
+                // The kernel drops the request, and the client's kernel asks again.
+                self.schedule_in(Actor::Client(id), 1_000 * MILLISECOND);
+                return;
+            }
+        }
+        let Some(server) = self.sockets[listener].local else {
+            return;
+        };
+        let conn = self.new_conn(Owner::Outside(id), server);
+        let calls = self.calls;
+        self.conns[conn].phase = Phase::Queued;
+        self.conns[conn].queued_at_call = calls;
+        if let State::Listening { queue, .. } = &mut self.sockets[listener].state {
+            queue.push_back(conn);
+        }
+        self.remark(|| format!("client {id} connects: connection {conn}"));
+        let now = self.now;
+        let client = &mut self.clients[id];
+        client.connected_at = now;
+        client.stage = Stage::Talking { conn };
+        let delay = client.gap();
+        self.schedule_in(Actor::Client(id), delay);
+        if let Leaves::WithoutReading(after) = self.clients[id].plan.leaves {
+            // It must leave even if nothing else wakes it.
+            self.schedule_in(Actor::Client(id), delay.min(after));
+        }
+    }
+
+    fn client_talks(&mut self, id: usize, conn: usize) {
+        let now = self.now;
+        let client = &mut self.clients[id];
+        let state = &mut self.conns[conn];
+        if state.ends[CLIENT].reset {
+            state.close(CLIENT, false);
+            self.client_leaves(id, conn, Outcome::CutOff);
+            return;
+        }
+        if now < client.rests_until {
+            let until = client.rests_until;
+            self.schedule(Actor::Client(id), until);
+            return;
+        }
+        let Leaves::WithoutReading(patience) = client.plan.leaves else {
+            if self.client_reads(id, conn) {
+                return;
+            }
+            self.client_writes(id, conn);
+            self.client_may_leave(id, conn);
+            return;
+        };
+        if now >= client.connected_at + patience {
+            self.client_breaks(id, conn, true);
+            return;
+        }
+        let until = client.connected_at + patience;
+        self.client_writes(id, conn);
+        if self.clients[id].due == u64::MAX {
+            self.schedule(Actor::Client(id), until);
+        }
+    }
+
+    /// Reads once. Returns whether that was the last thing that the client does.
+    fn client_reads(&mut self, id: usize, conn: usize) -> bool {
+        let piece = self.clients[id].piece() as usize;
+        let Ok(bytes) = self.conns[conn].read(CLIENT, piece) else {
+            return false;
+        };
+        let client = &mut self.clients[id];
+        if bytes.is_empty() {
+            let content = client.shut && client.received == client.sent;
+            if !content && self.conns[conn].excuse.is_none() {
+                let seen = format!(
+                    "client {id} finds the end after {} of {} bytes",
+                    client.received, client.sent
+                );
+                self.violated("a conversation ends when all is echoed", seen);
+            }
+            let wanted = content && self.clients[id].sent == self.clients[id].plan.bytes;
+            let outcome = if wanted {
+                Outcome::Content
+            } else {
+                Outcome::CutOff
+            };
+            self.conns[conn].close(CLIENT, false);
+            self.client_leaves(id, conn, outcome);
+            return true;
+        }
+        for &came in &bytes {
+            if client.received >= client.sent || came != byte(id, client.received) {
+                let seen = format!("client {id} reads {came:#04x} as byte {}", client.received);
+                self.violated("each client gets its own bytes, in order, none twice", seen);
+                return true;
+            }
+            client.received += 1;
+        }
+        // There is room now.
+        self.kick(conn);
+        false
+    }
+
+    fn client_writes(&mut self, id: usize, conn: usize) {
+        let now = self.now;
+        let client = &mut self.clients[id];
+        if let Some((after, pause)) = client.plan.pause {
+            if client.sent >= after {
+                client.plan.pause = None;
+                client.rests_until = now + pause;
+                self.schedule(Actor::Client(id), now + pause);
+                return;
+            }
+        }
+        let left = client.plan.bytes - client.sent;
+        let piece = client.piece().min(left) as usize;
+        let state = &mut self.conns[conn];
+        let count = match state.writable(CLIENT) {
+            Ok(room) => room.min(piece),
+            Err(_) => 0,
+        };
+        if count > 0 {
+            let bytes: Vec<u8> = (client.sent..client.sent + count as u32)
+                .map(|i| byte(id, i))
+                .collect();
+            state.write(CLIENT, &bytes);
+            client.sent += count as u32;
+        }
+        if client.plan.leaves == Leaves::AfterTheEnd
+            && client.sent == client.plan.bytes
+            && !client.shut
+            && client.plan.pause.is_none()
+        {
+            client.shut = true;
+            state.shut_write(CLIENT);
+        }
+        let more = client.sent < client.plan.bytes && state.flows[CLIENT].room() > 0;
+        if more || state.readable(CLIENT) > 0 || state.is_at_end(CLIENT) {
+            let gap = client.gap();
+            self.schedule_in(Actor::Client(id), gap.max(MICROSECOND));
+        }
+    }
+
+    fn client_may_leave(&mut self, id: usize, conn: usize) {
+        let client = &self.clients[id];
+        match client.plan.leaves {
+            Leaves::AfterTheEcho
+                if client.sent == client.plan.bytes && client.received == client.sent =>
+            {
+                self.conns[conn].close(CLIENT, false);
+                self.client_leaves(id, conn, Outcome::Content);
+            }
+            Leaves::Closing(after) if client.sent >= after => {
+                self.client_breaks(id, conn, false);
+            }
+            Leaves::Resetting(after) if client.sent >= after => {
+                self.client_breaks(id, conn, true);
+            }
+            _ => {}
+        }
+    }
+
+    /// The client leaves without having read all.
+    fn client_breaks(&mut self, id: usize, conn: usize, resets: bool) {
+        self.remark(|| format!("client {id} leaves"));
+        let excuse = &mut self.conns[conn].excuse;
+        excuse.get_or_insert_with(|| "its client has left".into());
+        self.conns[conn].close(CLIENT, resets);
+        self.client_leaves(id, conn, Outcome::Content);
+    }
+
+    fn client_leaves(&mut self, id: usize, conn: usize, outcome: Outcome) {
+        self.kick(conn);
+        self.client_is_done(id, outcome);
+    }
+
+    fn client_is_done(&mut self, id: usize, outcome: Outcome) {
+        self.clients[id].stage = Stage::Done(outcome);
+        self.remark(|| format!("client {id} is done: {outcome:?}"));
+        self.schedule_in(Actor::Stdin, 0);
+    }
+
+    /// Every client that keeps reading has got all, unless something outside of the program ended
+    /// its connection.
+    pub(crate) fn check_clients(&mut self) {
+        for id in 0..self.clients.len() {
+            let client = &self.clients[id];
+            let (stage, sent, received) = (client.stage, client.sent, client.received);
+            let must_finish = client.must_finish();
+            let unfinished = match stage {
+                Stage::Done(Outcome::CutOff) | Stage::Talking { .. } => must_finish,
+                _ => false,
+            };
+            let excused = self.conns.iter().any(|conn| {
+                conn.owner == Owner::Outside(id)
+                    && (conn.excuse.is_some() || conn.ends[SERVER].closed && conn.owed.is_empty())
+            });
+            if unfinished && !excused && !self.exiting {
+                let seen = format!("client {id} has {received} of {sent} bytes back");
+                self.violated("everybody finishes", seen);
+            }
+        }
+    }
+}

@@ -1,0 +1,110 @@
+//! [`Sim`]: the simulated kernel, where calls come in.
+
+use core::fmt;
+use std::cell::RefCell;
+use std::panic;
+use std::rc::Rc;
+use std::thread;
+
+use sc::nr;
+use syscalls::{Errno, Kernel};
+
+use crate::faults::Faults;
+use crate::memory::Memory;
+use crate::plan::{self, Cuts};
+use crate::trace;
+use crate::world::{Violation, World};
+
+/// A simulated kernel. Its clones are the same kernel.
+#[derive(Clone)]
+pub struct Sim(pub(crate) Rc<RefCell<World>>);
+
+impl Sim {
+    pub(crate) fn new(world: World) -> Sim {
+        Sim(Rc::new(RefCell::new(world)))
+    }
+
+    /// A kernel in which nothing goes wrong and nobody is outside, and which answers a wrong call
+    /// with its error: to be compared with a real one.
+    pub fn calm() -> Sim {
+        let (mut plan, _) = plan::draw(0, &Cuts::default());
+        plan.clients.clear();
+        plan.requests.clear();
+        plan.quick = true;
+        (plan.limit, plan.hard_limit) = (1_024, 1_024);
+        let mut world = World::new(plan, Faults::none());
+        world.strict = false;
+        Sim::new(world)
+    }
+}
+
+impl fmt::Debug for Sim {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Sim")
+    }
+}
+
+impl Kernel for Sim {
+    unsafe fn syscall<const N: usize>(&self, nr: usize, args: [usize; N]) -> usize {
+        // A violation unwinds the program, which then closes what it holds: that is not part of
+        // the run any more.
+        if thread::panicking() {
+            return 0;
+        }
+        let mut padded = [0; 6];
+        padded[..N].copy_from_slice(&args);
+        // SAFETY: the caller promises for the call what `of_caller` asks for, and what the calls
+        // below ask for is what a kernel would.
+        let memory = unsafe { Memory::of_caller() };
+        let mut world = self.0.borrow_mut();
+        world.enter();
+        let result = world.call(nr, padded, &memory);
+        if world.trace.is_some() {
+            let line = trace::line(nr, &padded[..N], result, &memory);
+            world.trace.get_or_insert_default().push(line);
+        }
+        if let Some(violation) = world.violation.clone() {
+            drop(world);
+            panic::panic_any::<Violation>(violation);
+        }
+        result.unwrap_or_else(Errno::to_result)
+    }
+}
+
+impl World {
+    fn call(&mut self, nr: usize, args: [usize; 6], memory: &Memory<'_>) -> Result<usize, Errno> {
+        let [a, b, c, d, e, f] = args;
+        match nr {
+            nr::READ => self.read(a, b, c, memory),
+            nr::WRITE => self.write(a, b, c, memory),
+            nr::READV => self.readv(a, b, c, memory),
+            nr::WRITEV => self.writev(a, b, c, memory),
+            nr::RECVFROM if e == 0 => self.recv(a, b, c, d, memory),
+            nr::SENDTO if e == 0 => self.send(a, b, c, d, memory),
+            nr::CLOSE => self.close(a),
+            nr::SOCKET => self.socket(a, b, c),
+            nr::BIND => self.bind(a, b, c, memory),
+            nr::LISTEN => self.listen(a, b),
+            nr::ACCEPT => self.accept(a, b, c, 0, memory),
+            nr::ACCEPT4 => self.accept(a, b, c, d, memory),
+            nr::CONNECT => self.connect(a, b, c, memory),
+            nr::GETSOCKNAME => self.getsockname(a, b, c, memory),
+            nr::GETPEERNAME => self.getpeername(a, b, c, memory),
+            nr::SHUTDOWN => self.shutdown(a, b),
+            nr::SETSOCKOPT => self.setsockopt(a, b, c, d, e, memory),
+            nr::GETSOCKOPT => self.getsockopt(a, b, c, d, e, memory),
+            nr::EPOLL_CREATE1 => self.epoll_create1(a),
+            nr::EPOLL_CTL => self.epoll_ctl(a, b, c, d, memory),
+            nr::EPOLL_PWAIT => self.epoll_pwait(a, b, c, d, e, memory),
+            nr::PPOLL => self.ppoll(a, b, c, memory),
+            nr::CLOCK_GETTIME => self.clock_gettime(a, b, memory),
+            nr::PRLIMIT64 => self.prlimit64(a, b, c, d, memory),
+            nr::RT_SIGACTION => self.rt_sigaction(a, b, c, d, memory),
+            _ => {
+                let _ = f;
+                let name = syscalls::find(nr).map_or("an unknown call", |call| call.name);
+                Err(self.misused(name, Errno::ENOSYS))
+            }
+        }
+    }
+}

@@ -1,0 +1,472 @@
+//! What the program must answer, judged from the requests and from what the kernel has seen.
+
+use serde_json::Value;
+use syscalls::Errno;
+
+use crate::world::{Attempt, Totals, World};
+
+/// Maelstrom's error codes in use.
+const TIMEOUT: u64 = 0;
+const NOT_SUPPORTED: u64 = 10;
+const UNAVAILABLE: u64 = 11;
+const MALFORMED: u64 = 12;
+const CRASH: u64 = 13;
+const ABORT: u64 = 14;
+const PRECONDITION: u64 = 22;
+
+/// How long nothing must have moved before a request may end with [`TIMEOUT`].
+const NO_PROGRESS: u64 = rawecho::engine::NO_PROGRESS.as_nanos() as u64;
+
+/// What a request asks for.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Ask {
+    Init {
+        id: String,
+    },
+    Start {
+        port: u16,
+    },
+    Send {
+        data: String,
+    },
+    Echo {
+        json: String,
+    },
+    Stats,
+    Stop,
+    Unknown,
+    /// With the name of the field.
+    Malformed(&'static str),
+    NoMessageId,
+}
+
+/// A request that must be answered.
+#[derive(Clone, Debug)]
+pub(crate) struct Request {
+    pub(crate) src: String,
+    pub(crate) dest: String,
+    pub(crate) msg_id: u64,
+    pub(crate) ask: Ask,
+    /// Where its line ends in the input.
+    pub(crate) end: usize,
+}
+
+/// The running server.
+#[derive(Clone, Copy, Debug)]
+struct Server {
+    port: u16,
+    attempt: usize,
+}
+
+/// The protocol's state, as the replies tell it.
+#[derive(Debug)]
+pub(crate) struct Model {
+    requests: Vec<Request>,
+    /// The call with which each request's line was read to its end.
+    read_at: Vec<u64>,
+    pub(crate) answered: usize,
+    id: Option<String>,
+    listening: Option<Server>,
+    /// How many of the program's attempts belong to requests that are answered.
+    attempts: usize,
+    /// The last call of those attempts.
+    attempts_until: u64,
+}
+
+impl Model {
+    pub(crate) fn new(requests: Vec<Request>) -> Model {
+        Model {
+            requests,
+            read_at: Vec::new(),
+            answered: 0,
+            id: None,
+            listening: None,
+            attempts: 0,
+            attempts_until: 0,
+        }
+    }
+
+    /// The program has read the input up to offset `taken`.
+    pub(crate) fn read_up_to(&mut self, taken: usize, call: u64) {
+        while let Some(request) = self.requests.get(self.read_at.len()) {
+            if request.end > taken {
+                break;
+            }
+            self.read_at.push(call);
+        }
+    }
+
+    pub(crate) fn unanswered(&self) -> usize {
+        self.requests.len() - self.answered
+    }
+
+    /// How many attempts belong to requests that are answered.
+    pub(crate) fn attempts(&self) -> usize {
+        self.attempts
+    }
+}
+
+/// A reply, cut into what is the same for all and what is its own.
+struct Reply<'a> {
+    /// What stands between `"type": ` and `, "msg_id": `.
+    own: &'a str,
+}
+
+type Checked = Result<(), String>;
+
+impl World {
+    /// The program has written `bytes` to standard output.
+    pub(crate) fn replies_written(&mut self, bytes: &[u8]) {
+        self.stdout.line.extend(bytes);
+        while let Some(end) = self.stdout.line.iter().position(|&byte| byte == b'\n') {
+            let line: Vec<u8> = self.stdout.line.drain(..=end).collect();
+            let line = String::from_utf8_lossy(&line[..end]).into_owned();
+            if let Err(reason) = self.check_reply(&line) {
+                let line: String = line.chars().take(200).collect();
+                self.violated(
+                    "every request gets its one right reply",
+                    format!("{reason}; the reply was {line}"),
+                );
+                return;
+            }
+        }
+    }
+
+    fn check_reply(&mut self, line: &str) -> Checked {
+        let index = self.model.answered;
+        let request = self.model.requests.get(index).cloned();
+        let request = request.ok_or("there is no request for it")?;
+        let Some(&read_at) = self.model.read_at.get(index) else {
+            return Err("its request has not been read".into());
+        };
+        let src = self.model.id.as_ref().unwrap_or(&request.dest);
+        let head = format!(
+            "{{\"src\": \"{src}\", \"dest\": \"{}\", \"body\": {{\"type\": ",
+            request.src
+        );
+        let tail = format!(", \"msg_id\": {index}}}}}");
+        let is_init = matches!(request.ask, Ask::Init { .. });
+        let head = match &request.ask {
+            Ask::Init { id } => format!(
+                "{{\"src\": \"{id}\", \"dest\": \"{}\", \"body\": {{\"type\": ",
+                request.src
+            ),
+            _ => head,
+        };
+        let own = line
+            .strip_prefix(&*head)
+            .and_then(|line| line.strip_suffix(&*tail))
+            .ok_or_else(|| format!("expected {head} … {tail}"))?;
+        if serde_json::from_str::<Value>(line).is_err() {
+            return Err("it is not JSON".into());
+        }
+        let reply = Reply { own };
+        let result = if request.ask == Ask::NoMessageId {
+            reply.error(None, MALFORMED, "msg_id")
+        } else if let Ask::Malformed(field @ ("node_id" | "type")) = request.ask {
+            reply.error(Some(request.msg_id), MALFORMED, field)
+        } else if self.model.id.is_none() && !is_init {
+            reply.error(Some(request.msg_id), UNAVAILABLE, "init")
+        } else {
+            self.check_answer(&request, read_at, &reply)
+        };
+        result.map_err(|reason| {
+            format!(
+                "for request {} ({:?}): {reason}",
+                request.msg_id,
+                shorten(&request.ask)
+            )
+        })?;
+        self.model.answered += 1;
+        self.step();
+        Ok(())
+    }
+
+    fn check_answer(&mut self, request: &Request, read_at: u64, reply: &Reply<'_>) -> Checked {
+        let id = request.msg_id;
+        match &request.ask {
+            Ask::Init { id: node } => {
+                reply.is(&format!("\"init_ok\", \"in_reply_to\": {id}"))?;
+                self.model.id = Some(node.clone());
+                Ok(())
+            }
+            &Ask::Start { port } => match self.model.listening.map(|server| server.port) {
+                Some(running) if running == port || port == 0 => reply.started(id, running),
+                Some(running) => reply.error(Some(id), PRECONDITION, &running.to_string()),
+                None => match self.check_start(port, id, reply)? {
+                    Some(got) => reply.started(id, got),
+                    None => Ok(()),
+                },
+            },
+            Ask::Send { data } => {
+                if self.model.listening.is_none() {
+                    return reply.error(Some(id), PRECONDITION, "");
+                }
+                if !self.check_round_trip(data.as_bytes(), id, reply)? {
+                    return Ok(());
+                }
+                let echoed = reply.between(
+                    &format!("\"tcp_echo_send_ok\", \"in_reply_to\": {id}, \"echoed\": "),
+                    &format!(", \"bytes\": {}", data.len()),
+                )?;
+                match serde_json::from_str::<String>(echoed) {
+                    Ok(echoed) if echoed == *data => Ok(()),
+                    _ => Err("it is not what was sent".into()),
+                }
+            }
+            Ask::Echo { json } => {
+                if self.model.listening.is_none() && self.check_start(0, id, reply)?.is_none() {
+                    return Ok(());
+                }
+                if !self.check_round_trip(json.as_bytes(), id, reply)? {
+                    return Ok(());
+                }
+                let echo = reply.between(
+                    &format!("\"echo_ok\", \"in_reply_to\": {id}, \"echo\": "),
+                    "",
+                )?;
+                let [came, sent] =
+                    [echo, json].map(|json| serde_json::from_str::<Value>(json).ok());
+                if came.is_none() || came != sent {
+                    return Err("it is not what was sent".into());
+                }
+                Ok(())
+            }
+            Ask::Stats => self.check_stats(id, read_at, reply),
+            Ask::Stop => self.check_stop(id, reply),
+            Ask::Unknown => reply.error(Some(id), NOT_SUPPORTED, "type"),
+            Ask::Malformed(field) => reply.error(Some(id), MALFORMED, field),
+            Ask::NoMessageId => unreachable!("answered before"),
+        }
+    }
+
+    /// The next attempt that no reply has told of.
+    fn next_attempt(&mut self) -> Result<usize, String> {
+        let next = self.model.attempts;
+        if next >= self.attempts.len() {
+            return Err("nothing was tried for it".into());
+        }
+        self.model.attempts += 1;
+        let closed_at = self.attempts[next].closed_at.unwrap_or(0);
+        self.model.attempts_until = self.model.attempts_until.max(closed_at);
+        Ok(next)
+    }
+
+    /// A server was to be started. Returns its port if it was; if not, the reply is an error and
+    /// has been checked.
+    fn check_start(
+        &mut self,
+        port: u16,
+        id: u64,
+        reply: &Reply<'_>,
+    ) -> Result<Option<u16>, String> {
+        let index = self.next_attempt()?;
+        let attempt = &self.attempts[index];
+        if let Some((call, errno)) = attempt.failure {
+            let code = if errno == Errno::EADDRINUSE {
+                UNAVAILABLE
+            } else {
+                ABORT
+            };
+            if attempt.closed_at.is_none() {
+                return Err("its socket is left open".into());
+            }
+            reply.error(Some(id), code, call)?;
+            reply.error(Some(id), code, &format!(": {errno}"))?;
+            return Ok(None);
+        }
+        if !attempt.listened || !attempt.watched {
+            return Err("its server does not listen".into());
+        }
+        let got = attempt.port;
+        if port != 0 && port != got {
+            return Err(format!("the server listens on {got}"));
+        }
+        self.model.listening = Some(Server {
+            port: got,
+            attempt: index,
+        });
+        Ok(Some(got))
+    }
+
+    /// The server was to be stopped.
+    fn check_stop(&mut self, id: u64, reply: &Reply<'_>) -> Checked {
+        let Some(Server { port, attempt }) = self.model.listening.take() else {
+            return reply.error(Some(id), PRECONDITION, "");
+        };
+        let Some(closed_at) = self.attempts[attempt].closed_at else {
+            return Err("its listener is left open".into());
+        };
+        if self
+            .conns
+            .iter()
+            .any(|conn| conn.is_conversation_from(closed_at))
+        {
+            return Err("a conversation is left open".into());
+        }
+        self.model.attempts_until = self.model.attempts_until.max(closed_at);
+        reply.is(&format!(
+            "\"tcp_echo_stop_ok\", \"in_reply_to\": {id}, \"status\": \"stopped\", \"port\": {port}"
+        ))
+    }
+
+    /// A message was to be sent and to come back. Returns whether it was; if not, the
+    /// reply is an error and has been checked.
+    fn check_round_trip(
+        &mut self,
+        message: &[u8],
+        id: u64,
+        reply: &Reply<'_>,
+    ) -> Result<bool, String> {
+        let mut index = self.next_attempt()?;
+        if let Some((_, Errno::EADDRNOTAVAIL)) = self.attempts[index].failure {
+            // Once more, from another address.
+            index = self.next_attempt()?;
+        }
+        let attempt = &self.attempts[index];
+        let silent = attempt.conn.is_some_and(|conn| self.conns[conn].was_silent);
+        let (sent, came, accepted, ended) = match attempt.conn {
+            Some(conn) => {
+                let conn = &self.conns[conn];
+                let accepted = conn.phase == crate::net::Phase::Accepted;
+                (
+                    &conn.sent[..],
+                    &conn.came[..],
+                    accepted,
+                    conn.client_saw_end,
+                )
+            }
+            None => (&[][..], &[][..], false, false),
+        };
+        if attempt.closed_at.is_none() {
+            return Err("its connection is left open".into());
+        }
+        if !message.starts_with(sent) {
+            return Err("something else was sent".into());
+        }
+        if !message.starts_with(came) {
+            return Err("something else came back".into());
+        }
+        let Some(code) = reply.code() else {
+            if came != message || !ended {
+                return Err(format!(
+                    "{} of {} bytes came back, and the end did{}",
+                    came.len(),
+                    message.len(),
+                    if ended { "" } else { " not" }
+                ));
+            }
+            return Ok(true);
+        };
+        let names = |Attempt { excuses, .. }: &Attempt| {
+            let names = excuses
+                .iter()
+                .map(|(call, errno)| format!("{call} {}", errno.name()));
+            names.collect::<Vec<_>>().join(", ")
+        };
+        match code {
+            _ if code != TIMEOUT && attempt.excuses.is_empty() => {
+                return Err(format!("nothing went wrong, but the code is {code}"));
+            }
+            TIMEOUT if !silent => return Err("nothing held it up".into()),
+            TIMEOUT if attempt.stood_still < NO_PROGRESS => {
+                return Err(format!(
+                    "it stood still for {} ns only",
+                    attempt.stood_still
+                ));
+            }
+            UNAVAILABLE if !sent.is_empty() => {
+                return Err(format!("{} bytes were sent", sent.len()));
+            }
+            UNAVAILABLE => {
+                let told = |(_, errno): &(_, Errno)| reply.own.contains(errno.name());
+                if !attempt.excuses.iter().any(told) {
+                    return Err(format!("it tells of none of: {}", names(attempt)));
+                }
+            }
+            CRASH if !accepted => return Err("nothing was accepted".into()),
+            TIMEOUT | CRASH => {}
+            _ => return Err(format!("code {code} for: {}", names(attempt))),
+        }
+        reply.error(Some(id), code, "")?;
+        Ok(false)
+    }
+
+    /// The counters must be what they were at some moment between the request's reading (or the
+    /// end of what was done for the requests before it) and now.
+    fn check_stats(&mut self, id: u64, read_at: u64, reply: &Reply<'_>) -> Checked {
+        let from = read_at.max(self.model.attempts_until);
+        let first = self
+            .totals
+            .iter()
+            .rposition(|totals| totals.since <= from)
+            .unwrap_or(0);
+        let expected = |totals: &Totals| {
+            format!(
+                "\"tcp_echo_stats_ok\", \"in_reply_to\": {id}, \"total_connections\": {}, \"total_bytes\": {}",
+                totals.connections, totals.bytes
+            )
+        };
+        let possible = self.totals[first..].iter().rev();
+        if possible.map(expected).any(|possible| possible == reply.own) {
+            return Ok(());
+        }
+        let (first, last) = (self.totals[first], self.totals[self.totals.len() - 1]);
+        Err(format!(
+            "there were {} to {} connections and {} to {} bytes",
+            first.connections, last.connections, first.bytes, last.bytes
+        ))
+    }
+}
+
+impl<'a> Reply<'a> {
+    fn is(&self, expected: &str) -> Checked {
+        if self.own == expected {
+            Ok(())
+        } else {
+            Err(format!("expected {expected}"))
+        }
+    }
+
+    fn started(&self, id: u64, port: u16) -> Checked {
+        self.is(&format!(
+            "\"tcp_echo_start_ok\", \"in_reply_to\": {id}, \"status\": \"listening\", \"port\": {port}"
+        ))
+    }
+
+    fn between(&self, head: &str, tail: &str) -> Result<&'a str, String> {
+        self.own
+            .strip_prefix(head)
+            .and_then(|own| own.strip_suffix(tail))
+            .ok_or_else(|| format!("expected {head} … {tail}"))
+    }
+
+    /// The code, if this is an error.
+    fn code(&self) -> Option<u64> {
+        let (_, rest) = self
+            .own
+            .strip_prefix("\"error\"")?
+            .split_once("\"code\": ")?;
+        rest.split_once(',')?.0.parse().ok()
+    }
+
+    /// Checks that this is an error with `code`, the text of which has `part` in it.
+    fn error(&self, id: Option<u64>, code: u64, part: &str) -> Checked {
+        let id = id.map_or(String::new(), |id| format!(", \"in_reply_to\": {id}"));
+        let text = self.between(&format!("\"error\"{id}, \"code\": {code}, \"text\": "), "")?;
+        match serde_json::from_str::<String>(text) {
+            Ok(text) if text.contains(part) => Ok(()),
+            _ => Err(format!("expected a text about {part:?}")),
+        }
+    }
+}
+
+/// A request without its data, for a message.
+fn shorten(ask: &Ask) -> Ask {
+    let cut = |text: &str| text.chars().take(16).collect::<String>();
+    match ask {
+        Ask::Send { data } => Ask::Send { data: cut(data) },
+        Ask::Echo { json } => Ask::Echo { json: cut(json) },
+        other => other.clone(),
+    }
+}

@@ -1,0 +1,287 @@
+//! TCP connections: two ends, and between them two flows of bytes that take their time.
+
+use core::net::SocketAddr;
+use std::collections::VecDeque;
+
+use syscalls::Errno;
+use syscalls::epoll::{EPOLLERR, EPOLLHUP, EPOLLIN, EPOLLOUT, EPOLLRDHUP};
+
+/// The end that connected, and the end that was accepted, as indices.
+pub(crate) const CLIENT: usize = 0;
+pub(crate) const SERVER: usize = 1;
+
+/// Tiny buffers grow after so many bytes, as a kernel's do: a long stream byte by byte would take
+/// too many calls.
+const GROWS_AFTER: usize = 2_000;
+const GROWN: usize = 4_096;
+
+/// Who holds the connecting end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Owner {
+    /// The client outside with this index.
+    Outside(usize),
+    /// The program: its attempt with this index.
+    Inside(usize),
+}
+
+/// How far a connection is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Phase {
+    /// The client's request is on its way.
+    Connecting,
+    /// Established, and in the listener's queue.
+    Queued,
+    /// In the hands of the program.
+    Accepted,
+    /// It never came to be.
+    Failed,
+}
+
+/// The end of a stream of bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fin {
+    Not,
+    Sent,
+    Arrived,
+}
+
+/// Bytes from one end to the other.
+#[derive(Debug)]
+pub(crate) struct Flow {
+    pub(crate) in_flight: VecDeque<u8>,
+    pub(crate) ready: VecDeque<u8>,
+    /// How many bytes the two hold at the most: both sockets' buffers.
+    pub(crate) capacity: usize,
+    /// Bytes that have been sent so far.
+    carried: usize,
+    pub(crate) fin: Fin,
+}
+
+impl Flow {
+    fn new(capacity: usize) -> Flow {
+        Flow {
+            in_flight: VecDeque::new(),
+            ready: VecDeque::new(),
+            capacity,
+            carried: 0,
+            fin: Fin::Not,
+        }
+    }
+
+    pub(crate) fn room(&self) -> usize {
+        self.capacity
+            .saturating_sub(self.in_flight.len() + self.ready.len())
+    }
+
+    /// Whether the network has something to do.
+    pub(crate) fn is_under_way(&self) -> bool {
+        !self.in_flight.is_empty() || self.fin == Fin::Sent
+    }
+}
+
+/// One end of a connection.
+#[derive(Debug, Default)]
+pub(crate) struct End {
+    /// Nobody holds it any more.
+    pub(crate) closed: bool,
+    pub(crate) shut_read: bool,
+    pub(crate) shut_write: bool,
+    /// The connection has been reset, from the other end or by the network.
+    pub(crate) reset: bool,
+    /// The error that the next call reports: `SO_ERROR`.
+    pub(crate) error: Option<Errno>,
+}
+
+/// A connection, for the whole run.
+#[derive(Debug)]
+pub(crate) struct Conn {
+    pub(crate) owner: Owner,
+    pub(crate) phase: Phase,
+    /// The address of each end.
+    pub(crate) addresses: [SocketAddr; 2],
+    pub(crate) ends: [End; 2],
+    /// `flows[e]` goes from end `e` to the other.
+    pub(crate) flows: [Flow; 2],
+    /// When the network acts next.
+    pub(crate) due: u64,
+    /// Why the conversation may end before all is echoed, if it may.
+    pub(crate) excuse: Option<String>,
+    /// What the program has read at the server's end and not yet written back.
+    pub(crate) owed: VecDeque<u8>,
+    pub(crate) server_saw_end: bool,
+    /// What the program's own client has written, read, and whether it has seen the end.
+    pub(crate) sent: Vec<u8>,
+    pub(crate) came: Vec<u8>,
+    pub(crate) client_saw_end: bool,
+    /// The connection was there to be taken when the program last asked and got a true answer.
+    pub(crate) refused_while_queued: bool,
+    pub(crate) queued_at_call: u64,
+    pub(crate) accepted_at_call: u64,
+    /// How it fails in the background, if it does.
+    pub(crate) fails: Option<Errno>,
+    /// For seconds nothing was delivered on it.
+    pub(crate) was_silent: bool,
+}
+
+impl Conn {
+    pub(crate) fn new(owner: Owner, addresses: [SocketAddr; 2], capacities: [usize; 2]) -> Conn {
+        Conn {
+            owner,
+            phase: Phase::Connecting,
+            addresses,
+            ends: Default::default(),
+            flows: capacities.map(Flow::new),
+            due: u64::MAX,
+            excuse: None,
+            owed: VecDeque::new(),
+            server_saw_end: false,
+            sent: Vec::new(),
+            came: Vec::new(),
+            client_saw_end: false,
+            refused_while_queued: false,
+            queued_at_call: 0,
+            accepted_at_call: 0,
+            fails: None,
+            was_silent: false,
+        }
+    }
+
+    pub(crate) fn established(&self) -> bool {
+        matches!(self.phase, Phase::Queued | Phase::Accepted)
+    }
+
+    /// Whether it was accepted before `call` and the program still holds the server's end.
+    pub(crate) fn is_conversation_from(&self, call: u64) -> bool {
+        self.phase == Phase::Accepted && !self.ends[SERVER].closed && self.accepted_at_call < call
+    }
+
+    /// The bytes that a read at `end` would return now, if it is allowed to.
+    pub(crate) fn readable(&self, end: usize) -> usize {
+        if self.ends[end].shut_read {
+            0
+        } else {
+            self.flows[1 - end].ready.len()
+        }
+    }
+
+    /// Whether a read at `end` finds no bytes and does not wait: an end or an error.
+    pub(crate) fn is_at_end(&self, end: usize) -> bool {
+        let this = &self.ends[end];
+        self.readable(end) == 0
+            && (this.error.is_some()
+                || this.reset
+                || this.shut_read
+                || self.flows[1 - end].fin == Fin::Arrived)
+    }
+
+    /// Takes up to `len` bytes out at `end`.
+    pub(crate) fn read(&mut self, end: usize, len: usize) -> Result<Vec<u8>, Errno> {
+        let count = self.readable(end).min(len);
+        if count > 0 {
+            return Ok(self.flows[1 - end].ready.drain(..count).collect());
+        }
+        if let Some(errno) = self.ends[end].error.take() {
+            return Err(errno);
+        }
+        if self.is_at_end(end) {
+            return Ok(Vec::new());
+        }
+        Err(Errno::EAGAIN)
+    }
+
+    /// How many bytes a write at `end` would take.
+    pub(crate) fn writable(&mut self, end: usize) -> Result<usize, Errno> {
+        let this = &mut self.ends[end];
+        if let Some(errno) = this.error.take() {
+            return Err(errno);
+        }
+        if this.shut_write || this.reset {
+            return Err(Errno::EPIPE);
+        }
+        match self.flows[end].room() {
+            0 => Err(Errno::EAGAIN),
+            _ if !self.established() => Err(Errno::EAGAIN),
+            room => Ok(room),
+        }
+    }
+
+    pub(crate) fn write(&mut self, end: usize, bytes: &[u8]) {
+        let flow = &mut self.flows[end];
+        flow.in_flight.extend(bytes);
+        flow.carried += bytes.len();
+        if flow.carried > GROWS_AFTER {
+            flow.capacity = flow.capacity.max(GROWN);
+        }
+    }
+
+    /// What epoll and poll say of `end`.
+    pub(crate) fn events(&self, end: usize) -> u32 {
+        let this = &self.ends[end];
+        if this.reset {
+            let error = if this.error.is_some() { EPOLLERR } else { 0 };
+            return EPOLLIN | EPOLLOUT | EPOLLHUP | EPOLLRDHUP | error;
+        }
+        if !self.established() {
+            return 0;
+        }
+        let mut events = 0;
+        let peer_ended = self.flows[1 - end].fin == Fin::Arrived;
+        if self.readable(end) > 0 || peer_ended || this.shut_read {
+            events |= EPOLLIN;
+        }
+        if peer_ended || this.shut_read {
+            events |= EPOLLRDHUP;
+        }
+        if (peer_ended || this.shut_read) && this.shut_write {
+            events |= EPOLLHUP;
+        }
+        // As in the kernel, there is room when a third of the buffer is free, not at every byte.
+        let flow = &self.flows[end];
+        if this.shut_write || (flow.room() > 0 && flow.room() >= flow.capacity / 3) {
+            events |= EPOLLOUT;
+        }
+        events
+    }
+
+    /// `end` is told that the connection is reset.
+    pub(crate) fn reset(&mut self, end: usize, errno: Errno) {
+        let peer_ended = self.flows[1 - end].fin == Fin::Arrived;
+        let this = &mut self.ends[end];
+        if this.closed || this.reset {
+            return;
+        }
+        this.reset = true;
+        this.error = Some(if peer_ended && errno == Errno::ECONNRESET {
+            Errno::EPIPE
+        } else {
+            errno
+        });
+        self.flows[end].in_flight.clear();
+        self.flows[1 - end].in_flight.clear();
+    }
+
+    /// Nobody holds `end` any more. Returns whether the other end is reset by that, which it is if
+    /// bytes stay unread, or if whoever closes wants it so.
+    pub(crate) fn close(&mut self, end: usize, abort: bool) -> bool {
+        let unread = self.readable(end) > 0;
+        let this = &mut self.ends[end];
+        this.closed = true;
+        if this.reset {
+            return false;
+        }
+        if abort || unread {
+            self.flows[end].in_flight.clear();
+            self.reset(1 - end, Errno::ECONNRESET);
+            return true;
+        }
+        self.shut_write(end);
+        false
+    }
+
+    pub(crate) fn shut_write(&mut self, end: usize) {
+        self.ends[end].shut_write = true;
+        if self.flows[end].fin == Fin::Not {
+            self.flows[end].fin = Fin::Sent;
+        }
+    }
+}

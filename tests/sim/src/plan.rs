@@ -1,0 +1,240 @@
+//! What a run consists of, drawn from its seed.
+
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use fastrand::Rng;
+use rawecho::engine::Spin;
+
+use crate::clients::{ClientPlan, Leaves};
+use crate::faults::{Fault, Faults, choose};
+use crate::model::Request;
+use crate::script;
+use crate::stdio::{Gate, Input, Kind, Output};
+use crate::world::{MICROSECOND, MILLISECOND, SECOND};
+
+/// Parts of a run that are left out, to find the shortest that shows the same.
+#[derive(Clone, Debug, Default)]
+pub struct Cuts {
+    /// Kinds of fault that do not happen.
+    pub faults: BTreeSet<Fault>,
+    /// Clients that do not come, by number.
+    pub clients: BTreeSet<usize>,
+    /// Lines of the input that are not written, by number.
+    pub lines: BTreeSet<usize>,
+}
+
+/// What a run consists of.
+pub(crate) struct Plan {
+    pub(crate) rng: Rng,
+    pub(crate) bind: IpAddr,
+    /// How long the program polls before it sleeps.
+    pub(crate) spin: Spin,
+    pub(crate) quick: bool,
+    pub(crate) limit: u64,
+    pub(crate) hard_limit: u64,
+    pub(crate) clients: Vec<ClientPlan>,
+    pub(crate) stdin: Input,
+    pub(crate) stdout: Output,
+    pub(crate) stderr: Output,
+    pub(crate) requests: Vec<Request>,
+    /// How many lines and clients there were before any was left out.
+    pub(crate) lines: usize,
+    pub(crate) all_clients: usize,
+}
+
+/// How many bytes a client sends: mostly few, so that many runs fit into a second.
+const CLIENT_BYTES: [u32; 9] = [0, 1, 5, 64, 1_000, 4_096, 10_000, 70_000, 300_000];
+
+/// Descriptors in a run that is short of them: the program's own five, and few more.
+const SCARCE: [u64; 4] = [8, 10, 12, 16];
+const PLENTY: u64 = 1_024;
+
+/// Draws the run of `seed`, without `cuts`.
+pub(crate) fn draw(seed: u64, cuts: &Cuts) -> (Plan, Faults) {
+    let mut rng = Rng::with_seed(seed);
+    let mut faults = Faults::draw(rng.u64(..));
+    for &fault in &cuts.faults {
+        faults.forbid(fault);
+    }
+    let quick = rng.bool();
+    let bind: IpAddr = if rng.u8(..8) == 0 {
+        Ipv6Addr::LOCALHOST.into()
+    } else {
+        Ipv4Addr::LOCALHOST.into()
+    };
+    let all_clients = *choose(&mut rng, &[0, 1, 1, 2, 3, 5, 8, 12]);
+    let mut staying = 0;
+    let mut clients = Vec::new();
+    for id in 0..all_clients {
+        let client = draw_client(&mut rng, &mut faults, &mut staying);
+        if !cuts.clients.contains(&id) {
+            clients.push(client);
+        }
+    }
+    let hard_limit = if rng.u8(..4) == 0 {
+        *choose(&mut rng, &SCARCE) + staying
+    } else {
+        PLENTY
+    };
+    let lines = script::draw(&mut rng);
+    let all_lines = lines.len();
+    let kinds = [Kind::Pipe, Kind::Pipe, Kind::Pipe, Kind::NonblockingPipe];
+    let in_kind = if rng.u8(..16) == 0 {
+        Kind::File
+    } else {
+        *choose(&mut rng, &kinds)
+    };
+    let out_kind = if rng.u8(..16) == 0 {
+        Kind::File
+    } else {
+        *choose(&mut rng, &kinds)
+    };
+    let stepwise = rng.bool();
+    let mut script = Vec::new();
+    let mut requests = Vec::new();
+    let mut gates = Vec::new();
+    for (i, mut line) in lines.into_iter().enumerate() {
+        if cuts.lines.contains(&i) {
+            continue;
+        }
+        if stepwise || line.last {
+            gates.push(Gate {
+                at: script.len(),
+                replies: requests.len(),
+                clients: line.last,
+            });
+        }
+        script.append(&mut line.text);
+        if let Some(mut request) = line.request {
+            request.end = script.len();
+            requests.push(request);
+        }
+    }
+    gates.push(Gate {
+        at: script.len(),
+        replies: 0,
+        clients: true,
+    });
+    // The last line may lack its newline.
+    let ends_with_request = requests.last().is_some_and(|last| last.end == script.len());
+    if rng.u8(..8) == 0 && ends_with_request {
+        while script.last().is_some_and(|byte| byte.is_ascii_whitespace()) {
+            script.pop();
+        }
+        if let (Some(last), Some(gate)) = (requests.last_mut(), gates.last_mut()) {
+            last.end = script.len();
+            gate.at = script.len();
+        }
+    }
+    let pauses = [0, 10 * MICROSECOND, MILLISECOND, 100 * MILLISECOND];
+    let mut stdin = Input {
+        kind: in_kind,
+        script,
+        fed: 0,
+        taken: 0,
+        capacity: *choose(&mut rng, &[4_096, 65_536, 65_536]),
+        closed: false,
+        due: u64::MAX,
+        gates,
+        piece: *choose(&mut rng, &[1 << 16, 1 << 16, 4_096, 100]),
+        pause: *choose(&mut rng, &pauses),
+        rng: Rng::with_seed(rng.u64(..)),
+    };
+    if in_kind == Kind::File {
+        stdin.fed = stdin.script.len();
+        stdin.closed = true;
+    }
+    let out_rng = Rng::with_seed(rng.u64(..));
+    let mut stdout = Output::new(
+        out_kind,
+        *choose(&mut rng, &[4_096, 5_000, 65_536]),
+        out_rng,
+    );
+    stdout.piece = *choose(&mut rng, &[1 << 16, 1 << 16, 4_096, 10]);
+    stdout.pause = *choose(&mut rng, &pauses[..3]);
+    let closes_after = rng.usize(..2_000);
+    if out_kind != Kind::File && rng.bool() && faults.happens(Fault::OutputCloses) {
+        stdout.closes_after = Some(closes_after);
+    }
+    let err_rng = Rng::with_seed(rng.u64(..));
+    let mut stderr = Output::new(Kind::Pipe, 65_536, err_rng);
+    let full = rng.bool();
+    if faults.happens(Fault::ErrorsBlocked) {
+        if full {
+            stderr.held = stderr.capacity;
+        } else {
+            stderr.broken = true;
+        }
+    }
+    let spin = if rng.bool() {
+        Spin::DEFAULT
+    } else {
+        Duration::ZERO
+    };
+    let plan = Plan {
+        bind,
+        spin: Spin::new(spin),
+        quick,
+        limit: hard_limit.min(32),
+        hard_limit,
+        clients,
+        stdin,
+        stdout,
+        stderr,
+        requests,
+        lines: all_lines,
+        all_clients,
+        rng,
+    };
+    (plan, faults)
+}
+
+fn draw_client(rng: &mut Rng, faults: &mut Faults, staying: &mut u64) -> ClientPlan {
+    let bytes = match rng.u8(..16) {
+        0 => *choose(rng, &CLIENT_BYTES),
+        _ => *choose(rng, &CLIENT_BYTES[..7]),
+    };
+    let part = rng.u32(..=bytes);
+    let patience = rng.u64(..5 * SECOND);
+    let mut leaves = if rng.u8(..4) == 0 {
+        Leaves::AfterTheEcho
+    } else {
+        Leaves::AfterTheEnd
+    };
+    if faults.happens(Fault::ClientResets) {
+        leaves = Leaves::Resetting(part);
+    } else if faults.happens(Fault::ClientCloses) {
+        leaves = Leaves::Closing(part);
+    } else if faults.happens(Fault::ClientGoesEarly) {
+        leaves = Leaves::Resetting(0);
+    } else if faults.happens(Fault::ClientNeverReads) {
+        leaves = Leaves::WithoutReading(patience);
+    } else if faults.happens(Fault::ClientStays) {
+        leaves = Leaves::Never;
+        *staying += 1;
+    }
+    let never_reads = matches!(leaves, Leaves::WithoutReading(_));
+    let pause = faults
+        .happens(Fault::ClientPauses)
+        .then_some((part, patience));
+    ClientPlan {
+        seed: rng.u64(..),
+        start: rng.u64(
+            ..*choose(
+                &mut rng.clone(),
+                &[MILLISECOND, 100 * MILLISECOND, 2 * SECOND],
+            ),
+        ),
+        bytes: if never_reads { 1_000_000 } else { bytes },
+        piece: if never_reads {
+            100_000
+        } else {
+            *choose(rng, &[100_000, 100_000, 5_000, 100])
+        },
+        gap: *choose(rng, &[0, 10 * MICROSECOND, MILLISECOND, 50 * MILLISECOND]),
+        leaves,
+        pause,
+    }
+}

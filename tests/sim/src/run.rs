@@ -1,0 +1,214 @@
+//! One run: the whole node against one seed's world; and the shortest run that shows a violation.
+
+use std::cell::RefCell;
+use std::panic::{self, AssertUnwindSafe};
+use std::sync::{Arc, Once};
+
+use rawecho::engine::Engine;
+use rawecho::node;
+use rawecho::setup;
+use rawecho::stdio::Stop;
+use rawecho::workers::Workers;
+
+use crate::faults::{Counts, Fault};
+use crate::kernel::Sim;
+use crate::plan::{self, Cuts};
+use crate::world::{File, Violation, World};
+
+/// What a run came to.
+#[derive(Debug)]
+pub struct Report {
+    /// What did not hold, if anything.
+    pub violation: Option<Violation>,
+    /// The faults that happened.
+    pub faults: Counts,
+    /// How many calls the program made.
+    pub calls: u64,
+    /// The most bytes that one connection held.
+    pub most_owed: usize,
+    /// Requests answered.
+    pub answered: usize,
+    /// The bytes echoed.
+    pub bytes: u64,
+    /// The calls, if they were asked for.
+    pub trace: Vec<String>,
+    clients: usize,
+    lines: usize,
+}
+
+thread_local! {
+    /// The last panic's message, for those that are the program's own.
+    static PANIC: RefCell<String> = const { RefCell::new(String::new()) };
+}
+
+/// Keeps panics of runs from standard error: they are part of the report.
+fn catch_panics() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        let before = panic::take_hook();
+        panic::set_hook(Box::new(move |info| {
+            let in_run = RUNNING.with(|running| *running.borrow());
+            if !in_run {
+                before(info);
+            } else if info.payload().downcast_ref::<Violation>().is_none() {
+                PANIC.with(|message| *message.borrow_mut() = info.to_string().replace('\n', ": "));
+            }
+        }));
+    });
+}
+
+thread_local! {
+    static RUNNING: RefCell<bool> = const { RefCell::new(false) };
+}
+
+/// Runs the node against the world of `seed`, without `cuts`; with `trace`, writes down the calls.
+pub fn run(seed: u64, cuts: &Cuts, trace: bool) -> Report {
+    catch_panics();
+    let (plan, faults) = plan::draw(seed, cuts);
+    let (bind, spin, lines, clients) = (plan.bind, plan.spin, plan.lines, plan.all_clients);
+    let mut world = World::new(plan, faults);
+    world.trace = trace.then(Vec::new);
+    let sim = Sim::new(world);
+    let program = sim.clone();
+    RUNNING.with(|running| *running.borrow_mut() = true);
+    let outcome = panic::catch_unwind(AssertUnwindSafe(move || {
+        setup::prepare(&program);
+        let engine = Engine::new(program.clone(), spin, Arc::default())?;
+        node::run(program, engine, Workers::none(), bind)
+    }));
+    RUNNING.with(|running| *running.borrow_mut() = false);
+    let mut world = sim.0.borrow_mut();
+    match outcome {
+        Ok(stop) => world.check_the_end(stop),
+        Err(payload) if payload.downcast_ref::<Violation>().is_some() => {}
+        Err(_) => {
+            let message = PANIC.with(|message| message.borrow().clone());
+            world.violated("the program never panics", message);
+        }
+    }
+    let bytes = world.totals.last().map_or(0, |totals| totals.bytes);
+    Report {
+        violation: world.violation.take(),
+        faults: world.faults.counts.clone(),
+        calls: world.calls,
+        most_owed: world.most_owed,
+        answered: world.model.answered,
+        bytes,
+        trace: world.trace.take().unwrap_or_default(),
+        clients,
+        lines,
+    }
+}
+
+impl World {
+    /// What must hold when the program has ended.
+    fn check_the_end(&mut self, stop: Result<(), Stop>) {
+        if self.violation.is_some() {
+            return;
+        }
+        match stop {
+            Ok(()) => {
+                if !self.stdin.closed || self.stdin.taken < self.stdin.script.len() {
+                    self.violated("the node lives as long as its input", "it has ended before");
+                }
+                let unanswered = self.model.unanswered();
+                if unanswered > 0 {
+                    self.violated(
+                        "every request gets its one right reply",
+                        format!("{unanswered} requests got none"),
+                    );
+                }
+                let tried = self.attempts.len() - self.model.attempts();
+                if tried > 0 {
+                    self.violated(
+                        "what is done was asked for",
+                        format!("{tried} sockets were made for no request"),
+                    );
+                }
+            }
+            Err(Stop::OutputClosed) => {
+                if !self.stdout.broken {
+                    self.violated("the node ends for a reason", "its output is open");
+                }
+            }
+            Err(Stop::Failed(failure)) => {
+                self.violated("the node survives every fault", failure.to_string());
+            }
+        }
+        if !self.stdout.line.is_empty() && !self.stdout.broken {
+            self.violated(
+                "standard output has whole lines only",
+                "the last has no end",
+            );
+        }
+        self.check_clients();
+        let own = [File::Stdin, File::Stdout, File::Stderr].map(Some);
+        let left = self
+            .table
+            .iter()
+            .filter(|file| file.is_some() && !own.contains(file));
+        let left = left.count();
+        if left > 0 {
+            self.violated(
+                "every descriptor is closed",
+                format!("{left} are left open"),
+            );
+        }
+        let line = String::from_utf8_lossy(&self.stderr.line).into_owned();
+        if line.lines().any(|line| !line.starts_with("rawecho: ")) {
+            self.violated("standard error has notes only", line);
+        }
+    }
+}
+
+/// The smallest part of the run of `seed` that still shows a violation of the same invariant, and
+/// its report with the trace.
+pub fn shrink(seed: u64, invariant: &str) -> (Cuts, Report) {
+    let mut cuts = Cuts::default();
+    let shows = |cuts: &Cuts| {
+        let report = run(seed, cuts, false);
+        let same = |violation: &Violation| violation.invariant == invariant;
+        report
+            .violation
+            .as_ref()
+            .is_some_and(same)
+            .then_some(report.calls)
+    };
+    let mut best = shows(&cuts).unwrap_or(u64::MAX);
+    let whole = run(seed, &cuts, false);
+    loop {
+        let before = best;
+        let mut attempts: Vec<Cuts> = Vec::new();
+        let mut attempt = |cut: &dyn Fn(&mut Cuts) -> bool, cuts: &Cuts| {
+            let mut more = cuts.clone();
+            if cut(&mut more) {
+                attempts.push(more);
+            }
+        };
+        for client in 0..whole.clients {
+            attempt(&|cuts| cuts.clients.insert(client), &cuts);
+        }
+        for line in (0..whole.lines).rev() {
+            attempt(&|cuts| cuts.lines.insert(line), &cuts);
+        }
+        for &fault in Fault::ALL {
+            attempt(&|cuts| cuts.faults.insert(fault), &cuts);
+        }
+        for more in attempts {
+            // On top of what has been left out since.
+            let mut merged = cuts.clone();
+            merged.clients.extend(&more.clients);
+            merged.lines.extend(&more.lines);
+            merged.faults.extend(&more.faults);
+            if let Some(calls) = shows(&merged) {
+                if calls <= best {
+                    (best, cuts) = (calls, merged);
+                }
+            }
+        }
+        if best >= before {
+            let report = run(seed, &cuts, true);
+            return (cuts, report);
+        }
+    }
+}

@@ -1,0 +1,805 @@
+//! Everything outside of the program: the kernel's state, the network, the clients, and time.
+//!
+//! Time is a number. It grows a little with each call, and when the program waits it leaps to what
+//! comes next. Whatever acts by itself (a client, the network, whoever writes the requests) stands
+//! in one agenda, ordered by time and then by who came first: so a seed decides all.
+
+use core::net::SocketAddr;
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BinaryHeap, VecDeque};
+
+use fastrand::Rng;
+use rawecho::engine::{NO_PROGRESS, READ_BUFFER};
+use rawecho::node::STOP_PATIENCE;
+use syscalls::Errno;
+
+use crate::clients::Client;
+use crate::epoll::Epoll;
+use crate::faults::{Fault, Faults};
+use crate::model::Model;
+use crate::net::{CLIENT, Conn, Fin, Owner, Phase, SERVER};
+use crate::plan::Plan;
+use crate::stdio::{Input, Output};
+
+/// Nanoseconds.
+pub(crate) const MICROSECOND: u64 = 1_000;
+pub(crate) const MILLISECOND: u64 = 1_000_000;
+pub(crate) const SECOND: u64 = 1_000_000_000;
+
+/// What a call costs, in time.
+const CALL_COST: u64 = 500;
+
+/// How many calls the program may make in a row that bring nothing forward, and how many more each
+/// step forward allows. A busy loop makes as many as you like.
+const IDLE_CALLS: i64 = 3_000;
+const CALLS_PER_STEP: i64 = 64;
+
+/// No run that goes on takes so many calls.
+const MAX_CALLS: u64 = 3_000_000;
+
+/// No run that goes on takes so long.
+const MAX_TIME: u64 = 3_600 * SECOND;
+
+/// The time at which a run begins.
+const BEGINNING: u64 = 1_000 * SECOND;
+
+/// How much later than named a deadline may be kept: the simulator wakes late, too.
+const SLACK: u64 = 300 * MILLISECOND;
+
+/// What must always hold, and did not.
+#[derive(Clone, Debug)]
+pub struct Violation {
+    /// Which invariant.
+    pub invariant: &'static str,
+    /// What was seen.
+    pub seen: String,
+}
+
+/// What a descriptor stands for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum File {
+    Stdin,
+    Stdout,
+    Stderr,
+    Epoll(usize),
+    Socket(usize),
+}
+
+#[derive(Debug)]
+pub(crate) enum State {
+    Fresh,
+    Bound,
+    Listening {
+        queue: VecDeque<usize>,
+        backlog: usize,
+    },
+    Stream {
+        conn: usize,
+        end: usize,
+    },
+}
+
+/// A socket of the program.
+#[derive(Debug)]
+pub(crate) struct Socket {
+    pub(crate) ipv4: bool,
+    pub(crate) nonblocking: bool,
+    /// `SO_LINGER` with no patience: closing resets.
+    pub(crate) aborts: bool,
+    pub(crate) reuses_address: bool,
+    pub(crate) no_delay: bool,
+    /// `IP_BIND_ADDRESS_NO_PORT`.
+    pub(crate) late_port: bool,
+    pub(crate) local: Option<SocketAddr>,
+    pub(crate) state: State,
+    pub(crate) attempt: Option<usize>,
+    pub(crate) closed: bool,
+}
+
+/// A socket that the program made itself, for a request: its server's or its client's.
+#[derive(Debug, Default)]
+pub(crate) struct Attempt {
+    pub(crate) listened: bool,
+    /// In the epoll set, as far as a server needs it.
+    pub(crate) watched: bool,
+    pub(crate) port: u16,
+    /// The first call that failed while the server was set up.
+    pub(crate) failure: Option<(&'static str, Errno)>,
+    /// What went wrong around it.
+    pub(crate) excuses: Vec<(&'static str, Errno)>,
+    pub(crate) conn: Option<usize>,
+    /// When it last came forward, and how long it had not when it was closed.
+    pub(crate) moved_at: u64,
+    pub(crate) stood_still: u64,
+    /// The call that closed it.
+    pub(crate) closed_at: Option<u64>,
+}
+
+/// Who acts by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Actor {
+    Client(usize),
+    Network(usize),
+    Stdin,
+    Stdout,
+}
+
+/// The counters as the simulator sees them, from one call on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Totals {
+    pub(crate) since: u64,
+    pub(crate) connections: u64,
+    pub(crate) bytes: u64,
+}
+
+pub(crate) struct World {
+    pub(crate) now: u64,
+    pub(crate) calls: u64,
+    agenda: BinaryHeap<Reverse<(u64, u64, Actor)>>,
+    scheduled: u64,
+    pub(crate) faults: Faults,
+    pub(crate) rng: Rng,
+    /// Delivers what is sent at once, mostly.
+    pub(crate) quick: bool,
+    pub(crate) table: Vec<Option<File>>,
+    pub(crate) limit: u64,
+    pub(crate) hard_limit: u64,
+    pub(crate) sockets: Vec<Socket>,
+    pub(crate) attempts: Vec<Attempt>,
+    pub(crate) conns: Vec<Conn>,
+    pub(crate) epolls: Vec<Epoll>,
+    pub(crate) clients: Vec<Client>,
+    pub(crate) stdin: Input,
+    pub(crate) stdout: Output,
+    pub(crate) stderr: Output,
+    pub(crate) model: Model,
+    /// Whether a wrong use of the kernel is a violation; it is, but when the simulator is compared
+    /// with a real kernel.
+    pub(crate) strict: bool,
+    pub(crate) violation: Option<Violation>,
+    pub(crate) trace: Option<Vec<String>>,
+    credit: i64,
+    pub(crate) ignores_sigpipe: bool,
+    /// The program has been told to end: it may end conversations.
+    pub(crate) exiting: bool,
+    /// When the program closed its listener, if conversations are left from then.
+    pub(crate) stopping_since: Option<u64>,
+    /// The counters' history.
+    pub(crate) totals: Vec<Totals>,
+    /// Ports of clients, and the connection that each is in use for.
+    pub(crate) ports: BTreeMap<u16, usize>,
+    pub(crate) most_owed: usize,
+    /// Why accepting failed last.
+    pub(crate) accept_failure: Option<Errno>,
+    /// The last try to accept failed so.
+    pub(crate) accept_failed: bool,
+}
+
+impl World {
+    pub(crate) fn new(plan: Plan, faults: Faults) -> World {
+        let Plan {
+            rng,
+            quick,
+            limit,
+            hard_limit,
+            clients,
+            stdin,
+            stdout,
+            stderr,
+            requests,
+            ..
+        } = plan;
+        let mut world = World {
+            now: BEGINNING,
+            calls: 0,
+            agenda: BinaryHeap::new(),
+            scheduled: 0,
+            faults,
+            rng,
+            quick,
+            table: [File::Stdin, File::Stdout, File::Stderr].map(Some).into(),
+            limit,
+            hard_limit,
+            sockets: Vec::new(),
+            attempts: Vec::new(),
+            conns: Vec::new(),
+            epolls: Vec::new(),
+            clients: Vec::new(),
+            stdin,
+            stdout,
+            stderr,
+            model: Model::new(requests),
+            strict: true,
+            violation: None,
+            trace: None,
+            credit: IDLE_CALLS,
+            ignores_sigpipe: false,
+            exiting: false,
+            stopping_since: None,
+            totals: vec![Totals {
+                since: 0,
+                connections: 0,
+                bytes: 0,
+            }],
+            ports: BTreeMap::new(),
+            most_owed: 0,
+            accept_failure: None,
+            accept_failed: false,
+        };
+        world.clients = clients.into_iter().map(Client::new).collect();
+        for i in 0..world.clients.len() {
+            let start = world.now + world.clients[i].plan.start;
+            world.schedule(Actor::Client(i), start);
+        }
+        world.schedule(Actor::Stdin, world.now);
+        world
+    }
+
+    /// Records that an invariant does not hold. The first one counts.
+    pub(crate) fn violated(&mut self, invariant: &'static str, seen: impl Into<String>) {
+        if !self.strict {
+            return;
+        }
+        let seen = seen.into();
+        self.remark(|| format!("{invariant}: {seen}"));
+        self.violation.get_or_insert(Violation { invariant, seen });
+    }
+
+    /// The program used the kernel wrongly, which the kernel answers with `errno`.
+    pub(crate) fn misused(&mut self, call: &str, errno: Errno) -> Errno {
+        if self.strict {
+            self.violated(
+                "every call is one that a kernel takes",
+                format!("{call} would fail: {errno}"),
+            );
+        }
+        errno
+    }
+
+    /// Writes down what happens outside, beside the calls.
+    pub(crate) fn remark(&mut self, text: impl FnOnce() -> String) {
+        if let Some(trace) = &mut self.trace {
+            trace.push(format!("        /* {} */", text()));
+        }
+    }
+
+    // Time and who acts in it.
+
+    fn due(&mut self, actor: Actor) -> &mut u64 {
+        match actor {
+            Actor::Client(i) => &mut self.clients[i].due,
+            Actor::Network(i) => &mut self.conns[i].due,
+            Actor::Stdin => &mut self.stdin.due,
+            Actor::Stdout => &mut self.stdout.due,
+        }
+    }
+
+    /// Has `actor` act at `at`, or before if that was to be so.
+    pub(crate) fn schedule(&mut self, actor: Actor, at: u64) {
+        let due = self.due(actor);
+        if *due > at {
+            *due = at;
+            self.scheduled += 1;
+            self.agenda.push(Reverse((at, self.scheduled, actor)));
+        }
+    }
+
+    pub(crate) fn schedule_in(&mut self, actor: Actor, delay: u64) {
+        self.schedule(actor, self.now + delay);
+    }
+
+    /// Lets everything happen until `until`.
+    pub(crate) fn advance(&mut self, until: u64) {
+        while let Some(&Reverse((at, _, actor))) = self.agenda.peek() {
+            if at > until || self.violation.is_some() {
+                break;
+            }
+            self.agenda.pop();
+            // It may have been brought forward since.
+            if *self.due(actor) != at {
+                continue;
+            }
+            *self.due(actor) = u64::MAX;
+            self.now = self.now.max(at);
+            match actor {
+                Actor::Client(i) => self.client_acts(i),
+                Actor::Network(i) => self.network_acts(i),
+                Actor::Stdin => self.stdin_acts(),
+                Actor::Stdout => self.stdout_acts(),
+            }
+        }
+        self.now = self.now.max(until);
+    }
+
+    /// When something happens next.
+    pub(crate) fn next_event(&self) -> Option<u64> {
+        self.agenda.peek().map(|&Reverse((at, ..))| at)
+    }
+
+    /// Waits until `ready` finds something or `deadline` (`None`: never) has come. Returns what was
+    /// found.
+    pub(crate) fn wait<T>(
+        &mut self,
+        deadline: Option<u64>,
+        mut ready: impl FnMut(&mut World) -> Option<T>,
+    ) -> Option<T> {
+        loop {
+            if self.violation.is_some() {
+                return None;
+            }
+            if let Some(found) = ready(self) {
+                return Some(found);
+            }
+            if deadline.is_some_and(|deadline| deadline <= self.now) {
+                return None;
+            }
+            let next = match (self.next_event(), deadline) {
+                (Some(event), Some(deadline)) => event.min(deadline),
+                (Some(event), None) => event,
+                (None, Some(deadline)) => deadline,
+                (None, None) => {
+                    self.violated(
+                        "everybody finishes",
+                        format!("the program waits for ever; {}", self.who_waits()),
+                    );
+                    return None;
+                }
+            };
+            let now = self.now;
+            self.advance(next);
+            if self.now >= now + MILLISECOND {
+                // Time has passed in which the processor could do something else.
+                self.step();
+            }
+        }
+    }
+
+    /// Who has not finished, for a message.
+    fn who_waits(&self) -> String {
+        let clients = self.clients.iter().enumerate();
+        let waiting = clients
+            .filter(|(_, client)| !client.is_done() && client.must_finish())
+            .map(|(i, client)| {
+                format!(
+                    "client {i} has {} of {} bytes back",
+                    client.received, client.sent
+                )
+            })
+            .collect::<Vec<_>>();
+        let unanswered = self.model.unanswered();
+        let unread = self.stdin.available();
+        format!(
+            "{unanswered} requests are not answered, {unread} bytes of them not read; waiting clients: [{}]",
+            waiting.join(", ")
+        )
+    }
+
+    // What a call begins with.
+
+    pub(crate) fn enter(&mut self) {
+        self.calls += 1;
+        self.advance(self.now + CALL_COST);
+        if !self.strict {
+            return;
+        }
+        self.credit -= 1;
+        if self.credit < 0 {
+            self.violated(
+                "no busy loop",
+                format!(
+                    "{IDLE_CALLS} calls that bring nothing forward; {}",
+                    self.who_waits()
+                ),
+            );
+        }
+        if self.calls > MAX_CALLS {
+            self.violated("calls are bounded", format!("{MAX_CALLS} calls"));
+        }
+        if self.now > BEGINNING + MAX_TIME {
+            let waiting = self.who_waits();
+            self.violated("everybody finishes", format!("not in an hour; {waiting}"));
+        }
+        self.check_deadlines();
+    }
+
+    /// The program came forward: it may call on.
+    pub(crate) fn step(&mut self) {
+        self.credit = (self.credit + CALLS_PER_STEP).min(IDLE_CALLS);
+    }
+
+    fn check_deadlines(&mut self) {
+        let limit = NO_PROGRESS.as_nanos() as u64 + SLACK;
+        if let Some(attempt) = self.attempts.last() {
+            let still = self.now - attempt.moved_at;
+            if attempt.conn.is_some() && attempt.closed_at.is_none() && still > limit {
+                self.violated(
+                    "a request ends in time",
+                    format!("its connection stands still for {} ms", still / MILLISECOND),
+                );
+            }
+        }
+        let patience = STOP_PATIENCE.as_nanos() as u64 + SLACK;
+        if let Some(since) = self.stopping_since {
+            if self.now - since > patience {
+                self.violated(
+                    "stop ends in time",
+                    format!(
+                        "conversations go on for {} ms",
+                        (self.now - since) / MILLISECOND
+                    ),
+                );
+            }
+        }
+    }
+
+    /// Whether `fault` happens now. It takes nothing from the program's allowance of calls.
+    pub(crate) fn happens(&mut self, fault: Fault) -> bool {
+        let happens = self.faults.happens(fault);
+        if happens {
+            self.step();
+        }
+        happens
+    }
+
+    // What went wrong, and where.
+
+    /// `call` on socket `socket` has failed for good.
+    pub(crate) fn blame(&mut self, socket: usize, call: &'static str, errno: Errno) {
+        if let State::Stream { conn, .. } = self.sockets[socket].state {
+            self.blame_conn(conn, call, errno);
+            return;
+        }
+        if let State::Listening { .. } = self.sockets[socket].state {
+            // Nobody is accepted as long as the listener is not watched.
+            self.blame_accept(socket, errno);
+        }
+        if let Some(attempt) = self.sockets[socket].attempt {
+            self.blame_attempt(attempt, call, errno);
+        }
+    }
+
+    pub(crate) fn blame_conn(&mut self, conn: usize, call: &'static str, errno: Errno) {
+        let excuse = &mut self.conns[conn].excuse;
+        excuse.get_or_insert_with(|| format!("{call}: {errno}"));
+        if let Owner::Inside(attempt) = self.conns[conn].owner {
+            self.blame_attempt(attempt, call, errno);
+        }
+    }
+
+    pub(crate) fn blame_attempt(&mut self, attempt: usize, call: &'static str, errno: Errno) {
+        let attempt = &mut self.attempts[attempt];
+        if !attempt.watched {
+            attempt.failure.get_or_insert((call, errno));
+        }
+        attempt.excuses.push((call, errno));
+    }
+
+    /// `accept4` has failed for want of something: nobody is accepted for a while.
+    pub(crate) fn blame_accept(&mut self, listener: usize, errno: Errno) {
+        self.accept_failure = Some(errno);
+        self.accept_failed = true;
+        if let State::Listening { queue, .. } = &self.sockets[listener].state {
+            for &conn in queue {
+                self.conns[conn].refused_while_queued = true;
+            }
+        }
+        if let Some(attempt) = self.open_client() {
+            self.blame_attempt(attempt, "accept4", errno);
+        }
+    }
+
+    /// The attempt of the program's own client that is under way.
+    pub(crate) fn open_client(&self) -> Option<usize> {
+        let last = self.attempts.last()?;
+        (last.conn.is_some() && last.closed_at.is_none()).then_some(self.attempts.len() - 1)
+    }
+
+    // The network.
+
+    /// Something is to be delivered on `conn`.
+    pub(crate) fn kick(&mut self, conn: usize) {
+        if !self.conns[conn]
+            .flows
+            .iter()
+            .any(|flow| flow.is_under_way())
+        {
+            return;
+        }
+        if !self.conns[conn].was_silent && self.happens(Fault::Silence) {
+            self.conns[conn].was_silent = true;
+            let delay = self.rng.u64(4 * SECOND..8 * SECOND);
+            self.remark(|| {
+                format!(
+                    "silence on connection {conn} for {} ms",
+                    delay / MILLISECOND
+                )
+            });
+            // Nothing brings it forward.
+            self.conns[conn].due = self.now + delay;
+            self.scheduled += 1;
+            let entry = (self.now + delay, self.scheduled, Actor::Network(conn));
+            self.agenda.push(Reverse(entry));
+            return;
+        }
+        // On the way already, or silent.
+        if self.conns[conn].due != u64::MAX {
+            return;
+        }
+        if self.quick && self.rng.u8(..8) != 0 {
+            self.network_acts(conn);
+        } else {
+            let delay = self.delay();
+            self.schedule_in(Actor::Network(conn), delay);
+        }
+    }
+
+    /// How long the network takes.
+    pub(crate) fn delay(&mut self) -> u64 {
+        if self.happens(Fault::Slow) {
+            self.rng.u64(..200 * MILLISECOND)
+        } else {
+            self.rng.u64(..100 * MICROSECOND)
+        }
+    }
+
+    fn network_acts(&mut self, conn: usize) {
+        if self.conns[conn].phase == Phase::Failed {
+            return;
+        }
+        if self.conns[conn].phase == Phase::Connecting {
+            self.connection_comes_to_be(conn);
+        }
+        if self.conns[conn].established() && self.happens(Fault::Reset) {
+            self.remark(|| format!("the network resets connection {conn}"));
+            self.blame_conn(conn, "reset", Errno::ECONNRESET);
+            self.reset(conn, Errno::ECONNRESET);
+        }
+        let quick = self.quick;
+        for from in [CLIENT, SERVER] {
+            let to = 1 - from;
+            let state = &mut self.conns[conn];
+            let flow = &mut state.flows[from];
+            if !flow.is_under_way() {
+                continue;
+            }
+            if state.ends[to].closed {
+                if !flow.in_flight.is_empty() {
+                    flow.in_flight.clear();
+                    state.reset(from, Errno::ECONNRESET);
+                }
+                if flow_ends(&mut state.flows[from]) && from == SERVER {
+                    self.wake_owner(conn);
+                }
+                self.wake_owner(conn);
+                continue;
+            }
+            let all = flow.in_flight.len();
+            let count = if quick || all == 0 || self.rng.bool() {
+                all
+            } else {
+                self.rng.usize(1..=all)
+            };
+            let came: Vec<u8> = flow.in_flight.drain(..count).collect();
+            flow.ready.extend(came);
+            if flow.in_flight.is_empty() && flow.fin == Fin::Sent && (quick || self.rng.bool()) {
+                flow.fin = Fin::Arrived;
+            }
+            if to == CLIENT {
+                self.wake_owner(conn);
+            }
+        }
+        if self.conns[conn]
+            .flows
+            .iter()
+            .any(|flow| flow.is_under_way())
+            && self.conns[conn].due == u64::MAX
+        {
+            let delay = self.delay();
+            self.schedule_in(Actor::Network(conn), delay);
+        }
+    }
+
+    /// The request to connect arrives.
+    fn connection_comes_to_be(&mut self, conn: usize) {
+        let server = self.conns[conn].addresses[SERVER];
+        let fails = self.conns[conn].fails;
+        let listener = self.listener_at(server);
+        let errno = match (fails, listener) {
+            (Some(errno), _) => Some(errno),
+            (None, None) => Some(Errno::ECONNREFUSED),
+            (None, Some(listener)) => {
+                let calls = self.calls;
+                if let State::Listening { queue, .. } = &mut self.sockets[listener].state {
+                    queue.push_back(conn);
+                }
+                let conn = &mut self.conns[conn];
+                conn.phase = Phase::Queued;
+                conn.queued_at_call = calls;
+                None
+            }
+        };
+        if let Some(errno) = errno {
+            self.conns[conn].phase = Phase::Failed;
+            self.conns[conn].reset(CLIENT, errno);
+            self.blame_conn(conn, "connect", errno);
+        }
+    }
+
+    /// Both ends of `conn` are told that it is reset.
+    pub(crate) fn reset(&mut self, conn: usize, errno: Errno) {
+        for end in [CLIENT, SERVER] {
+            self.conns[conn].reset(end, errno);
+        }
+        self.wake_owner(conn);
+    }
+
+    /// The client outside, if it is one, looks again at its connection.
+    pub(crate) fn wake_owner(&mut self, conn: usize) {
+        if let Owner::Outside(client) = self.conns[conn].owner {
+            let delay = self.clients[client].gap();
+            self.schedule_in(Actor::Client(client), delay);
+        }
+    }
+
+    /// The socket that listens on the port of `address`.
+    pub(crate) fn listener_at(&self, address: SocketAddr) -> Option<usize> {
+        self.sockets.iter().position(|socket| {
+            !socket.closed
+                && matches!(socket.state, State::Listening { .. })
+                && socket.local == Some(address)
+        })
+    }
+
+    /// The socket that listens, wherever.
+    pub(crate) fn any_listener(&self) -> Option<usize> {
+        self.sockets
+            .iter()
+            .rposition(|socket| !socket.closed && matches!(socket.state, State::Listening { .. }))
+    }
+
+    // What the program does with connections.
+
+    pub(crate) fn count(&mut self, connections: u64, bytes: u64) {
+        let last = self.totals[self.totals.len() - 1];
+        self.totals.push(Totals {
+            since: self.calls,
+            connections: last.connections + connections,
+            bytes: last.bytes + bytes,
+        });
+    }
+
+    /// The program has read `bytes` at the server's end of `conn` (none: the end of the stream).
+    pub(crate) fn server_read(&mut self, conn: usize, bytes: &[u8]) {
+        let state = &mut self.conns[conn];
+        state.server_saw_end |= bytes.is_empty();
+        state.owed.extend(bytes);
+        let owed = state.owed.len();
+        self.most_owed = self.most_owed.max(owed);
+        if owed > READ_BUFFER {
+            self.violated(
+                "memory per connection is bounded",
+                format!("connection {conn} holds {owed} bytes that are read and not written"),
+            );
+        }
+    }
+
+    /// The program writes `bytes` at the server's end of `conn`, of which the kernel takes `count`.
+    pub(crate) fn server_writes(&mut self, conn: usize, bytes: &[u8], count: usize) {
+        let state = &mut self.conns[conn];
+        let right =
+            bytes.len() <= state.owed.len() && bytes.iter().zip(&state.owed).all(|(a, b)| a == b);
+        if !right {
+            let owed = state.owed.len();
+            self.violated(
+                "each client gets its own bytes, in order, none twice",
+                format!(
+                    "{} bytes are written to connection {conn} that are not the next of the {owed} it is owed",
+                    bytes.len()
+                ),
+            );
+            return;
+        }
+        state.owed.drain(..count);
+        self.count(0, count as u64);
+    }
+
+    /// The program closes the server's end of `conn`.
+    pub(crate) fn server_closes(&mut self, conn: usize) {
+        let patience = STOP_PATIENCE.as_nanos() as u64;
+        let now = self.now;
+        let out_of_patience = self
+            .stopping_since
+            .is_some_and(|since| now - since >= patience);
+        let exiting = self.exiting;
+        let state = &mut self.conns[conn];
+        let finished = state.server_saw_end && state.owed.is_empty();
+        if finished || state.excuse.is_some() {
+            return;
+        }
+        if exiting || out_of_patience {
+            state.excuse = Some("the program stops".into());
+            if let Owner::Inside(attempt) = state.owner {
+                self.blame_attempt(attempt, "stop", Errno::ECONNRESET);
+            }
+            return;
+        }
+        let owed = state.owed.len();
+        self.violated(
+            "a conversation ends when all is echoed",
+            format!("connection {conn} is closed, which has not ended, and is owed {owed} bytes"),
+        );
+    }
+
+    /// Whether no conversation with a client is open at the program's end.
+    pub(crate) fn no_conversation(&self) -> bool {
+        !self
+            .conns
+            .iter()
+            .any(|conn| conn.phase == Phase::Accepted && !conn.ends[SERVER].closed)
+    }
+
+    // Standard input and output, from their other ends.
+
+    fn stdin_acts(&mut self) {
+        if self.stdin.closed {
+            return;
+        }
+        let over = self.clients_are_done();
+        let replies = self.model.answered;
+        let input = &mut self.stdin;
+        let gate = input
+            .gates
+            .iter()
+            .find(|gate| gate.at >= input.fed && (gate.replies > replies || gate.clients && !over))
+            .map_or(input.script.len(), |gate| gate.at);
+        let room = input.capacity - input.available();
+        let most = room.min(gate - input.fed);
+        if most > 0 {
+            input.fed += most.min(input.rng.u32(1..=input.piece) as usize);
+        } else if input.fed == input.script.len() {
+            input.closed = true;
+            self.remark(|| "standard input ends".into());
+            return;
+        } else {
+            // A reply, a client or a read brings it on.
+            return;
+        }
+        let delay = input.rng.u64(..=input.pause);
+        self.schedule_in(Actor::Stdin, delay);
+    }
+
+    fn stdout_acts(&mut self) {
+        let output = &mut self.stdout;
+        let count = output.held.min(output.rng.u32(1..=output.piece) as usize);
+        output.held -= count;
+        output.read += count;
+        if output.closes_after.is_some_and(|most| output.read >= most) && !output.broken {
+            output.broken = true;
+            self.remark(|| "whoever reads the replies goes away".into());
+            return;
+        }
+        if output.held > 0 {
+            let mut delay = output.rng.u64(..=output.pause);
+            if self.happens(Fault::OutputSlow) {
+                delay = self.rng.u64(..SECOND);
+            }
+            self.schedule_in(Actor::Stdout, delay);
+        }
+    }
+
+    /// The clients outside that must finish have done so.
+    fn clients_are_done(&self) -> bool {
+        self.clients
+            .iter()
+            .all(|client| client.is_done() || !client.must_finish())
+    }
+}
+
+/// The flow's end, if it has one, gets to where nobody is.
+fn flow_ends(flow: &mut crate::net::Flow) -> bool {
+    let ends = flow.fin == Fin::Sent;
+    if ends {
+        flow.fin = Fin::Arrived;
+    }
+    ends
+}

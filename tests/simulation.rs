@@ -1,0 +1,374 @@
+//! The whole node in a simulated kernel: faults of all kinds, each run replayed from its seed.
+//!
+//! `cargo sim --seeds 100000` runs as many as you like.
+
+use core::net::{Ipv4Addr, SocketAddr};
+use std::thread;
+use std::time::Duration;
+
+use sim::{Cuts, Sim};
+use syscalls::addr::{AF_INET, Sockaddr};
+use syscalls::epoll::{
+    EPOLL_CTL_ADD, EPOLL_CTL_DEL, EPOLL_CTL_MOD, EPOLLIN, EPOLLONESHOT, EPOLLOUT, EPOLLRDHUP,
+    Epoll, EpollEvent,
+};
+use syscalls::poll::{POLLIN, POLLOUT, PollFd, ppoll};
+use syscalls::socket::{
+    IPPROTO_IP, Linger, SHUT_RD, SHUT_WR, SO_ERROR, SO_LINGER, SO_REUSEADDR, SOCK_CLOEXEC,
+    SOCK_NONBLOCK, SOCK_STREAM,
+};
+use syscalls::{Errno, Fd, Kernel, Linux, Socket};
+
+/// Enough to take a few seconds without optimization.
+const SEEDS: u64 = 200;
+
+#[test]
+fn every_seed_holds() {
+    let threads = thread::available_parallelism().map_or(1, usize::from) as u64;
+    let run_share = |first: u64| {
+        for seed in (first..SEEDS).step_by(threads as usize) {
+            let report = sim::run(seed, &Cuts::default(), false);
+            if let Some(violation) = report.violation {
+                let (_, shortest) = sim::shrink(seed, violation.invariant);
+                panic!(
+                    "{}\nseed {seed} violates {:?}: {}\nto see it again: cargo sim --seed {seed}",
+                    shortest.trace.join("\n"),
+                    violation.invariant,
+                    violation.seen
+                );
+            }
+        }
+    };
+    thread::scope(|scope| {
+        for first in 0..threads {
+            scope.spawn(move || run_share(first));
+        }
+    });
+}
+
+#[test]
+fn a_seed_decides_everything() {
+    for seed in 0..20 {
+        let [once, again] = [(); 2].map(|()| sim::run(seed, &Cuts::default(), true));
+        assert_eq!(once.trace, again.trace, "seed {seed}");
+        assert_eq!(once.faults.0, again.faults.0, "seed {seed}");
+    }
+}
+
+/// What a story saw, step by step.
+type Seen = Vec<String>;
+
+/// Has a real and the simulated kernel go through the same story, and compares what they answer.
+macro_rules! stories {
+    ($($name:ident)*) => { $(
+        #[test]
+        fn $name() {
+            let mut real = Seen::new();
+            stories::$name(Linux, &mut real);
+            let mut simulated = Seen::new();
+            stories::$name(Sim::calm(), &mut simulated);
+            assert_eq!(real, simulated, "what the real and the simulated kernel answer");
+        }
+    )* };
+}
+
+stories! {
+    a_conversation
+    a_half_closed_conversation
+    a_reset
+    unread_bytes_reset
+    a_refused_connection
+    wrong_calls
+    the_epoll_set
+    one_shot
+    full_buffers
+}
+
+/// Notes an outcome: a number that is the same on both, or the error's name.
+fn note<T>(seen: &mut Seen, step: &str, outcome: Result<T, Errno>, show: impl Fn(T) -> String) {
+    seen.push(match outcome {
+        Ok(value) => format!("{step}: {}", show(value)),
+        Err(errno) => format!("{step}: {}", errno.name()),
+    });
+}
+
+fn done<T>(seen: &mut Seen, step: &str, outcome: Result<T, Errno>) {
+    note(seen, step, outcome, |_| "done".into());
+}
+
+fn count(seen: &mut Seen, step: &str, outcome: Result<usize, Errno>) {
+    note(seen, step, outcome, |count| count.to_string());
+}
+
+fn socket<K: Kernel>(kernel: &K) -> Socket<K> {
+    let kind = SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK;
+    Socket::new(kernel.clone(), AF_INET, kind, IPPROTO_IP).expect("a socket")
+}
+
+fn listener<K: Kernel>(kernel: &K) -> (Socket<K>, Sockaddr) {
+    let listener = socket(kernel);
+    listener.setsockopt(SO_REUSEADDR, 1).expect("an option");
+    let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+    listener.bind(&Sockaddr::from(any)).expect("a free port");
+    listener.listen(16).expect("a listener");
+    let name = listener.getsockname().expect("its name");
+    (listener, name)
+}
+
+/// Waits for one of `events`, for a while.
+fn wait<K: Kernel>(fd: &Fd<K>, events: i16) {
+    let mut fds = [PollFd::new(fd, events)];
+    let patience = Some(Duration::from_millis(500));
+    let _ = ppoll(fd.kernel(), &mut fds, patience);
+}
+
+/// The two ends of a connection, the client's first.
+fn pair<K: Kernel>(kernel: &K) -> [Socket<K>; 2] {
+    let (listener, name) = listener(kernel);
+    let client = socket(kernel);
+    match client.connect(&name) {
+        Ok(()) | Err(Errno::EINPROGRESS) => {}
+        Err(errno) => panic!("connect: {errno}"),
+    }
+    wait(&listener, POLLIN);
+    let (server, peer) = listener
+        .accept4(SOCK_NONBLOCK | SOCK_CLOEXEC)
+        .expect("a connection");
+    let own = client.getsockname().expect("its name");
+    assert_eq!(own.to_ip(), peer.to_ip(), "both ends name the client alike");
+    [client, server]
+}
+
+fn event(events: u32, data: u64) -> EpollEvent {
+    EpollEvent { events, data }
+}
+
+/// What epoll reports now, sorted by token.
+fn reported<K: Kernel>(epoll: &Epoll<K>) -> String {
+    let mut events = [EpollEvent::default(); 8];
+    let count = epoll.pwait(&mut events, 0).expect("events");
+    let mut events: Vec<_> = events[..count]
+        .iter()
+        .map(|&EpollEvent { events, data }| (data, events))
+        .collect();
+    events.sort_unstable();
+    format!("{events:x?}")
+}
+
+mod stories {
+    use super::*;
+
+    pub fn a_conversation<K: Kernel>(kernel: K, seen: &mut Seen) {
+        let [client, server] = pair(&kernel);
+        let mut buffer = [0; 16];
+        count(seen, "read before anything came", server.read(&mut buffer));
+        count(seen, "write", client.write(b"hello"));
+        wait(&server, POLLIN);
+        count(seen, "read a part", server.read(&mut buffer[..2]));
+        count(seen, "read the rest", server.read(&mut buffer));
+        count(seen, "read on", server.read(&mut buffer));
+        count(seen, "write back", server.write(b"hello"));
+        wait(&client, POLLIN);
+        count(seen, "read back", client.read(&mut buffer));
+        seen.push(buffer[..5].escape_ascii().to_string());
+    }
+
+    pub fn a_half_closed_conversation<K: Kernel>(kernel: K, seen: &mut Seen) {
+        let [client, server] = pair(&kernel);
+        let mut buffer = [0; 16];
+        count(seen, "write", client.write(b"bye"));
+        done(seen, "shutdown", client.shutdown(SHUT_WR));
+        count(seen, "write after it", client.write(b"more"));
+        wait(&server, POLLIN);
+        count(seen, "read", server.read(&mut buffer));
+        wait(&server, POLLIN);
+        count(seen, "read the end", server.read(&mut buffer));
+        count(seen, "read it again", server.read(&mut buffer));
+        count(seen, "write back", server.write(b"bye"));
+        drop(server);
+        wait(&client, POLLIN);
+        count(seen, "read back", client.read(&mut buffer));
+        wait(&client, POLLIN);
+        count(seen, "read the end, too", client.read(&mut buffer));
+        done(seen, "shut the other side", client.shutdown(SHUT_RD));
+    }
+
+    pub fn a_reset<K: Kernel>(kernel: K, seen: &mut Seen) {
+        let [client, server] = pair(&kernel);
+        let linger = Linger {
+            l_onoff: 1,
+            l_linger: 0,
+        };
+        done(seen, "linger", client.setsockopt(SO_LINGER, linger));
+        count(seen, "write", client.write(b"lost?"));
+        wait(&server, POLLIN);
+        drop(client);
+        wait(&server, POLLOUT);
+        let mut buffer = [0; 16];
+        count(seen, "read what had come", server.read(&mut buffer));
+        count(seen, "read", server.read(&mut buffer));
+        count(seen, "read again", server.read(&mut buffer));
+        count(seen, "write", server.write(b"anybody?"));
+        done(seen, "shutdown", server.shutdown(SHUT_WR));
+    }
+
+    pub fn unread_bytes_reset<K: Kernel>(kernel: K, seen: &mut Seen) {
+        let [client, server] = pair(&kernel);
+        count(seen, "write", client.write(b"unread"));
+        wait(&server, POLLIN);
+        drop(server);
+        wait(&client, POLLIN);
+        let pending = client.getsockopt(SO_ERROR).map(|errno| errno as usize);
+        count(seen, "the pending error", pending);
+        let again = client.getsockopt(SO_ERROR).map(|errno| errno as usize);
+        count(seen, "it is told once", again);
+        count(seen, "write", client.write(b"anybody?"));
+    }
+
+    pub fn a_refused_connection<K: Kernel>(kernel: K, seen: &mut Seen) {
+        let (closed, name) = listener(&kernel);
+        drop(closed);
+        let client = socket(&kernel);
+        let outcome = match client.connect(&name) {
+            Err(Errno::EINPROGRESS) => {
+                wait(&client, POLLOUT);
+                let error = client.getsockopt(SO_ERROR).unwrap_or(0);
+                Err(Errno::new(u16::try_from(error).unwrap_or(1)))
+            }
+            outcome => outcome,
+        };
+        done(seen, "connect", outcome);
+    }
+
+    pub fn wrong_calls<K: Kernel>(kernel: K, seen: &mut Seen) {
+        let mut buffer = [0; 16];
+        let fresh = socket(&kernel);
+        count(seen, "read, not connected", fresh.read(&mut buffer));
+        count(seen, "write, not connected", fresh.write(b"x"));
+        done(seen, "shutdown, not connected", fresh.shutdown(SHUT_WR));
+        done(seen, "peer, not connected", fresh.getpeername());
+        done(seen, "accept, not listening", fresh.accept4(0));
+        let (listener, name) = listener(&kernel);
+        done(seen, "bind twice", listener.bind(&name));
+        done(seen, "bind to a port in use", fresh.bind(&name));
+        done(seen, "accept, nobody there", listener.accept4(0));
+        done(seen, "accept with unknown flags", listener.accept4(1 << 20));
+        count(seen, "read a listener", listener.read(&mut buffer));
+        let epoll = Epoll::create1(kernel.clone(), 0).expect("an epoll set");
+        let none: &mut [EpollEvent] = &mut [];
+        count(seen, "wait with no room", epoll.pwait(none, 0));
+        let [client, _server] = pair(&kernel);
+        // The second one only tells that the first has done its work, if that was not sure then.
+        let _ = client.connect(&name);
+        done(seen, "connect time and again", client.connect(&name));
+        let family = Socket::new(kernel.clone(), 9_999, SOCK_STREAM, IPPROTO_IP);
+        done(seen, "an unknown family", family);
+    }
+
+    pub fn the_epoll_set<K: Kernel>(kernel: K, seen: &mut Seen) {
+        let epoll = Epoll::create1(kernel.clone(), 0).expect("an epoll set");
+        let [client, server] = pair(&kernel);
+        let (reads, both) = (EPOLLIN | EPOLLRDHUP, EPOLLIN | EPOLLOUT | EPOLLRDHUP);
+        done(
+            seen,
+            "change",
+            epoll.ctl(EPOLL_CTL_MOD, &server, event(reads, 1)),
+        );
+        done(
+            seen,
+            "add",
+            epoll.ctl(EPOLL_CTL_ADD, &server, event(reads, 1)),
+        );
+        done(
+            seen,
+            "add twice",
+            epoll.ctl(EPOLL_CTL_ADD, &server, event(reads, 1)),
+        );
+        seen.push(reported(&epoll));
+        done(
+            seen,
+            "change",
+            epoll.ctl(EPOLL_CTL_MOD, &server, event(both, 2)),
+        );
+        seen.push(reported(&epoll));
+        count(seen, "write", client.write(b"x"));
+        wait(&server, POLLIN);
+        seen.push(reported(&epoll));
+        seen.push(reported(&epoll));
+        done(seen, "shutdown", client.shutdown(SHUT_WR));
+        let mut buffer = [0; 16];
+        count(seen, "read", server.read(&mut buffer));
+        wait(&server, POLLIN);
+        seen.push(reported(&epoll));
+        done(seen, "shut down, too", server.shutdown(SHUT_WR));
+        wait(&client, POLLIN);
+        seen.push(reported(&epoll));
+        done(
+            seen,
+            "take out",
+            epoll.ctl(EPOLL_CTL_DEL, &server, event(0, 0)),
+        );
+        done(
+            seen,
+            "take out",
+            epoll.ctl(EPOLL_CTL_DEL, &server, event(0, 0)),
+        );
+        seen.push(reported(&epoll));
+        let fresh = socket(&kernel);
+        done(
+            seen,
+            "add",
+            epoll.ctl(EPOLL_CTL_ADD, &fresh, event(both, 3)),
+        );
+        seen.push(reported(&epoll));
+        drop(fresh);
+        seen.push(reported(&epoll));
+    }
+
+    pub fn one_shot<K: Kernel>(kernel: K, seen: &mut Seen) {
+        let epoll = Epoll::create1(kernel.clone(), 0).expect("an epoll set");
+        let [client, server] = pair(&kernel);
+        let once = event(EPOLLIN | EPOLLONESHOT, 7);
+        done(seen, "add", epoll.ctl(EPOLL_CTL_ADD, &server, once));
+        count(seen, "write", client.write(b"x"));
+        wait(&server, POLLIN);
+        for _ in 0..2 {
+            seen.push(reported(&epoll));
+        }
+        done(seen, "arm again", epoll.ctl(EPOLL_CTL_MOD, &server, once));
+        seen.push(reported(&epoll));
+        drop(client);
+        wait(&server, POLLIN);
+        seen.push(reported(&epoll));
+    }
+
+    pub fn full_buffers<K: Kernel>(kernel: K, seen: &mut Seen) {
+        let epoll = Epoll::create1(kernel.clone(), 0).expect("an epoll set");
+        let [client, server] = pair(&kernel);
+        done(
+            seen,
+            "add",
+            epoll.ctl(EPOLL_CTL_ADD, &client, event(EPOLLOUT, 7)),
+        );
+        seen.push(reported(&epoll));
+        let block = vec![0; 1 << 16];
+        let mut sent = 0;
+        let full = loop {
+            match client.write(&block) {
+                Ok(count) => sent += count,
+                Err(errno) => break errno,
+            }
+        };
+        seen.push(full.name().into());
+        seen.push(reported(&epoll));
+        let mut buffer = vec![0; 1 << 16];
+        let mut came = 0;
+        while came < sent {
+            wait(&server, POLLIN);
+            came += server.read(&mut buffer).expect("what was sent");
+        }
+        wait(&client, POLLOUT);
+        seen.push(reported(&epoll));
+        count(seen, "read on", server.read(&mut buffer));
+    }
+}

@@ -1,0 +1,452 @@
+//! Standard input and output: lines in every shape, from and to every kind of file, with a parent
+//! that is slow, gone or strange.
+
+mod common;
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::Shutdown;
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+use std::os::unix::process::CommandExt;
+use std::process::{Command, Stdio};
+use std::thread;
+use std::time::Duration;
+
+use common::{INIT, INIT_OK, Node, PATIENCE, client, converse, eventually, file_with, program};
+use rawecho::stdio::MAX_LINE;
+use serde_json::json;
+
+const STATS: &str = r#"{"src":"c1","dest":"n1","body":{"type":"tcp_echo_stats","msg_id":2}}"#;
+const STATS_OK: &str = r#"{"src": "n1", "dest": "c1", "body": {"type": "tcp_echo_stats_ok", "in_reply_to": 2, "total_connections": 0, "total_bytes": 0, "msg_id": 1}}"#;
+
+/// All streams are pipes, as Maelstrom has them.
+fn with_pipes(command: &mut Command) -> &mut Command {
+    command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+}
+
+/// A node that gets `input`, and no more, says `INIT_OK` and `STATS_OK`, and ends well.
+#[track_caller]
+fn both_answered(input: impl AsRef<[u8]>) {
+    let mut node = Node::start(&[]);
+    node.write(input);
+    let finished = node.finish();
+    assert_eq!(finished.stdout, format!("{INIT_OK}\n{STATS_OK}\n"));
+    assert_eq!(finished.stderr, "");
+    assert!(finished.status.success());
+}
+
+#[test]
+fn line_endings() {
+    both_answered(format!("{INIT}\n{STATS}\n"));
+    both_answered(format!("{INIT}\r\n{STATS}\r\n"));
+    // The last line has none.
+    both_answered(format!("{INIT}\n{STATS}"));
+    both_answered(format!("{INIT}\n{STATS}\r"));
+}
+
+#[test]
+fn empty_and_blank_lines() {
+    both_answered(format!("\n\r\n{INIT}\n\n \t \n\r\n  {STATS}  \n\n   "));
+}
+
+#[test]
+fn no_input_at_all() {
+    Node::start(&[]).finish_well();
+    let nothing = Node::spawn(
+        program()
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped()),
+    );
+    nothing.finish_well();
+}
+
+#[test]
+fn the_end_of_input_waits_for_the_last_request() {
+    let mut node = Node::n1();
+    node.listen();
+    // All of the requests have room in a pipe.
+    let data = "z".repeat(15_000);
+    for _ in 0..3 {
+        node.ask(json!({"type": "tcp_echo_send", "data": data}));
+    }
+    let finished = node.finish();
+    let lines: Vec<&str> = finished.stdout.lines().collect();
+    assert_eq!(lines.len(), 3);
+    assert!(lines.iter().all(|line| line.contains(&data)));
+    assert!(finished.status.success());
+}
+
+#[test]
+fn input_byte_by_byte() {
+    let mut node = Node::start(&[]);
+    for byte in format!("{INIT}\n{STATS}\n").bytes() {
+        node.write([byte]);
+        thread::sleep(Duration::from_micros(200));
+    }
+    assert_eq!(node.line(), INIT_OK);
+    assert_eq!(node.line(), STATS_OK);
+    node.finish_well();
+}
+
+/// A reply comes without more input, and half a line holds nothing up.
+#[test]
+fn half_a_line_holds_nothing_up() {
+    let (mut node, server) = Node::listening();
+    let (half, rest) = STATS.split_at(30);
+    node.write(half);
+    for _ in 0..10 {
+        converse(&client(server), b"served meanwhile");
+    }
+    node.write_line(rest);
+    assert_eq!(node.reply_to(2)["total_connections"], 10);
+    node.finish_well();
+}
+
+#[test]
+fn input_and_output_are_files() {
+    let output = file_with(b"");
+    let node = Node::spawn(
+        program()
+            .stdin(file_with(format!("{INIT}\n{STATS}").as_bytes()))
+            .stdout(output.try_clone().expect("a second handle"))
+            .stderr(Stdio::piped()),
+    );
+    let finished = node.finish();
+    assert!(finished.status.success());
+    assert_eq!(finished.stderr, "");
+    let mut written = String::new();
+    std::io::Seek::rewind(&mut &output).expect("rewind");
+    (&output).read_to_string(&mut written).expect("UTF-8");
+    assert_eq!(written, format!("{INIT_OK}\n{STATS_OK}\n"));
+}
+
+/// Sends work too while the input is a file, which is always ready.
+#[test]
+fn sends_from_a_file() {
+    let start = r#"{"src":"c1","dest":"n1","body":{"type":"tcp_echo_start","msg_id":2,"port":0}}"#;
+    let send =
+        r#"{"src":"c1","dest":"n1","body":{"type":"tcp_echo_send","msg_id":3,"data":"hello"}}"#;
+    let input = format!("{INIT}\n{start}\n{}", format!("{send}\n").repeat(1000));
+    let node = Node::spawn(
+        program()
+            .stdin(file_with(input.as_bytes()))
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped()),
+    );
+    let finished = node.finish();
+    assert!(finished.status.success(), "{}", finished.stderr);
+    let echoed = finished
+        .stdout
+        .lines()
+        .filter(|line| line.contains(r#""echoed": "hello""#));
+    assert_eq!(echoed.count(), 1000);
+}
+
+#[test]
+fn output_to_dev_null() {
+    let mut node = Node::spawn(
+        program()
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped()),
+    );
+    node.write(format!("{INIT}\n{STATS}\n").repeat(1000));
+    node.finish_well();
+}
+
+/// A line of exactly the longest length is looked at, and one that is longer is not.
+#[test]
+fn the_longest_line() {
+    let mut node = Node::n1();
+    for len in [MAX_LINE, MAX_LINE + 1] {
+        node.write_line(vec![b'x'; len]);
+        assert_eq!(node.stats(), (0, 0));
+    }
+    let finished = node.finish();
+    assert!(finished.status.success());
+    let told: Vec<&str> = finished.stderr.lines().collect();
+    assert_eq!(told.len(), 2, "{told:?}");
+    assert!(
+        told[0].contains("line 2 ") && told[0].contains("expected value"),
+        "{told:?}"
+    );
+    assert!(
+        told[1].contains("line 4 ") && told[1].contains(&MAX_LINE.to_string()),
+        "{told:?}"
+    );
+}
+
+#[test]
+fn a_line_that_is_far_too_long_is_not_held() {
+    const MUCH: usize = 3 * MAX_LINE;
+    let (mut node, server) = Node::listening();
+    let open = client(server);
+    let before = node.memory();
+    let piece = vec![b'x'; 1 << 20];
+    for _ in 0..MUCH / piece.len() {
+        node.write(&piece);
+    }
+    converse(&open, b"served in the middle of it");
+    node.write("\n");
+    node.send("next");
+    let held = node.peak_memory() - before;
+    // A line of the greatest length has to be held until it proves too long.
+    assert!(held < 2 * MAX_LINE as u64, "{held} bytes");
+    let kept = node.memory().saturating_sub(before);
+    assert!(kept < MAX_LINE as u64 / 2, "{kept} bytes");
+    // And one that never ends.
+    for _ in 0..MAX_LINE / piece.len() + 1 {
+        node.write(&piece);
+    }
+    let finished = node.finish();
+    assert!(finished.status.success());
+    let told: Vec<&str> = finished.stderr.lines().collect();
+    assert_eq!(told.len(), 2, "{told:?}");
+    assert!(
+        told[0].contains("line 3 ") && told[1].contains("line 5 "),
+        "{told:?}"
+    );
+}
+
+/// The reader of the replies takes its time: the node waits, and yet serves its clients.
+#[test]
+fn a_slow_reader_of_the_output() {
+    const REPLIES: usize = 20;
+    let (mut node, server) = Node::listening();
+    let open = client(server);
+    let mut stdin = node.stdin.take().expect("a pipe");
+    // Far more than all pipes hold.
+    let data = "w".repeat(100_000);
+    let writer = thread::spawn({
+        let send = json!({"type": "tcp_echo_send", "data": data, "msg_id": 3});
+        let line = json!({"src": "c1", "dest": "n1", "body": send}).to_string() + "\n";
+        move || {
+            for _ in 0..REPLIES {
+                stdin.write_all(line.as_bytes()).expect("write to the node");
+            }
+        }
+    });
+    for _ in 0..50 {
+        converse(&open, b"served meanwhile");
+        converse(&client(server), b"new ones too");
+        thread::sleep(Duration::from_millis(5));
+    }
+    for _ in 0..REPLIES {
+        assert_eq!(node.reply_to(3)["echoed"], data);
+    }
+    writer.join().expect("all is written");
+    node.finish_well();
+}
+
+/// Waiting for a slow reader costs no processor time.
+#[test]
+fn waiting_for_the_reader_uses_no_processor() {
+    let mut node = Node::n1();
+    node.ask(json!({"type": "echo", "echo": "w".repeat(1_000_000)}));
+    eventually("the pipe is full", || {
+        let sleeping = node.proc("stat").contains(") S ");
+        (sleeping && node.processor_time() > Duration::ZERO).then_some(())
+    });
+    let before = node.processor_time();
+    thread::sleep(Duration::from_secs(1));
+    let used = node.processor_time() - before;
+    assert!(
+        used < Duration::from_millis(500),
+        "{used:?} in a second of waiting"
+    );
+    assert_eq!(node.reply()["type"], "echo_ok");
+    node.finish_well();
+}
+
+/// What `SIGPIPE` does in the process before the program is started in it.
+fn sigpipe(command: &mut Command, disposition: libc::sighandler_t) -> &mut Command {
+    // SAFETY: nothing but a system call happens between fork and exec.
+    unsafe {
+        command.pre_exec(move || {
+            libc::signal(libc::SIGPIPE, disposition);
+            Ok(())
+        })
+    }
+}
+
+/// A node whose output nobody reads any more ends with a code, quietly.
+#[track_caller]
+fn ends_quietly(mut node: Node) {
+    let status = node.wait();
+    assert!(status.code().is_some_and(|code| code != 0), "{status}");
+    assert_eq!(node.finish().stderr, "");
+}
+
+#[test]
+fn nobody_reads_the_output() {
+    for disposition in [libc::SIG_DFL, libc::SIG_IGN] {
+        let mut node = Node::spawn(sigpipe(with_pipes(&mut program()), disposition));
+        node.stdout = None;
+        node.write_line(INIT);
+        ends_quietly(node);
+    }
+}
+
+#[test]
+fn the_reader_leaves_while_the_node_waits_for_it() {
+    let mut node = Node::n1();
+    node.ask(json!({"type": "echo", "echo": "w".repeat(1_000_000)}));
+    // One byte of the reply tells that it is on its way.
+    let mut stdout = node.stdout.take().expect("a pipe");
+    stdout.read_exact(&mut [0]).expect("a reply");
+    drop(stdout);
+    ends_quietly(node);
+}
+
+#[test]
+fn nobody_reads_the_help() {
+    for option in ["--help", "--version"] {
+        let (gone, theirs) = UnixStream::pair().expect("a pair");
+        drop(gone);
+        let mut command = program();
+        with_pipes(command.arg(option)).stdout(OwnedFd::from(theirs));
+        ends_quietly(Node::spawn(sigpipe(&mut command, libc::SIG_DFL)));
+    }
+}
+
+/// Whatever the parent's disposition: the node ignores it, and a client that resets its connection
+/// while the node writes to it does not kill the node.
+#[test]
+fn sigpipe_never_kills() {
+    for disposition in [libc::SIG_DFL, libc::SIG_IGN] {
+        let mut node = Node::spawn(sigpipe(with_pipes(&mut program()), disposition)).initialized();
+        let server = node.listen();
+        let status = node.proc("status");
+        let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+        let ignored = u64::from_str_radix(ignored.expect("SigIgn").trim(), 16).expect("a mask");
+        assert!(ignored & 1 << (libc::SIGPIPE - 1) != 0, "{ignored:x}");
+        // A signal from outside.
+        // SAFETY: the process is our child and has not been waited for.
+        assert_eq!(unsafe { libc::kill(node.pid() as i32, libc::SIGPIPE) }, 0);
+        for _ in 0..20 {
+            let mut gone = client(server);
+            gone.write_all(&[0; 300_000]).expect("write");
+            // Ends with a reset: its echo has not been read.
+            drop(gone);
+        }
+        node.send("still here");
+        node.finish_well();
+    }
+}
+
+/// Standard input and output are shared with the parent: their mode stays as it was.
+#[test]
+fn the_mode_of_inherited_descriptors_is_left_alone() {
+    let mode = |node: &Node, fd: i32| {
+        let info = node.proc(&format!("fdinfo/{fd}"));
+        let flags = info.lines().find_map(|line| line.strip_prefix("flags:"));
+        i32::from_str_radix(flags.expect("flags").trim(), 8).expect("octal") & libc::O_NONBLOCK
+    };
+    let (mut node, server) = Node::listening();
+    node.send(&"x".repeat(1_000_000));
+    converse(&client(server), b"hello");
+    assert_eq!([0, 1, 2].map(|fd| mode(&node, fd)), [0; 3]);
+    node.finish_well();
+}
+
+/// Both ends of the node's input and output, which are one socket.
+fn on_a_socket() -> (Node, UnixStream, UnixStream) {
+    let (ours, theirs) = UnixStream::pair().expect("a pair");
+    ours.set_read_timeout(Some(PATIENCE)).expect("a time-out");
+    let handle = || OwnedFd::from(theirs.try_clone().expect("a handle"));
+    let node = Node::spawn(
+        program()
+            .stdin(handle())
+            .stdout(handle())
+            .stderr(Stdio::piped()),
+    );
+    (node, ours, theirs)
+}
+
+fn is_nonblocking(socket: &UnixStream) -> bool {
+    // SAFETY: no memory is passed.
+    let flags = unsafe { libc::fcntl(socket.as_raw_fd(), libc::F_GETFL) };
+    flags & libc::O_NONBLOCK != 0
+}
+
+/// One socket for input and output, once in each mode, with much to say and a reader that waits.
+#[test]
+fn on_a_socket_in_either_mode() {
+    for nonblocking in [false, true] {
+        let (node, mut ours, theirs) = on_a_socket();
+        theirs.set_nonblocking(nonblocking).expect("a mode");
+        let text = "s".repeat(1_000_000);
+        let echo = json!({"type": "echo", "echo": text, "msg_id": 2});
+        let echo = json!({"src": "c1", "dest": "n1", "body": echo});
+        ours.write_all(format!("{INIT}\n{echo}\n").as_bytes())
+            .expect("write");
+        thread::sleep(Duration::from_millis(100));
+        ours.shutdown(Shutdown::Write).expect("shutdown");
+        let mut lines = BufReader::new(&ours)
+            .lines()
+            .map(|line| line.expect("a line"));
+        assert_eq!(lines.next().as_deref(), Some(INIT_OK));
+        assert!(lines.next().expect("a reply").contains(&text));
+        assert_eq!(
+            is_nonblocking(&theirs),
+            nonblocking,
+            "the mode is left as it was"
+        );
+        node.finish_well();
+    }
+}
+
+/// A pipe for errors that nobody reads fills up, and then the errors are dropped, not the node.
+#[test]
+fn nobody_reads_the_errors() {
+    let (errors, theirs) = UnixStream::pair().expect("a pair");
+    let mut node = Node::spawn(
+        program()
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(OwnedFd::from(theirs)),
+    )
+    .initialized();
+    // Far more than a socket holds.
+    for _ in 0..20 {
+        node.write("rubbish\n".repeat(1000));
+        assert_eq!(node.stats(), (0, 0));
+    }
+    drop(errors);
+    node.write("rubbish\n".repeat(10));
+    assert_eq!(node.stats(), (0, 0));
+    node.finish_well();
+}
+
+/// A parent may have closed them. Rust's runtime opens `/dev/null` in their place.
+#[test]
+fn closed_streams() {
+    let mut command = program();
+    command.stdout(Stdio::piped());
+    // SAFETY: nothing but system calls happens between fork and exec.
+    unsafe {
+        command.pre_exec(|| {
+            libc::close(0);
+            libc::close(2);
+            Ok(())
+        });
+    }
+    Node::spawn(&mut command).finish_well();
+}
+
+/// Nothing but replies goes to standard output.
+#[test]
+fn stdout_holds_replies_only() {
+    let mut node = Node::start(&[]);
+    node.write(format!(
+        "rubbish\n{INIT}\n{}\n{STATS}\n",
+        "x".repeat(100_000)
+    ));
+    let finished = node.finish();
+    assert_eq!(finished.stdout, format!("{INIT_OK}\n{STATS_OK}\n"));
+    assert_eq!(finished.stderr.lines().count(), 2);
+}

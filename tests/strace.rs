@@ -1,0 +1,176 @@
+//! Under the real `strace`: the socket calls of a start and a send, by their names; and, by its
+//! `inject`, the failures that a healthy machine does not show.
+
+mod common;
+
+use std::collections::HashMap;
+use std::process::{Command, Stdio};
+use std::time::Instant;
+
+use common::{Node, program};
+use rawecho::engine::NO_PROGRESS;
+use serde_json::json;
+
+/// A node that knows that it is n1, under `strace` with `options`, whose report goes to stderr.
+fn under_strace(options: &[&str]) -> Node {
+    let mut strace = Command::new("strace");
+    strace
+        .args(["--follow-forks", "--quiet=all", "--signal=none"])
+        .args(options)
+        .arg(program().get_program())
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    Node::spawn(&mut strace).initialized()
+}
+
+/// The same, with `fault`, which begins with the names of the calls that it strikes. `strace` has
+/// nothing to report then.
+fn with_fault(fault: &str) -> Node {
+    let (calls, _) = fault.split_once(':').expect("CALLS:FAULT");
+    let [trace, inject] = [format!("--trace={calls}"), format!("--inject={fault}")];
+    under_strace(&[&trace, &inject, "--output=/dev/null"])
+}
+
+#[test]
+fn the_calls_of_a_start_and_a_send() {
+    let mut node = under_strace(&["--trace=%network,read,write,close"]);
+    let server = node.listen();
+    node.send("hello world");
+    let finished = node.finish();
+    assert!(finished.status.success());
+
+    let any = format!(
+        r#"{{sa_family=AF_INET, sin_port=htons(0), sin_addr=inet_addr("{}")}}"#,
+        server.ip()
+    );
+    let here = any.replace("(0)", &format!("({})", server.port()));
+    // In this order, with whatever between them. A word in capitals stands for a descriptor: after
+    // the arrow for the one that the call returns, and later for the same one.
+    let expected = [
+        "socket(AF_INET, SOCK_STREAM|SOCK_CLOEXEC|SOCK_NONBLOCK, -> LISTENER",
+        "setsockopt(LISTENER, SOL_SOCKET, SO_REUSEADDR, [1], 4)",
+        "setsockopt(LISTENER, SOL_TCP, TCP_NODELAY, [1], 4)",
+        &format!("bind(LISTENER, {any}, 16)"),
+        "listen(LISTENER, 4096)",
+        &format!("getsockname(LISTENER, {here}, "),
+        "socket(AF_INET, SOCK_STREAM|SOCK_CLOEXEC|SOCK_NONBLOCK, -> CLIENT",
+        "setsockopt(CLIENT, SOL_TCP, TCP_NODELAY, [1], 4)",
+        &format!("connect(CLIENT, {here}, 16)"),
+        "accept4(LISTENER, -> SERVER",
+        r#"write(CLIENT, "hello world", 11)"#,
+        "shutdown(CLIENT, SHUT_WR)",
+        r#"read(SERVER, "hello world","#,
+        r#"write(SERVER, "hello world", 11)"#,
+        r#"read(SERVER, "","#,
+        "close(SERVER)",
+        r#"read(CLIENT, "hello world","#,
+        r#"read(CLIENT, "","#,
+        "close(CLIENT)",
+        "close(LISTENER)",
+    ];
+    let mut descriptors: HashMap<&str, &str> = HashMap::new();
+    let mut calls = finished.stderr.lines();
+    for step in expected {
+        let (call, returns) = match step.split_once("-> ") {
+            Some((call, name)) => (call, Some(name)),
+            None => (step, None),
+        };
+        let call = descriptors
+            .iter()
+            .fold(call.to_string(), |call, (name, fd)| call.replace(name, fd));
+        let found = calls.find(|line| line.starts_with(&call));
+        let line = found.unwrap_or_else(|| panic!("no {call} in its place:\n{}", finished.stderr));
+        let (_, result) = line.rsplit_once(" = ").expect("a result");
+        if let Some(name) = returns {
+            descriptors.insert(name, result);
+        }
+    }
+}
+
+/// The server's answer is changed on its way, so the reply tells whose bytes it shows. Writes until
+/// then: two replies, the client's, the server's.
+#[test]
+fn the_echo_is_what_came_back() {
+    let mut node = with_fault("write:poke_enter=@arg2=58:when=4");
+    node.listen();
+    assert_eq!(
+        node.request(json!({"type": "tcp_echo_send", "data": "hello"})),
+        json!({"type": "tcp_echo_send_ok", "echoed": "Xello", "bytes": 5})
+    );
+    node.send("hello");
+    node.finish_well();
+}
+
+#[test]
+fn connection_refused() {
+    let mut node = with_fault("connect:error=ECONNREFUSED:when=1");
+    let server = node.listen();
+    let text = format!("connect {server}: ECONNREFUSED (111): Connection refused");
+    node.fails(json!({"type": "tcp_echo_send", "data": "x"}), 11, &[&text]);
+    node.send("next");
+    node.finish_well();
+}
+
+/// The kernel answers so when the peer has reset the connection: the bytes are on their way by then.
+#[test]
+fn broken_halfway() {
+    let mut node = with_fault("shutdown:error=ENOTCONN:when=1");
+    node.listen();
+    node.fails(
+        json!({"type": "tcp_echo_send", "data": "x"}),
+        13,
+        &["ENOTCONN (107)"],
+    );
+    node.send("next");
+    node.finish_well();
+}
+
+/// The end of the stream never comes: the client's `shutdown` is swallowed.
+#[test]
+fn no_progress() {
+    let mut node = with_fault("shutdown:retval=0:when=1");
+    node.listen();
+    let begin = Instant::now();
+    node.fails(json!({"type": "tcp_echo_send", "data": "x"}), 0, &["4 s"]);
+    assert!(begin.elapsed() >= NO_PROGRESS);
+    // Nothing is answered twice: the next reply is the next request's.
+    node.send("next");
+    assert_eq!(node.stats(), (2, 5));
+    node.finish_well();
+}
+
+#[test]
+fn no_socket() {
+    for (fault, text) in [
+        (
+            "socket:error=ENFILE:when=1",
+            "socket: ENFILE (23): Too many open files in system",
+        ),
+        (
+            "listen:error=EOPNOTSUPP:when=1",
+            "listen 127.0.0.1:0: EOPNOTSUPP (95): Operation not supported",
+        ),
+        (
+            "setsockopt:error=ENOPROTOOPT:when=1",
+            "setsockopt 127.0.0.1:0: ENOPROTOOPT (92): Protocol not available",
+        ),
+    ] {
+        let mut node = with_fault(fault);
+        node.fails(json!({"type": "tcp_echo_start", "port": 0}), 14, &[text]);
+        node.listen();
+        node.send("next");
+        node.finish_well();
+    }
+}
+
+/// Signals interrupt every third call. The loader's own calls come before the first.
+#[test]
+fn interrupted_again_and_again() {
+    let mut node = with_fault("read,write,accept4,epoll_pwait,ppoll:error=EINTR:when=20+3");
+    node.listen();
+    for i in 0..30 {
+        node.send(&"x".repeat(i * 1000));
+    }
+    node.finish_well();
+}
