@@ -157,6 +157,10 @@ fn every_call_has_a_test() {
         let test = format!("#[test]\nfn {}_", call.name);
         assert!(tests.contains(&test), "{} is not tested", call.name);
     }
+    for (option, ..) in SOCKET_OPTIONS {
+        let test = format!("sockopt({option}");
+        assert!(tests.contains(&test), "{option} is not tested");
+    }
 }
 
 // The sockets' own calls.
@@ -458,6 +462,12 @@ fn setsockopt_sets_what_the_c_library_reads() {
         assert_eq!(is(libc::IPPROTO_TCP, libc::TCP_KEEPINTVL), 12);
         assert_eq!(is(libc::IPPROTO_TCP, libc::TCP_KEEPCNT), 13);
         assert_eq!(is(libc::IPPROTO_TCP, libc::TCP_USER_TIMEOUT), 14_000);
+
+        if ip.is_ipv4() {
+            socket.setsockopt(IP_BIND_ADDRESS_NO_PORT, 1).unwrap();
+            let bind_no_port = is(libc::IPPROTO_IP, libc::IP_BIND_ADDRESS_NO_PORT);
+            assert_eq!(bind_no_port, 1);
+        }
 
         assert_eq!(socket.setsockopt(TCP_KEEPCNT, 0), Err(Errno::EINVAL));
         assert_eq!(udp(ip).setsockopt(TCP_NODELAY, 1), Err(Errno::ENOPROTOOPT));
