@@ -4,7 +4,9 @@
 use std::env;
 
 fn main() {
-    println!("cargo::rerun-if-changed=build.rs");
+    // What it goes by comes from cargo, which watches this file anyway. Without a line like this
+    // one, or with a file that one of the packages lacks, it would build both anew each time.
+    println!("cargo::rerun-if-changed=Cargo.toml");
     let fact = |name: &str| env::var(name).unwrap_or_default();
     let (arch, os) = (fact("CARGO_CFG_TARGET_ARCH"), fact("CARGO_CFG_TARGET_OS"));
     let width = fact("CARGO_CFG_TARGET_POINTER_WIDTH");
@@ -14,6 +16,12 @@ fn main() {
              which it knows for 64-bit x86_64 and aarch64 Linux only, not for {}",
             fact("TARGET")
         );
+    }
+    if env::var_os("CARGO_FEATURE_FREESTANDING").is_some() {
+        // `syscalls/examples/freestanding.rs` has a `_start` of its own, and nothing to link with.
+        for arg in ["-nostartfiles", "-nostdlib", "-static", "-no-pie"] {
+            println!("cargo::rustc-link-arg-examples={arg}");
+        }
     }
     println!("cargo::rustc-env=RAWECHO_TARGET={}", fact("TARGET"));
 }

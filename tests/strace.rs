@@ -88,6 +88,20 @@ fn the_calls_of_a_start_and_a_send() {
     }
 }
 
+/// The server's answer is changed on its way, so the reply tells whose bytes it shows. Writes until
+/// then: two replies, the client's, the server's.
+#[test]
+fn the_echo_is_what_came_back() {
+    let mut node = with_fault("write:poke_enter=@arg2=58:when=4");
+    node.listen();
+    assert_eq!(
+        node.request(json!({"type": "tcp_echo_send", "data": "hello"})),
+        json!({"type": "tcp_echo_send_ok", "echoed": "Xello", "bytes": 5})
+    );
+    node.send("hello");
+    node.finish_well();
+}
+
 #[test]
 fn connection_refused() {
     let mut node = with_fault("connect:error=ECONNREFUSED:when=1");

@@ -176,6 +176,7 @@ impl<K: Kernel> Engine<K> {
     /// Accepts waiting connections: a bounded number of them, and none after the one that is
     /// [awaited](Engine::awaited). Returns whether more may be waiting.
     pub(super) fn accept(&mut self) -> bool {
+        let mut failed = 0;
         for _ in 0..ACCEPTS_PER_TURN {
             let Some(listener) = &self.listener else {
                 return false;
@@ -191,7 +192,10 @@ impl<K: Kernel> Engine<K> {
                     }
                 }
                 Err(Errno::EAGAIN) => return false,
-                Err(errno) if concerns_one_connection(errno) => {}
+                // One after the other, though, is no matter of one connection: it would spin.
+                Err(errno) if concerns_one_connection(errno) && failed < ACCEPTS_PER_TURN / 2 => {
+                    failed += 1;
+                }
                 Err(errno) => {
                     self.pause_accepting(errno);
                     return false;
@@ -239,7 +243,8 @@ impl<K: Kernel> Engine<K> {
                 return timeout;
             };
             match wait_for_connections(&self.epoll, &listener.socket) {
-                Ok(()) => {
+                // EEXIST: taking it out had failed.
+                Ok(()) | Err(Errno::EEXIST) => {
                     listener.pause = None;
                     return timeout;
                 }
@@ -259,11 +264,7 @@ fn wait_for_connections<K: Kernel>(epoll: &Epoll<K>, socket: &Socket<K>) -> Resu
         events: EPOLLIN,
         data: Token::Listener.pack(),
     };
-    match epoll.ctl(EPOLL_CTL_ADD, socket, event) {
-        // Taking it out had failed.
-        Err(Errno::EEXIST) => Ok(()),
-        outcome => outcome,
-    }
+    epoll.ctl(EPOLL_CTL_ADD, socket, event)
 }
 
 /// Whether a failed accept is about the connection that it would have returned (or about nothing,

@@ -83,11 +83,8 @@ impl<K: Kernel> Engine<K> {
             self.next_source(server);
             begun = self.begin_to_connect(server);
         }
-        let socket = begun.map_err(RoundTripError::NotSent)?;
-        self.awaited = socket
-            .getsockname()
-            .map_err(not_sent("getsockname"))?
-            .to_ip();
+        let (socket, address) = begun.map_err(RoundTripError::NotSent)?;
+        self.awaited = address;
         let mut client = Client {
             socket,
             waits_for: 0,
@@ -121,26 +118,32 @@ impl<K: Kernel> Engine<K> {
         }
     }
 
-    /// A socket on its way to `server`.
-    fn begin_to_connect(&self, server: SocketAddr) -> Result<Socket<K>, Failure> {
+    /// A socket on its way to `server`, and its own address.
+    fn begin_to_connect(
+        &self,
+        server: SocketAddr,
+    ) -> Result<(Socket<K>, Option<SocketAddr>), Failure> {
         let failed = |call| move |errno| Failure::at(call, server, errno);
         let socket = stream_socket(&self.kernel, server)?;
         socket
             .setsockopt(TCP_NODELAY, 1)
             .map_err(failed("setsockopt"))?;
         if let Some(source) = self.source {
-            // The port is picked when the destination is known, and need only differ for that.
-            socket
-                .setsockopt(IP_BIND_ADDRESS_NO_PORT, 1)
-                .map_err(failed("setsockopt"))?;
+            // The port is picked when the destination is known, and need only differ for that. A
+            // kernel without the option (before 4.2, or emulated) picks one now: just as well.
+            let _ = socket.setsockopt(IP_BIND_ADDRESS_NO_PORT, 1);
             let source = SocketAddr::from((source, 0));
             socket
                 .bind(&Sockaddr::from(source))
                 .map_err(failed("bind"))?;
         }
-        match socket.connect(&Sockaddr::from(server)) {
-            // Interrupted or not, it goes on in the background.
-            Ok(()) | Err(Errno::EINPROGRESS | Errno::EINTR) => Ok(socket),
+        let begun = socket.connect(&Sockaddr::from(server));
+        let address = socket.getsockname().map_err(failed("getsockname"))?.to_ip();
+        let under_way = address.is_some_and(|address| address.port() != 0);
+        match begun {
+            Ok(()) => Ok((socket, address)),
+            // Interrupted or not, it goes on in the background, if it has got as far as a port.
+            Err(Errno::EINPROGRESS | Errno::EINTR) if under_way => Ok((socket, address)),
             Err(errno) => Err(failed("connect")(errno)),
         }
     }

@@ -3,7 +3,8 @@
 //! How a program asks the kernel for something, on x86_64 and on aarch64: put the call's number
 //! and arguments into registers, execute one instruction, look at one register. This crate is that
 //! and no more, with types around it that make it hard to use wrongly.
-
+//!
+#![doc = include_str!("one_echo.md")]
 #![no_std]
 
 #[macro_use]

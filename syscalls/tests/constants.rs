@@ -8,7 +8,8 @@ use std::ffi::{CStr, c_char, c_int};
 
 use syscalls::{CALLS, Errno, MAX_ERRNO, Names};
 
-mod common;
+#[path = "common/sources.rs"]
+mod sources;
 
 /// The C library's numbers of calls, by the calls' names.
 macro_rules! sys {
@@ -98,14 +99,18 @@ families! {
     epoll::EPOLL_EVENTS {
         EPOLLIN EPOLLPRI EPOLLOUT EPOLLERR EPOLLHUP EPOLLRDHUP EPOLLEXCLUSIVE EPOLLONESHOT EPOLLET
     }
-    event::EVENTFD_FLAGS { EFD_SEMAPHORE EFD_NONBLOCK EFD_CLOEXEC }
+    event::EVENTFD_FLAGS { EFD_SEMAPHORE EFD_CLOEXEC EFD_NONBLOCK }
     io::OPEN_FLAGS {
         O_RDONLY O_WRONLY O_RDWR O_CREAT O_TRUNC O_APPEND O_NONBLOCK O_CLOEXEC
     }
     io::AT_DIRECTORIES { AT_FDCWD }
     poll::POLL_EVENTS { POLLIN POLLPRI POLLOUT POLLERR POLLHUP POLLNVAL }
     process::RESOURCES { RLIMIT_NOFILE }
-    signal::SIGNALS { SIGINT SIGPIPE SIGTERM }
+    signal::SIGNALS {
+        SIGHUP SIGINT SIGQUIT SIGILL SIGTRAP SIGABRT SIGBUS SIGFPE SIGKILL SIGUSR1 SIGSEGV SIGUSR2
+        SIGPIPE SIGALRM SIGTERM SIGSTKFLT SIGCHLD SIGCONT SIGSTOP SIGTSTP SIGTTIN SIGTTOU SIGURG
+        SIGXCPU SIGXFSZ SIGVTALRM SIGPROF SIGWINCH SIGIO SIGPWR SIGSYS
+    }
     signal::SIGPROCMASK_HOW { SIG_BLOCK SIG_UNBLOCK SIG_SETMASK }
     signal::SIGNALFD_FLAGS { SFD_CLOEXEC SFD_NONBLOCK }
     socket::SOCKET_TYPES { SOCK_STREAM SOCK_DGRAM }
@@ -115,7 +120,7 @@ families! {
     socket::MESSAGE_FLAGS {
         MSG_OOB MSG_PEEK MSG_TRUNC MSG_DONTWAIT MSG_WAITALL MSG_NOSIGNAL MSG_MORE MSG_WAITFORONE
     }
-    socket::OPTION_LEVELS { SOL_SOCKET SOL_TCP }
+    socket::OPTION_LEVELS { SOL_SOCKET SOL_IP SOL_TCP }
     time::CLOCKS { CLOCK_MONOTONIC }
 }
 
@@ -136,7 +141,7 @@ fn the_constants_are_libcs() {
 
 #[test]
 fn no_family_is_left_out() {
-    let sources = common::sources();
+    let sources = sources::read();
     for declaration in sources.split("\nconstants! {").skip(1) {
         let name = declaration
             .lines()
@@ -163,6 +168,7 @@ options! {
     SO_OOBINLINE SOL_SOCKET
     SO_LINGER SOL_SOCKET
     SO_REUSEPORT SOL_SOCKET
+    IP_BIND_ADDRESS_NO_PORT SOL_IP
     TCP_NODELAY SOL_TCP
     TCP_KEEPIDLE SOL_TCP
     TCP_KEEPINTVL SOL_TCP

@@ -12,7 +12,8 @@ use syscalls::signal::{SIGNALFD_SIGINFO_SIZE, SigSet};
 use syscalls::socket::Socket;
 use syscalls::{Fd, Linux};
 
-mod common;
+#[path = "common/sources.rs"]
+mod sources;
 
 macro_rules! libc_layout {
     ($name:literal, $type:ident { $($field:ident),* }) => {
@@ -106,7 +107,7 @@ fn word(text: &str) -> String {
 
 #[test]
 fn no_struct_is_left_out() {
-    let sources = common::sources();
+    let sources = sources::read();
     let listed: BTreeSet<String> = sources
         .split("layout!(")
         .filter_map(|call| call.split_once(','))

@@ -157,8 +157,11 @@ impl Node {
 
     /// Writes `bytes`, as they are.
     pub fn write(&mut self, bytes: impl AsRef<[u8]>) {
-        let stdin = self.stdin.as_mut().expect("a pipe that is open");
-        stdin.write_all(bytes.as_ref()).expect("write to the node");
+        for piece in bytes.as_ref().chunks(1 << 20) {
+            let stdin = self.stdin.as_mut().expect("a pipe that is open");
+            stdin.write_all(piece).expect("write to the node");
+            self.signal_life();
+        }
     }
 
     /// Writes `line` and a newline.
@@ -169,16 +172,23 @@ impl Node {
 
     /// The next line of the standard output, without its newline.
     pub fn line(&mut self) -> String {
-        let stdout = self.stdout.as_mut().expect("a pipe that is open");
-        let mut line = String::new();
-        stdout.read_line(&mut line).expect("UTF-8");
-        self.signal_life();
-        if line.pop() != Some('\n') {
-            let status = self.wait();
-            let stderr = self.stderr.take().map(|text| text.join());
-            panic!("no reply; the node ended: {status}; stderr: {stderr:?}; last line: {line:?}");
+        let mut line = Vec::new();
+        while line.last() != Some(&b'\n') {
+            let stdout = self.stdout.as_mut().expect("a pipe that is open");
+            let piece = stdout.fill_buf().expect("read from the node");
+            if piece.is_empty() {
+                let status = self.wait();
+                let stderr = self.stderr.take().map(|text| text.join());
+                panic!("no reply; the node ended: {status}; stderr: {stderr:?}");
+            }
+            let end = piece.iter().position(|&byte| byte == b'\n');
+            let count = end.map_or(piece.len(), |newline| newline + 1);
+            line.extend_from_slice(&piece[..count]);
+            stdout.consume(count);
+            self.signal_life();
         }
-        line
+        line.pop();
+        String::from_utf8(line).expect("UTF-8")
     }
 
     /// The next message of the node, for `c1`. Its envelope and its `msg_id` are checked, and what

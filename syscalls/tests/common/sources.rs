@@ -1,10 +1,10 @@
-//! What several test files use.
+//! The sources, for tests that look for what a table has left out.
 
 use std::fs;
 use std::path::Path;
 
 /// The crate's source text, or nothing where the test binary runs without it, as in a bare guest.
-pub fn sources() -> String {
+pub fn read() -> String {
     let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let Ok(entries) = fs::read_dir(dir) else {
         return String::new();

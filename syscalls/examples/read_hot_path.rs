@@ -1,0 +1,20 @@
+//! One read and nothing else, so that its machine code can be looked at:
+//!
+//! ```text
+//! cargo rustc -p syscalls --release --example read_hot_path -- --emit asm=/dev/stdout
+//! ```
+//!
+//! `tests/zero_cost.rs` does that for both architectures.
+
+#![no_std]
+
+use syscalls::{Fd, Linux};
+
+/// Reads from `fd`. Whoever calls it has the number of bytes, or −1.
+#[unsafe(no_mangle)]
+pub fn read_hot_path(fd: &Fd<Linux>, buf: &mut [u8]) -> isize {
+    match fd.read(buf) {
+        Ok(count) => count as isize,
+        Err(_) => -1,
+    }
+}

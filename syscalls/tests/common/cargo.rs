@@ -1,0 +1,28 @@
+//! Building an example, for tests that look at what the compiler makes of it.
+
+use std::path::PathBuf;
+use std::process::Command;
+
+/// The directory of such builds: beside the test's own, which cargo may have locked.
+pub fn target_dir() -> PathBuf {
+    PathBuf::from(env!("CARGO_TARGET_TMPDIR"))
+}
+
+/// `cargo SUBCOMMAND`, for a release build of the example `name` for the machine `target`.
+pub fn release(subcommand: &str, name: &str, target: &str) -> Command {
+    let mut cargo = Command::new(env!("CARGO"));
+    cargo
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .args([subcommand, "--locked", "--release", "--example", name])
+        .args(["--target", target, "--target-dir"])
+        .arg(target_dir());
+    cargo
+}
+
+/// Runs `command`, and fails the test if that fails.
+pub fn run(command: &mut Command) {
+    let status = command
+        .status()
+        .unwrap_or_else(|error| panic!("{command:?}: {error}"));
+    assert!(status.success(), "{command:?}: {status}");
+}

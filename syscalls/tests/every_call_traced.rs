@@ -1,0 +1,32 @@
+//! Where there is no strace to compare with, at least every call is made and has its line: on a
+//! guest with a real arm64 kernel, that is.
+
+#[path = "trace_is_strace/every_call.rs"]
+mod every_call;
+
+use std::collections::BTreeSet;
+use std::ffi::CString;
+use std::{env, fs};
+
+use syscalls::io::{O_CLOEXEC, O_CREAT, O_TRUNC, O_WRONLY, openat};
+use syscalls::trace::{Form, Trace, Traced};
+use syscalls::{CALLS, Inherited, Linux};
+
+#[test]
+fn every_call_has_a_line() {
+    let file = env::temp_dir().join(format!("every-call-traced-{}", std::process::id()));
+    let path = CString::new(file.clone().into_os_string().into_encoded_bytes()).expect("no NUL");
+    let flags = O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC;
+    let fd = openat(Linux, &path, flags, 0o600).expect("a file for the trace");
+    let trace = Trace::new(Inherited::new(fd), Form::Calls);
+    every_call::every_call(&Traced::new(Linux, &trace));
+    let text = fs::read_to_string(&file).expect("the trace");
+    let _ = fs::remove_file(&file);
+    let mut made = BTreeSet::from(["exit_group"]);
+    for line in text.lines() {
+        let (name, rest) = line.split_once('(').expect(line);
+        made.insert(name);
+        assert!(rest.contains(") = "), "{line}");
+    }
+    assert_eq!(made, CALLS.iter().map(|call| call.name).collect());
+}

@@ -1,0 +1,90 @@
+//! A node under `strace`, which shows what it asks of the kernel, and can make the kernel refuse.
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+
+use crate::common::{Node, eventually};
+
+/// Seconds that a node may live. Then it is killed, which is an exit code that no node has.
+const LIMIT: &str = "30";
+
+/// What strace writes of a node, until that has ended.
+pub struct Log(PathBuf);
+
+/// What a node has asked of the kernel.
+#[derive(Debug)]
+pub struct Trace {
+    /// The names of the calls, in order.
+    pub calls: Vec<String>,
+    /// How many of them came before the program's own first one.
+    own: usize,
+    /// The lines about calls that strace has made fail.
+    pub injected: Vec<String>,
+}
+
+/// Starts a node with the command line `args` under strace, with these `--inject=`.
+pub fn start(args: &[&str], injects: &[&str]) -> (Node, Log) {
+    static NUMBER: AtomicUsize = AtomicUsize::new(0);
+    let name = format!("{}.{}", std::process::id(), NUMBER.fetch_add(1, Relaxed));
+    let log = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("strace.{name}"));
+    let mut command = Command::new("timeout");
+    command.args(["--foreground", "--signal=KILL", LIMIT, "strace"]);
+    // -D: the node is this process's child, and strace somebody else's.
+    command.args(["-D", "-f", "-q", "-s", "16", "-o"]).arg(&log);
+    command.args(injects.iter().map(|inject| format!("--inject={inject}")));
+    command
+        .arg(env!("CARGO_BIN_EXE_rawecho"))
+        .args(args)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    let installed = Command::new("strace").arg("-V").output().is_ok();
+    assert!(installed, "strace is missing: apt-get install strace");
+    (Node::spawn(&mut command), Log(log))
+}
+
+impl Log {
+    /// All of it, once the node has ended.
+    pub fn read(self) -> Trace {
+        let text = eventually(
+            &format!("strace writes the end down, in {:?}", self.0),
+            || {
+                let text = fs::read_to_string(&self.0).ok()?;
+                let (first, _) = text.split_once(' ')?;
+                let (last, what) = text.lines().last()?.split_once(' ')?;
+                (first == last && what.trim_start().starts_with("+++ ")).then_some(text)
+            },
+        );
+        fs::remove_file(&self.0).expect("remove the log");
+        let mut trace = Trace {
+            calls: Vec::new(),
+            own: 0,
+            injected: Vec::new(),
+        };
+        for line in text.lines() {
+            let line = line.trim_start_matches(|c: char| c.is_ascii_digit() || c == ' ');
+            let Some((name, _)) = line.split_once('(') else {
+                continue;
+            };
+            // The first of them is the rt_sigaction before this one.
+            if line.starts_with("prlimit64(0, RLIMIT_NOFILE") && trace.own == 0 {
+                trace.own = trace.calls.len() - 1;
+            }
+            trace.calls.push(name.into());
+            if line.ends_with("(INJECTED)") {
+                trace.injected.push(line.into());
+            }
+        }
+        trace
+    }
+}
+
+impl Trace {
+    /// The calls before the program's own first one, and those from there on.
+    pub fn split(&self) -> (Vec<String>, Vec<String>) {
+        let (before, own) = self.calls.split_at(self.own);
+        (before.into(), own.into())
+    }
+}

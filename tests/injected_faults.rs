@@ -1,0 +1,478 @@
+//! Every call of the program, failing in every way that its manual page lists: `strace -e inject`
+//! makes the real program see the failures during a whole conversation.
+//!
+//! | when it fails | what must hold |
+//! |---|---|
+//! | once (each of the first calls, and one in the middle) | at most one request or one client suffers, the reply names the error, and the next try succeeds; interruptions and false alarms are not noticed at all |
+//! | every third time | each reply is right, or an error of the right kind |
+//! | always | the same, or the node ends with an exit code that says so |
+//!
+//! And whatever fails: no hang, no panic, no more than [`MOST_CALLS`] calls.
+//!
+//! A call that strace lets fail does not happen. So a failed `close` leaves its descriptor open
+//! here, as no real kernel does: its peer waits until the node gives up on it.
+
+mod common;
+#[path = "common/strace.rs"]
+mod strace;
+
+use std::collections::BTreeMap;
+use std::io::{self, BufRead, ErrorKind, Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::thread;
+use std::time::Duration;
+
+use common::{Finished, Node, PATIENCE, client};
+use serde_json::{Value, json};
+use strace::Trace;
+
+/// The calls that the conversation makes, with the errors of their manual pages. For those on
+/// sockets, `ip(7)` and `tcp(7)` add some; `accept(2)` adds those that the network passes on.
+#[rustfmt::skip]
+const FAULTS: &[(&str, &str)] = &[
+    ("rt_sigaction", "EFAULT EINVAL"),
+    ("prlimit64", "EFAULT EINVAL EPERM ESRCH"),
+    ("clock_gettime", "EACCES EFAULT EINVAL ENODEV EOPNOTSUPP EPERM"),
+    ("epoll_create1", "EINVAL EMFILE ENFILE ENOMEM"),
+    ("epoll_ctl", "EBADF EEXIST EINVAL ELOOP ENOENT ENOMEM ENOSPC EPERM"),
+    ("epoll_pwait", "EBADF EFAULT EINTR EINVAL"),
+    ("ppoll", "EFAULT EINTR EINVAL ENOMEM"),
+    ("read", "EAGAIN EBADF EFAULT EINTR EINVAL EIO EISDIR ECONNRESET ETIMEDOUT ENOMEM"),
+    ("write", "EAGAIN EBADF EDESTADDRREQ EDQUOT EFAULT EFBIG EINTR EINVAL EIO ENOSPC EPERM EPIPE \
+               ECONNRESET ENOBUFS ENOMEM"),
+    ("close", "EBADF EINTR EIO ENOSPC EDQUOT"),
+    ("socket", "EACCES EAFNOSUPPORT EINVAL EMFILE ENFILE ENOBUFS ENOMEM EPROTONOSUPPORT"),
+    ("setsockopt", "EBADF EFAULT EINVAL ENOPROTOOPT ENOTSOCK ENOMEM"),
+    ("bind", "EACCES EADDRINUSE EADDRNOTAVAIL EBADF EFAULT EINVAL ELOOP ENAMETOOLONG ENOENT ENOMEM \
+              ENOTDIR ENOTSOCK EROFS"),
+    ("listen", "EADDRINUSE EBADF ENOTSOCK EOPNOTSUPP"),
+    ("getsockname", "EBADF EFAULT EINVAL ENOBUFS ENOTSOCK"),
+    ("getsockopt", "EBADF EFAULT EINVAL ENOPROTOOPT ENOTSOCK"),
+    ("accept4", "EAGAIN EBADF ECONNABORTED EFAULT EINTR EINVAL EMFILE ENFILE ENOBUFS ENOMEM ENOTSOCK \
+                 EOPNOTSUPP EPERM EPROTO ENOSR ESOCKTNOSUPPORT EPROTONOSUPPORT ETIMEDOUT ENETDOWN \
+                 ENOPROTOOPT EHOSTDOWN ENONET EHOSTUNREACH ENETUNREACH"),
+    ("connect", "EACCES EADDRINUSE EADDRNOTAVAIL EAFNOSUPPORT EAGAIN EALREADY EBADF ECONNREFUSED \
+                 EFAULT EINPROGRESS EINTR EISCONN ENETUNREACH ENOTSOCK EPERM EPROTOTYPE ETIMEDOUT"),
+    ("shutdown", "EBADF EINVAL ENOTCONN ENOTSOCK"),
+];
+
+/// Calls that the program cannot start without.
+const NEEDED: &[&str] = &["epoll_create1"];
+
+/// Calls of the language's runtime, for memory and at the end: not the program's to handle.
+const RUNTIME: &[&str] = &[
+    "brk",
+    "mmap",
+    "mremap",
+    "munmap",
+    "madvise",
+    "sigaltstack",
+    "exit_group",
+];
+
+/// Failures that mean "again": those who are served must not notice.
+const UNNOTICED: &[(&str, &str)] = &[
+    ("epoll_pwait", "EINTR"),
+    ("ppoll", "EINTR"),
+    ("read", "EINTR"),
+    ("read", "EAGAIN"),
+    ("write", "EINTR"),
+    ("write", "EAGAIN"),
+    ("accept4", "EINTR"),
+    ("accept4", "EAGAIN"),
+];
+
+/// The calls of one run, whatever fails; without a fault there are some 200. What is left out when
+/// a node spins: it makes more of them in a second.
+const MOST_CALLS: usize = 5_000;
+
+/// Runs at the same time. They wait more than they work.
+const RUNS_AT_ONCE: usize = 8;
+
+/// What passes through the server in one request: several reads' worth.
+const LARGE: usize = 256 << 10;
+
+/// What each call that has to be provoked comes after.
+const PROVOKED: &[(&str, &str)] = &[
+    // Why a connection was not accepted at once.
+    ("getsockopt", "accept4:error=EAGAIN:when=1"),
+];
+
+/// How long an outside client waits that may wait in vain.
+const SHORT: Duration = Duration::from_millis(500);
+
+/// When the call of a run fails.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum When {
+    /// Its n-th call, from 1.
+    Once(usize),
+    EveryThird,
+    Always,
+}
+
+/// One run: which call fails, how and when.
+#[derive(Clone, Copy, Debug)]
+struct Cell {
+    call: &'static str,
+    fault: &'static str,
+    when: When,
+}
+
+/// How a run went.
+#[derive(Debug, Default)]
+struct Outcome {
+    /// The error replies.
+    errors: Vec<Value>,
+    /// Outside clients that were not served.
+    broken: usize,
+    /// How the node ended.
+    end: Option<Finished>,
+}
+
+#[test]
+fn any_call_may_fail() {
+    check_cells(|call, fault, times| {
+        let mut when = vec![When::Once(1)];
+        if times > 1 {
+            when.push(When::Once(times / 2 + 1));
+        }
+        // Each one that fails costs the time after which the node gives up on a connection.
+        if call == "close" {
+            return when;
+        }
+        when.push(When::EveryThird);
+        // What is only ever interrupted never happens: no kernel does that.
+        if !UNNOTICED.contains(&(call, fault)) {
+            when.push(When::Always);
+        }
+        when
+    });
+}
+
+#[test]
+#[ignore = "each single call of the conversation, in some 10,000 runs: by hand"]
+fn any_single_call_may_fail() {
+    check_cells(|_, _, times| (1..=times).map(When::Once).collect());
+}
+
+/// Makes the runs in which each call fails in each way at the times that `when` tells, from its
+/// name, the error and how often it comes, and checks them.
+fn check_cells(when: fn(&str, &str, usize) -> Vec<When>) {
+    let reference = reference();
+    let mut cells = Vec::new();
+    for &(call, errnos) in FAULTS {
+        // One that is provoked comes once.
+        let times = reference.calls.get(call).copied().unwrap_or(1);
+        for fault in errnos.split_whitespace() {
+            let cell = |when| Cell { call, fault, when };
+            cells.extend(when(call, fault, times).into_iter().map(cell));
+        }
+    }
+    check_all(&cells, &reference);
+}
+
+/// The run without a fault: how often each call comes, and how often before the program's own
+/// first, while the loader and the language's runtime start.
+struct Reference {
+    skipped: BTreeMap<String, usize>,
+    calls: BTreeMap<String, usize>,
+}
+
+fn reference() -> Reference {
+    let (outcome, trace) = run(None);
+    assert_eq!(outcome.errors, Vec::<Value>::new());
+    assert_eq!(outcome.broken, 0);
+    let (before, own) = trace.split();
+    let count = |calls: &[String]| {
+        let mut counts = BTreeMap::new();
+        for call in calls {
+            *counts.entry(call.clone()).or_insert(0) += 1;
+        }
+        counts
+    };
+    let reference = Reference {
+        skipped: count(&before),
+        calls: count(&own),
+    };
+    let mut seen: Vec<&str> = reference.calls.keys().map(|call| call.as_str()).collect();
+    seen.retain(|call| !RUNTIME.contains(call));
+    seen.extend(PROVOKED.iter().map(|(call, _)| *call));
+    seen.sort_unstable();
+    let mut listed: Vec<&str> = FAULTS.iter().map(|(call, _)| *call).collect();
+    listed.sort_unstable();
+    assert_eq!(
+        seen, listed,
+        "the calls of the conversation, and those of the table"
+    );
+    reference
+}
+
+/// Runs all cells and checks them.
+fn check_all(cells: &[Cell], reference: &Reference) {
+    let (next, missed) = (AtomicUsize::new(0), AtomicUsize::new(0));
+    let wrong = Mutex::new(Vec::new());
+    thread::scope(|scope| {
+        for _ in 0..RUNS_AT_ONCE {
+            scope.spawn(|| {
+                while let Some(cell) = cells.get(next.fetch_add(1, Relaxed)) {
+                    let skipped = reference.skipped.get(cell.call).copied().unwrap_or(0);
+                    let (outcome, trace) = run(Some((cell, skipped)));
+                    if trace.injected.is_empty() {
+                        // The conversation took another course and had fewer of these calls.
+                        missed.fetch_add(1, Relaxed);
+                    }
+                    if let Err(reason) = check(cell, &outcome, &trace) {
+                        let injected = trace.injected.join("\n");
+                        let text = format!("{cell:?}: {reason}\n{injected}\n{outcome:?}");
+                        wrong.lock().expect("no panic").push(text);
+                    }
+                }
+            });
+        }
+    });
+    let (missed, wrong) = (missed.into_inner(), wrong.into_inner().expect("no panic"));
+    println!("{} cells, {missed} of them without a fault", cells.len());
+    assert!(
+        wrong.is_empty(),
+        "{} cells are wrong:\n{}",
+        wrong.len(),
+        wrong.join("\n\n")
+    );
+    assert!(
+        missed * 10 <= cells.len(),
+        "{missed} of {} cells had no fault",
+        cells.len()
+    );
+}
+
+/// A run with the fault of `cell`, whose call comes so many times before the program's own.
+fn run(cell: Option<(&Cell, usize)>) -> (Outcome, Trace) {
+    let inject = cell.map(|(Cell { call, fault, when }, skipped)| {
+        let first = skipped + 1;
+        let when = match when {
+            When::Once(n) => format!("{}", skipped + n),
+            When::EveryThird => format!("{first}+3"),
+            When::Always => format!("{first}+"),
+        };
+        format!("{call}:error={fault}:when={when}")
+    });
+    let provoked = PROVOKED
+        .iter()
+        .filter(|(call, _)| cell.is_some_and(|(cell, _)| cell.call == *call));
+    let injects: Vec<&str> = provoked
+        .map(|(_, inject)| *inject)
+        .chain(inject.as_deref())
+        .collect();
+    let (node, trace) = strace::start(&[], &injects);
+    let once = cell.is_none_or(|(cell, _)| matches!(cell.when, When::Once(_)));
+    let ends = cell.is_none_or(|(cell, _)| cell.call != "close");
+    let mut conversation = Conversation {
+        node,
+        tries: if once { 2 } else { 1 },
+        // Who is never accepted, or never sees the end, waits in vain.
+        patience: if once && ends { PATIENCE } else { SHORT },
+        next_id: 1,
+        outcome: Outcome::default(),
+    };
+    let _ = conversation.all();
+    let Conversation {
+        node, mut outcome, ..
+    } = conversation;
+    let end = node.finish();
+    assert!(!end.stderr.contains("strace:"), "{}", end.stderr);
+    outcome.end = Some(end);
+    (outcome, trace.read())
+}
+
+/// Whether `outcome` is right after the fault of `cell`.
+fn check(cell: &Cell, outcome: &Outcome, trace: &Trace) -> Result<(), String> {
+    let &Cell { call, fault, when } = cell;
+    let end = outcome.end.as_ref().expect("it has ended");
+    if end.stderr.contains("panicked") {
+        return Err("a panic".into());
+    }
+    if trace.calls.len() > MOST_CALLS {
+        return Err(format!("{} calls", trace.calls.len()));
+    }
+    // Nobody is left to read the replies: the one error that ends a node without a word.
+    let output_closed = call == "write"
+        && fault == "EPIPE"
+        && trace
+            .injected
+            .iter()
+            .any(|line| line.starts_with("write(1, "));
+    let may_end = output_closed || NEEDED.contains(&call) || when == When::Always;
+    // That it cannot write, or not without waiting, it cannot say either.
+    let says_why = ["write", "ppoll"].contains(&call) || end.stderr.contains(fault);
+    match end.status.code() {
+        Some(0) => {}
+        Some(1) if may_end && says_why => {}
+        _ => return Err("it should not have ended so".into()),
+    }
+    for error in &outcome.errors {
+        check_error(error, fault).map_err(|reason| format!("{reason}: {error}"))?;
+    }
+    let suffered = outcome.errors.len() + outcome.broken;
+    if UNNOTICED.contains(&(call, fault)) && when != When::Always && suffered > 0 {
+        return Err("somebody has noticed".into());
+    }
+    if matches!(when, When::Once(_)) && suffered > 1 {
+        return Err("more than one has suffered".into());
+    }
+    Ok(())
+}
+
+/// Whether `error` is what a request may be answered with when a call fails with `fault`.
+fn check_error(error: &Value, fault: &str) -> Result<(), &'static str> {
+    let text = error["text"].as_str().ok_or("no text")?;
+    let named = text.contains(fault);
+    match error["code"].as_u64() {
+        // Nothing was sent; or it failed for good.
+        Some(11 | 14) if named => Ok(()),
+        // Broken halfway, on the client's side; or by the server's, which is seen as its end.
+        Some(13) if named || text.contains("ended after") || text.contains("ECONNRESET") => Ok(()),
+        // The other side did not see the end of the stream.
+        Some(0) => Ok(()),
+        // The start had failed.
+        Some(22) if text.contains("tcp_echo_start first") => Ok(()),
+        _ => Err("not a right answer"),
+    }
+}
+
+/// The conversation that is led in each run.
+struct Conversation {
+    node: Node,
+    /// How often each request may be tried.
+    tries: usize,
+    /// How long an outside client waits for an answer.
+    patience: Duration,
+    next_id: u64,
+    outcome: Outcome,
+}
+
+impl Conversation {
+    /// All of it; `None` if the node ends before.
+    fn all(&mut self) -> Option<()> {
+        self.ask(&json!({"type": "init", "node_id": "n1", "node_ids": ["n1"]}))?;
+        self.listen_and_talk(&"x".repeat(LARGE), late_reader)?;
+        self.ask(&json!({"type": "tcp_echo_stats"}))?;
+        self.ask(&json!({"type": "tcp_echo_stop"}))?;
+        // The same again, as if nothing had been.
+        self.listen_and_talk("", quick_client)
+    }
+
+    fn listen_and_talk(&mut self, data: &str, outside: fn(TcpStream) -> Exchange) -> Option<()> {
+        let started = self.ask(&json!({"type": "tcp_echo_start", "port": 0}))?;
+        for data in ["hello", data] {
+            let reply = self.ask(&json!({"type": "tcp_echo_send", "data": data}))?;
+            if reply["type"] != "error" {
+                assert!(reply["echoed"] == data, "echoed wrongly");
+                assert_eq!(reply["bytes"], data.len());
+            }
+        }
+        let value = json!({"echo": [1, "x"]});
+        let reply = self.ask(&json!({"type": "echo", "echo": value}))?;
+        if reply["type"] != "error" {
+            assert_eq!(reply["echo"], value);
+        }
+        if let Some(port) = started["port"].as_u64() {
+            let server = SocketAddr::from(([127, 0, 0, 1], port as u16));
+            self.outside_client(server, outside);
+        }
+        Some(())
+    }
+
+    /// Asks until there is a reply that is no error, as often as allowed. Returns the last reply,
+    /// or `None` if the node has ended.
+    fn ask(&mut self, body: &Value) -> Option<Value> {
+        let mut reply = None;
+        for _ in 0..self.tries {
+            let mut body = body.clone();
+            body["msg_id"] = json!(self.next_id);
+            self.next_id += 1;
+            let mut request = json!({"src": "c1", "dest": "n1", "body": body}).to_string();
+            request.push('\n');
+            let stdin = self.node.stdin.as_mut().expect("a pipe");
+            stdin.write_all(request.as_bytes()).ok()?;
+            let mut line = String::new();
+            let stdout = self.node.stdout.as_mut().expect("a pipe");
+            stdout.read_line(&mut line).expect("UTF-8");
+            if !line.ends_with('\n') {
+                return None;
+            }
+            let mut answer: Value = serde_json::from_str(&line).expect("JSON");
+            let answer = answer["body"].take();
+            assert_eq!(answer["in_reply_to"], body["msg_id"], "{answer}");
+            if answer["type"] != "error" {
+                return Some(answer);
+            }
+            self.outcome.errors.push(answer.clone());
+            reply = Some(answer);
+        }
+        reply
+    }
+
+    /// A client of the standard library: it is served, or its connection ends.
+    fn outside_client(&mut self, server: SocketAddr, talk: fn(TcpStream) -> Exchange) {
+        for _ in 0..self.tries {
+            let client = client(server);
+            client
+                .set_read_timeout(Some(self.patience))
+                .expect("a time-out");
+            let Exchange { said, heard, ended } = talk(client);
+            assert!(said.starts_with(&heard), "echoed wrongly");
+            if ended.is_ok() && said == heard {
+                return;
+            }
+            self.outcome.broken += 1;
+        }
+    }
+}
+
+/// What an outside client said, what it heard, and how reading to the end went.
+struct Exchange {
+    said: Vec<u8>,
+    heard: Vec<u8>,
+    ended: io::Result<()>,
+}
+
+fn quick_client(mut client: TcpStream) -> Exchange {
+    let said = b"from outside".to_vec();
+    // That this fails, the end tells too.
+    let _ = client.write_all(&said);
+    read_to_end(client, said)
+}
+
+/// Reads nothing before everything is full: its own buffers, and the server's.
+fn late_reader(mut client: TcpStream) -> Exchange {
+    const PIECE: &[u8] = &[b'.'; 64 << 10];
+    /// So long nothing moves when everything is full.
+    const STILL: Duration = Duration::from_millis(10);
+    let mut said = Vec::new();
+    let mut moved = true;
+    client.set_nonblocking(true).expect("a socket");
+    loop {
+        match client.write(PIECE) {
+            Ok(count) => said.extend(&PIECE[..count]),
+            Err(error) if error.kind() == ErrorKind::WouldBlock && moved => {
+                thread::sleep(STILL);
+                moved = false;
+                continue;
+            }
+            Err(_) => break,
+        }
+        moved = true;
+    }
+    client.set_nonblocking(false).expect("a socket");
+    read_to_end(client, said)
+}
+
+fn read_to_end(mut client: TcpStream, said: Vec<u8>) -> Exchange {
+    let mut heard = Vec::new();
+    let ended = client
+        .shutdown(Shutdown::Write)
+        .and_then(|()| client.read_to_end(&mut heard).map(|_| ()));
+    Exchange { said, heard, ended }
+}

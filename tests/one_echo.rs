@@ -1,0 +1,170 @@
+//! The echo in `syscalls/src/one_echo.md`, call by call, is what the program does today: each line
+//! is compared with a fresh trace on the machine that this runs on. What differs from run to run
+//! (descriptors, ports, addresses in memory) may, but the same one must be the same everywhere.
+
+use std::collections::HashMap;
+use std::env;
+use std::ffi::CString;
+use std::fs;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use rawecho::engine::{Engine, Spin, Totals};
+use syscalls::arch::NAME;
+use syscalls::io::{O_CLOEXEC, O_CREAT, O_TRUNC, O_WRONLY, openat};
+use syscalls::trace::{Form, Trace, Traced};
+use syscalls::{CALLS, Inherited, Linux};
+
+const TEXT: &str = include_str!("../syscalls/src/one_echo.md");
+
+#[test]
+fn decoded_calls() {
+    let shown: Vec<_> = lines_of_text()
+        .filter(|line| {
+            CALLS
+                .iter()
+                .any(|call| line.starts_with(&format!("{}(", call.name)))
+        })
+        .collect();
+    let fresh = trace_of_one_echo(Form::Calls);
+    assert_same(&shown, &fresh, calls_without_chance);
+}
+
+#[test]
+fn registers() {
+    let head = format!("{NAME}: ");
+    let shown: Vec<_> = lines_of_text()
+        .filter_map(|line| line.strip_prefix(&head))
+        .map(str::trim_start)
+        .collect();
+    let fresh = trace_of_one_echo(Form::Registers);
+    assert_same(&shown, &fresh, registers_without_chance);
+}
+
+fn lines_of_text() -> impl Iterator<Item = &'static str> {
+    TEXT.lines().map(str::trim_start)
+}
+
+fn assert_same(shown: &[&str], fresh: &str, without_chance: fn(&[&str]) -> Vec<String>) {
+    let fresh: Vec<_> = fresh.lines().collect();
+    assert_eq!(
+        without_chance(shown),
+        without_chance(&fresh),
+        "syscalls/src/one_echo.md has gone stale on {NAME}: shown there on the left, and this is \
+         the trace now:\n{}\n",
+        fresh.join("\n")
+    );
+}
+
+/// The trace of one round trip.
+fn trace_of_one_echo(form: Form) -> String {
+    let name = format!("rawecho-one-echo-{}-{form:?}", std::process::id());
+    let file = env::temp_dir().join(name);
+    let path = CString::new(file.clone().into_os_string().into_encoded_bytes()).expect("no NUL");
+    let flags = O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC;
+    let fd = openat(Linux, &path, flags, 0o600).expect("a file for the trace");
+    let trace = Trace::new(Inherited::new(fd), form);
+
+    let (spin, totals) = (Spin::new(Duration::ZERO), Arc::new(Totals::default()));
+    let kernel = Traced::new(Linux, &trace);
+    let mut engine = Engine::new(kernel, spin, totals).expect("an epoll set");
+    let any_port = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+    let server = engine.start(any_port, false).expect("a port");
+    let so_far = fs::metadata(&file).expect("the trace").len();
+    let mut echo = Vec::new();
+    let outcome = engine.round_trip(server, b"hello world", &mut echo);
+    let text = fs::read_to_string(&file).expect("the trace");
+    let _ = fs::remove_file(&file);
+    outcome.expect("an echo");
+    assert_eq!(echo, b"hello world");
+    text[so_far as usize..].to_owned()
+}
+
+/// Names for numbers that chance has picked, in the order in which they turn up.
+#[derive(Default)]
+struct ByChance(HashMap<(&'static str, String), usize>);
+
+impl ByChance {
+    fn name(&mut self, what: &'static str, number: &str) -> String {
+        let count = self.0.len();
+        let index = *self.0.entry((what, number.to_owned())).or_insert(count);
+        format!("{what}#{index}")
+    }
+}
+
+/// Whether the call takes a descriptor first, and whether it returns one.
+fn takes_and_returns_descriptor(name: &str) -> (bool, bool) {
+    let call = CALLS.iter().find(|call| call.name == name);
+    let call = call.unwrap_or_else(|| panic!("no call {name}"));
+    let takes = ["fd", "sockfd", "epfd"].contains(&call.arguments[0]);
+    (takes, ["socket", "accept4"].contains(&name))
+}
+
+/// `read(5, "", 65536) = 0` and the like.
+fn calls_without_chance(lines: &[&str]) -> Vec<String> {
+    let mut by_chance = ByChance::default();
+    let mut without = |line: &str| {
+        let (name, rest) = line.split_once('(').expect("a call");
+        let (args, result) = rest.rsplit_once(") = ").expect("a result");
+        let (takes, returns) = takes_and_returns_descriptor(name);
+        let mut args = args.to_owned();
+        if takes {
+            let end = args.find(',').unwrap_or(args.len());
+            let descriptor = by_chance.name("descriptor", &args[..end]);
+            args.replace_range(..end, &descriptor);
+        }
+        if let Some((before, after)) = args.split_once("htons(") {
+            let (port, after) = after.split_once(')').expect("a port");
+            args = format!("{before}htons({}){after}", by_chance.name("port", port));
+        }
+        let result = if returns {
+            by_chance.name("descriptor", result)
+        } else {
+            result.to_owned()
+        };
+        format!("{name}({args}) = {result}")
+    };
+    lines.iter().map(|line| without(line)).collect()
+}
+
+/// `rax=0 (read) rdi=0x5 rsi=0x7ffcb77c7080 rdx=0x10000 -> rax=0x0` and the like.
+fn registers_without_chance(lines: &[&str]) -> Vec<String> {
+    let mut by_chance = ByChance::default();
+    let mut without = |line: &str| {
+        let (call, result) = line.split_once(" -> ").expect("a result");
+        let (number, call) = call.split_once(" (").expect("a name");
+        let (name, registers) = call.split_once(')').expect("a name");
+        let (takes, returns) = takes_and_returns_descriptor(name);
+        let mut words = vec![number.to_owned(), name.to_owned()];
+        for (i, word) in registers.split_whitespace().enumerate() {
+            let (register, value) = word.split_once('=').expect("a register");
+            let value = match value {
+                _ if i == 0 && takes => by_chance.name("descriptor", value),
+                // Null is not by chance.
+                "0x0" => value.to_owned(),
+                _ if is_address(name, i) => "address".to_owned(),
+                _ => value.to_owned(),
+            };
+            words.push(format!("{register}={value}"));
+        }
+        let (register, value) = result.split_once('=').expect("a register");
+        let value = if returns {
+            by_chance.name("descriptor", value)
+        } else {
+            value.to_owned()
+        };
+        words.push(format!("{register}={value}"));
+        words.join(" ")
+    };
+    lines.iter().map(|line| without(line)).collect()
+}
+
+/// Whether argument `i` of call `name` is an address: its type in C says so.
+fn is_address(name: &str, i: usize) -> bool {
+    let call = CALLS.iter().find(|call| call.name == name);
+    let parameters = call.and_then(|call| call.signature.split_once('('));
+    let (_, parameters) = parameters.unwrap_or_else(|| panic!("no call {name}"));
+    let parameter = parameters.split(',').nth(i);
+    parameter.is_some_and(|parameter| parameter.contains('*'))
+}

@@ -1,0 +1,158 @@
+//! `--trace`: where it writes, and that it never does the program any harm.
+
+mod common;
+
+use std::fs::{self, File};
+use std::io::Read;
+use std::os::fd::FromRawFd;
+use std::process::{Command, Stdio};
+
+use common::{Node, program};
+use syscalls::arch::NUMBER;
+use syscalls::{CALLS, find};
+
+/// Whether `line` is a call, all of it.
+fn is_call(line: &str) -> bool {
+    let name = line.split('(').next();
+    let known = CALLS.iter().any(|call| Some(call.name) == name);
+    known && line.contains(") = ")
+}
+
+/// Does what it does without a trace.
+fn works(mut node: Node) -> Node {
+    node.listen();
+    node.send("hello world");
+    assert_eq!(node.stats(), (1, 11));
+    node
+}
+
+#[test]
+fn calls_on_stderr() {
+    let finished = works(Node::start(&["--trace"]).initialized()).finish();
+    assert!(finished.status.success());
+    for line in finished.stderr.lines() {
+        assert!(is_call(line), "{line}");
+    }
+    assert!(finished.stderr.contains("accept4("));
+}
+
+#[test]
+fn calls_of_several_threads() {
+    let finished = works(Node::start(&["--trace", "--workers", "3"]).initialized()).finish();
+    assert!(finished.status.success());
+    for line in finished.stderr.lines() {
+        assert!(is_call(line), "{line}");
+    }
+}
+
+#[test]
+fn registers_on_stderr() {
+    let finished = works(Node::start(&["--trace=regs"]).initialized()).finish();
+    assert!(finished.status.success());
+    for line in finished.stderr.lines() {
+        let rest = line.strip_prefix(&format!("{NUMBER}="));
+        let (number, rest) = rest.and_then(|rest| rest.split_once(' ')).expect(line);
+        let call = find(number.parse().expect(line)).expect(line);
+        assert!(rest.starts_with(&format!("({}) ", call.name)), "{line}");
+    }
+}
+
+#[test]
+fn calls_in_a_file() {
+    let file = std::env::temp_dir().join(format!("rawecho-trace-{}", std::process::id()));
+    fs::write(&file, "what was there before\n").expect("a file");
+    let option = format!("--trace={}", file.display());
+    let finished = works(Node::start(&[&option]).initialized()).finish();
+    let text = fs::read_to_string(&file).expect("the trace");
+    fs::remove_file(&file).expect("a file");
+    assert!(finished.status.success());
+    assert_eq!(finished.stderr, "");
+    for line in text.lines() {
+        assert!(is_call(line), "{line}");
+    }
+    // From the first call to the last.
+    assert!(text.starts_with("rt_sigaction(SIGPIPE, "), "{text}");
+    assert!(
+        text.lines()
+            .last()
+            .is_some_and(|line| line.starts_with("close(")),
+        "{text}"
+    );
+}
+
+#[test]
+fn a_file_that_cannot_be_opened() {
+    let finished = Node::start(&["--trace=/no/such/directory"]).finish();
+    assert_eq!(finished.status.code(), Some(1));
+    assert_eq!(finished.stdout, "");
+    assert_eq!(finished.stderr.lines().count(), 1);
+    for word in ["--trace=/no/such/directory", "ENOENT"] {
+        assert!(finished.stderr.contains(word), "{}", finished.stderr);
+    }
+    let finished = Node::start(&["--trace="]).finish();
+    assert_eq!(finished.status.code(), Some(2));
+}
+
+#[test]
+fn a_full_disk() {
+    let finished = works(Node::start(&["--trace=/dev/full"]).initialized()).finish();
+    assert!(finished.status.success());
+}
+
+#[test]
+fn a_reader_that_is_gone() {
+    let (reader, writer) = pipe();
+    let node = Node::spawn(traced().stderr(writer));
+    drop(reader);
+    assert!(works(node.initialized()).finish().status.success());
+}
+
+#[test]
+fn a_reader_that_does_not_read() {
+    let (mut reader, writer) = pipe();
+    let mut node = Node::spawn(traced().stderr(writer)).initialized();
+    // Each makes some lines, together more than a pipe holds. All are answered nevertheless.
+    for _ in 0..200 {
+        node.stats();
+    }
+    // The reader wakes up.
+    let mut text = vec![0; 32 * 1024];
+    reader.read_exact(&mut text).expect("the trace");
+    node.stats();
+    assert!(node.finish().status.success());
+    reader.read_to_end(&mut text).expect("the trace");
+
+    let text = String::from_utf8(text).expect("ASCII");
+    let (before, after) = text
+        .split_once("\n\n... no room for ")
+        .expect("lines are missing");
+    let (missing, after) = after.split_once(" lines ...\n").expect("a whole line");
+    let missing: u64 = missing.parse().expect("a number");
+    assert!(missing > 100, "{missing}");
+    for line in before.lines().chain(after.lines()) {
+        assert!(is_call(line), "{line}");
+    }
+    let last = after.lines().last();
+    assert!(
+        last.is_some_and(|line| line.starts_with("close(")),
+        "{after}"
+    );
+}
+
+/// The program with `--trace`, not yet started.
+fn traced() -> Command {
+    let mut command = program();
+    command.arg("--trace");
+    command.stdin(Stdio::piped()).stdout(Stdio::piped());
+    command
+}
+
+/// A pipe: the end to read from, and the end to write to.
+fn pipe() -> (File, File) {
+    let mut ends = [-1; 2];
+    // SAFETY: the call writes two descriptors.
+    let outcome = unsafe { libc::pipe2(ends.as_mut_ptr(), libc::O_CLOEXEC) };
+    assert_eq!(outcome, 0);
+    // SAFETY: both are open, and nobody else has them.
+    ends.map(|end| unsafe { File::from_raw_fd(end) }).into()
+}
