@@ -81,7 +81,7 @@ fn shout(crowd: &[TcpStream]) {
         quiet_rounds += 1;
         for mut client in crowd {
             match client.write(PIECE) {
-                Ok(_) => quiet_rounds = 0,
+                Ok(sent) => quiet_rounds = if sent == 0 { quiet_rounds } else { 0 },
                 Err(error) => assert_eq!(error.kind(), ErrorKind::WouldBlock, "{error}"),
             }
         }
