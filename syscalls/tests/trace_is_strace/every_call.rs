@@ -31,7 +31,7 @@ use syscalls::socket::{
     TCP_KEEPCNT, TCP_KEEPIDLE, TCP_KEEPINTVL, TCP_NODELAY, TCP_USER_TIMEOUT,
 };
 use syscalls::time::{Timespec, monotonic};
-use syscalls::{Errno, Kernel, Socket, check};
+use syscalls::{Errno, Fd, Inherited, Kernel, Socket, check};
 
 const FLAGS: i32 = SOCK_CLOEXEC | SOCK_NONBLOCK;
 
@@ -446,8 +446,12 @@ fn polls<K: Kernel>(k: &K) {
     let mut many = [PollFd::new(&silent, POLLOUT); 40];
     ppoll(k, &mut many, Some(Duration::ZERO)).unwrap();
     ppoll(k, &mut many[..32], Some(Duration::ZERO)).unwrap();
-    let mut closed = [PollFd::new(&full, POLLIN | 0x800), PollFd::new(&full, 0)];
-    drop(full);
+    // SAFETY: nobody relies on that number, and nobody closes it.
+    let closed = Inherited::new(unsafe { Fd::from_raw(k.clone(), 9999) });
+    let mut closed = [
+        PollFd::new(&closed, POLLIN | 0x800),
+        PollFd::new(&closed, 0),
+    ];
     ppoll(k, &mut closed, Some(Duration::ZERO)).unwrap();
     let mut time = Timespec {
         tv_sec: 0,
