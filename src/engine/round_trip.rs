@@ -141,14 +141,19 @@ impl<K: Kernel> Engine<K> {
                 .bind(&Sockaddr::from(source))
                 .map_err(failed("bind"))?;
         }
-        let begun = socket.connect(&Sockaddr::from(server));
+        let begun = match socket.connect(&Sockaddr::from(server)) {
+            Ok(()) => Ok(()),
+            // Interrupted or not, it goes on in the background.
+            Err(errno @ (Errno::EINPROGRESS | Errno::EINTR)) => Err(errno),
+            Err(errno) => return Err(failed("connect")(errno)),
+        };
         let address = socket.getsockname().map_err(failed("getsockname"))?.to_ip();
-        let under_way = address.is_some_and(|address| address.port() != 0);
         match begun {
-            Ok(()) => Ok((socket, address)),
-            // Interrupted or not, it goes on in the background, if it has got as far as a port.
-            Err(Errno::EINPROGRESS | Errno::EINTR) if under_way => Ok((socket, address)),
-            Err(errno) => Err(failed("connect")(errno)),
+            // If it has got as far as a port, that is: what comes before can be interrupted, too.
+            Err(errno) if address.is_none_or(|address| address.port() == 0) => {
+                Err(failed("connect")(errno))
+            }
+            _ => Ok((socket, address)),
         }
     }
 
