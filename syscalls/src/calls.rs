@@ -18,7 +18,8 @@ pub struct Call {
     pub arguments: &'static [&'static str],
     /// What it looks like to the kernel, in C.
     pub signature: &'static str,
-    /// The first Linux that has it. aarch64 itself came with 3.7.
+    /// The first Linux that has it, as syscalls(2) tells. (Sockets are older: before 2.0, one call
+    /// `socketcall` did for all of theirs.) aarch64 itself came with 3.7.
     pub since: &'static str,
 }
 
@@ -76,27 +77,27 @@ macro_rules! calls {
 }
 
 calls! {
-    socket SOCKET 41 198 (domain type protocol) "1.0"
+    socket SOCKET 41 198 (domain type protocol) "2.0"
         "int socket(int domain, int type, int protocol)";
-    socketpair SOCKETPAIR 53 199 (domain type protocol sv) "1.0"
+    socketpair SOCKETPAIR 53 199 (domain type protocol sv) "2.0"
         "int socketpair(int domain, int type, int protocol, int sv[2])";
-    bind BIND 49 200 (sockfd addr addrlen) "1.0"
+    bind BIND 49 200 (sockfd addr addrlen) "2.0"
         "int bind(int sockfd, const struct sockaddr *addr, int addrlen)";
-    listen LISTEN 50 201 (sockfd backlog) "1.0"
+    listen LISTEN 50 201 (sockfd backlog) "2.0"
         "int listen(int sockfd, int backlog)";
-    accept ACCEPT 43 202 (sockfd addr addrlen) "1.0"
+    accept ACCEPT 43 202 (sockfd addr addrlen) "2.0"
         "int accept(int sockfd, struct sockaddr *addr, int *addrlen)";
     accept4 ACCEPT4 288 242 (sockfd addr addrlen flags) "2.6.28"
         "int accept4(int sockfd, struct sockaddr *addr, int *addrlen, int flags)";
-    connect CONNECT 42 203 (sockfd addr addrlen) "1.0"
+    connect CONNECT 42 203 (sockfd addr addrlen) "2.0"
         "int connect(int sockfd, const struct sockaddr *addr, int addrlen)";
-    getsockname GETSOCKNAME 51 204 (sockfd addr addrlen) "1.0"
+    getsockname GETSOCKNAME 51 204 (sockfd addr addrlen) "2.0"
         "int getsockname(int sockfd, struct sockaddr *addr, int *addrlen)";
-    getpeername GETPEERNAME 52 205 (sockfd addr addrlen) "1.0"
+    getpeername GETPEERNAME 52 205 (sockfd addr addrlen) "2.0"
         "int getpeername(int sockfd, struct sockaddr *addr, int *addrlen)";
-    sendto SENDTO 44 206 (sockfd buf len flags addr addrlen) "1.0"
+    sendto SENDTO 44 206 (sockfd buf len flags addr addrlen) "2.0"
         "ssize_t sendto(int sockfd, const void *buf, size_t len, int flags, const struct sockaddr *addr, int addrlen)";
-    recvfrom RECVFROM 45 207 (sockfd buf len flags addr addrlen) "1.0"
+    recvfrom RECVFROM 45 207 (sockfd buf len flags addr addrlen) "2.0"
         "ssize_t recvfrom(int sockfd, void *buf, size_t len, int flags, struct sockaddr *addr, int *addrlen)";
     sendmsg SENDMSG 46 211 (sockfd msg flags) "2.0"
         "ssize_t sendmsg(int sockfd, const struct msghdr *msg, int flags)";
@@ -106,11 +107,11 @@ calls! {
         "int sendmmsg(int sockfd, struct mmsghdr *msgvec, unsigned int vlen, int flags)";
     recvmmsg RECVMMSG 299 243 (sockfd msgvec vlen flags timeout) "2.6.33"
         "int recvmmsg(int sockfd, struct mmsghdr *msgvec, unsigned int vlen, int flags, struct timespec *timeout)";
-    shutdown SHUTDOWN 48 210 (sockfd how) "1.0"
+    shutdown SHUTDOWN 48 210 (sockfd how) "2.0"
         "int shutdown(int sockfd, int how)";
-    setsockopt SETSOCKOPT 54 208 (sockfd level optname optval optlen) "1.0"
+    setsockopt SETSOCKOPT 54 208 (sockfd level optname optval optlen) "2.0"
         "int setsockopt(int sockfd, int level, int optname, const void *optval, int optlen)";
-    getsockopt GETSOCKOPT 55 209 (sockfd level optname optval optlen) "1.0"
+    getsockopt GETSOCKOPT 55 209 (sockfd level optname optval optlen) "2.0"
         "int getsockopt(int sockfd, int level, int optname, void *optval, int *optlen)";
     read READ 0 63 (fd buf count) "1.0"
         "ssize_t read(int fd, void *buf, size_t count)";
@@ -144,6 +145,6 @@ calls! {
         "int clock_gettime(clockid_t clockid, struct timespec *tp)";
     prlimit64 PRLIMIT64 302 261 (pid resource new_limit old_limit) "2.6.36"
         "int prlimit64(pid_t pid, int resource, const struct rlimit64 *new_limit, struct rlimit64 *old_limit)";
-    exit_group EXIT_GROUP 231 94 (status) "2.5.35"
+    exit_group EXIT_GROUP 231 94 (status) "2.6"
         "void exit_group(int status)";
 }

@@ -39,9 +39,9 @@ constants! {
         EPOLLERR = 0x8;
         /// Both directions are shut down. Reported always.
         EPOLLHUP = 0x10;
-        /// The peer has shut down its sending side.
+        /// The peer has shut down its sending side. Since Linux 2.6.17.
         EPOLLRDHUP = 0x2000;
-        /// Wake one waiter of several.
+        /// Wake one waiter of several. Since Linux 4.5.
         EPOLLEXCLUSIVE = 1 << 28;
         /// Report once, then wait until `EPOLL_CTL_MOD` arms it again.
         EPOLLONESHOT = 1 << 30;
@@ -94,8 +94,7 @@ impl<K: Kernel> Epoll<K> {
     /// # Errors
     /// `EEXIST`: added twice. `ENOENT`: changed or taken out, but not in the set. `EPERM`: a
     /// regular file or a directory, which is always ready and cannot be waited for. `ENOMEM`: no
-    /// memory. `ENOSPC`: more than `/proc/sys/fs/epoll/max_user_watches`. `ELOOP`, `EINVAL`: epoll
-    /// sets in a circle, unknown operation.
+    /// memory. `ENOSPC`: more than `/proc/sys/fs/epoll/max_user_watches`. `EINVAL`: unknown operation.
     pub fn ctl(&self, op: i32, fd: &Fd<K>, event: EpollEvent) -> Result<(), Errno> {
         let event = (&raw const event).expose_provenance();
         let args = [self.0.arg(), op as usize, fd.arg(), event];
@@ -112,8 +111,8 @@ impl<K: Kernel> Epoll<K> {
     /// port came late enough to leave the older ones out. Here no mask is given.
     ///
     /// # Errors
-    /// `EINTR`: a signal came first; the kernel does not restart this call, whatever `SA_RESTART`
-    /// says. `EINVAL`: `events` is empty.
+    /// `EINTR`: a signal came first, or a stop and its end; the kernel does not restart this call
+    /// ([here](crate::signal) is which it does). `EINVAL`: `events` is empty.
     #[inline]
     pub fn pwait(&self, events: &mut [EpollEvent], timeout: i32) -> Result<usize, Errno> {
         // A larger array than the kernel counts in an `int` is used in part.

@@ -1,14 +1,13 @@
 //! Error numbers: what a call says when it fails.
-//!
-//! The kernel has one return register. It marks failure by returning `-errno`, and keeps all of
-//! −4095 … −1 for that (`MAX_ERRNO` in `include/linux/err.h`). No successful call returns a value
-//! in that range: counts and descriptors are smaller, and the last page of the address space,
-//! where such a number would be an address, is never mapped. C's `errno` variable is the C
-//! library's doing. The kernel has no such thing.
 
 use core::fmt;
 
 /// The largest error number: `MAX_ERRNO` in `include/linux/err.h`.
+///
+/// The kernel has one return register. It marks failure by returning `-errno`, and keeps all of
+/// −4095 … −1 for that. No successful call returns a value in that range: counts and descriptors
+/// are smaller, and the last page of the address space, where such a number would be an address, is
+/// never mapped. C's `errno` variable is the C library's doing. The kernel has no such thing.
 pub const MAX_ERRNO: usize = 4095;
 
 /// A Linux error number: `errno(3)`.

@@ -5,7 +5,7 @@ use crate::{Errno, Fd, Kernel, check};
 constants! {
     /// Flags of `eventfd2`: `include/linux/eventfd.h`.
     EVENTFD_FLAGS: i32 {
-        /// A read takes 1 instead of all.
+        /// A read takes 1 instead of all. Since Linux 2.6.30.
         EFD_SEMAPHORE = 1;
         /// Close the descriptor when the process executes another program.
         EFD_CLOEXEC = 0o2000000;

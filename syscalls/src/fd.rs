@@ -9,6 +9,53 @@ use crate::{Errno, Kernel, check};
 ///
 /// The owner is `Fd`, a borrower takes `&Fd`: the descriptor cannot be closed under a borrower,
 /// and is closed exactly once. `Fd<Linux>` is the bare 4-byte number.
+///
+/// ```
+/// use syscalls::event::{EFD_CLOEXEC, eventfd2};
+/// use syscalls::{Errno, Fd, Linux};
+///
+/// fn count(counter: &Fd<Linux>) -> Result<u64, Errno> {
+///     let mut value = [0; 8];
+///     counter.read(&mut value)?;
+///     Ok(u64::from_ne_bytes(value))
+/// }
+///
+/// let counter = eventfd2(Linux, 7, EFD_CLOEXEC)?;
+/// assert_eq!(count(&counter), Ok(7));
+/// counter.close()?;
+/// # Ok::<(), Errno>(())
+/// ```
+///
+/// What is closed cannot be used:
+///
+/// ```compile_fail,E0382
+/// # use syscalls::{Linux, event::eventfd2};
+/// let counter = eventfd2(Linux, 7, 0)?;
+/// counter.close()?;
+/// counter.read(&mut [0; 8])?;
+/// # Ok::<(), syscalls::Errno>(())
+/// ```
+///
+/// What is borrowed cannot outlive its owner, not even in another thread:
+///
+/// ```compile_fail,E0597
+/// # use syscalls::{Linux, event::eventfd2};
+/// let waiting = {
+///     let counter = eventfd2(Linux, 7, 0)?;
+///     let borrowed = &counter;
+///     std::thread::spawn(move || borrowed.read(&mut [0; 8]))
+/// };
+/// # Ok::<(), syscalls::Errno>(())
+/// ```
+///
+/// Nor can it be closed by its borrower:
+///
+/// ```compile_fail,E0507
+/// # use syscalls::{Fd, Linux};
+/// fn borrower(fd: &Fd<Linux>) {
+///     fd.close();
+/// }
+/// ```
 pub struct Fd<K: Kernel> {
     raw: i32,
     kernel: K,

@@ -93,8 +93,8 @@ impl<K: Kernel> Fd<K> {
     #[doc = call_doc!(read)]
     ///
     /// # Errors
-    /// `EAGAIN`: nothing there now, on a non-blocking descriptor. `EINTR`: a signal came first;
-    /// with a handler that has `SA_RESTART`, the kernel restarts the call itself. `ECONNRESET`:
+    /// `EAGAIN`: nothing there now, on a non-blocking descriptor. `EINTR`: a signal came first
+    /// ([which calls restart](crate::signal)). `ECONNRESET`:
     /// the peer reset the connection. `ETIMEDOUT`: the peer's machine no longer answers. `EBADF`:
     /// not open for reading. `EISDIR`: a directory.
     #[inline(always)]

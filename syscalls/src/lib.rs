@@ -4,6 +4,157 @@
 //! and arguments into registers, execute one instruction, look at one register. This crate is that
 //! and no more, with types around it that make it hard to use wrongly.
 //!
+//! ## The story of a call
+//!
+//! A program reads from a connection: `connection.read(&mut buf)`.
+//!
+//! 1. [`Fd::read`] makes three numbers of it: the descriptor, the slice's address, its length. The
+//!    types vouch for them: the descriptor is open because its owner is, and all of the slice is
+//!    the caller's to change.
+//! 2. [`Kernel::syscall`] is the seam that every call goes through. Tests put a kernel of their own
+//!    there, and a [tracer](trace) stands in between. [`Linux`] is the real one. It has no size.
+//! 3. [`arch::syscall3`] says which number goes to which register, and executes the instruction:
+//!    `syscall` or `svc 0`. The processor enters the kernel at the one address that the kernel has
+//!    set up for this, with rights that the program has not.
+//! 4. The kernel finds the call by its number, checks each argument (an address of memory that is
+//!    not the program's is an error, `EFAULT`, not a crash), does what was asked or puts the thread
+//!    to sleep until it can, leaves the result in a register, and returns.
+//! 5. [`check`] tells by one comparison whether that is a count or an [`Errno`].
+//!
+//! In a release build nothing is left of it but this (here as Rust 1.95 compiles it, for a caller
+//! that takes −1 for any error):
+//!
+//! ```text
+//! x86_64                   aarch64
+//! movslq (%rdi), %rdi      ldrsw x0, [x0]         the descriptor; the rest is in its place already
+//! xorl %eax, %eax          mov w8, #63            the number of read
+//! syscall                  svc #0                 into the kernel, and back
+//! cmpq $-4095, %rax        cmn x0, #1, lsl #12    is it an error?
+//! movq $-1, %rcx
+//! cmovaeq %rcx, %rax       csinv x0, x0, xzr, ls  then it is −1
+//! retq                     ret
+//! ```
+//!
+//! ## The calls
+//!
+//! The number goes into `rax` (`x8` on aarch64), the arguments go into `rdi`, `rsi`, `rdx`, `r10`,
+//! `r8` and `r9` (`x0` to `x5`), the result comes back in `rax` (`x0`).
+//!
+//! | call | x86_64 | aarch64 | arguments | since Linux |
+//! |---|---|---|---|---|
+//! | [`socket`] | 41 | 198 | domain, type, protocol | 2.0 |
+//! | [`socketpair`] | 53 | 199 | domain, type, protocol, sv | 2.0 |
+//! | [`bind`] | 49 | 200 | sockfd, addr, addrlen | 2.0 |
+//! | [`listen`] | 50 | 201 | sockfd, backlog | 2.0 |
+//! | [`accept`] | 43 | 202 | sockfd, addr, addrlen | 2.0 |
+//! | [`accept4`] | 288 | 242 | sockfd, addr, addrlen, flags | 2.6.28 |
+//! | [`connect`] | 42 | 203 | sockfd, addr, addrlen | 2.0 |
+//! | [`getsockname`] | 51 | 204 | sockfd, addr, addrlen | 2.0 |
+//! | [`getpeername`] | 52 | 205 | sockfd, addr, addrlen | 2.0 |
+//! | [`sendto`] | 44 | 206 | sockfd, buf, len, flags, addr, addrlen | 2.0 |
+//! | [`recvfrom`] | 45 | 207 | sockfd, buf, len, flags, addr, addrlen | 2.0 |
+//! | [`sendmsg`] | 46 | 211 | sockfd, msg, flags | 2.0 |
+//! | [`recvmsg`] | 47 | 212 | sockfd, msg, flags | 2.0 |
+//! | [`sendmmsg`] | 307 | 269 | sockfd, msgvec, vlen, flags | 3.0 |
+//! | [`recvmmsg`] | 299 | 243 | sockfd, msgvec, vlen, flags, timeout | 2.6.33 |
+//! | [`shutdown`] | 48 | 210 | sockfd, how | 2.0 |
+//! | [`setsockopt`] | 54 | 208 | sockfd, level, optname, optval, optlen | 2.0 |
+//! | [`getsockopt`] | 55 | 209 | sockfd, level, optname, optval, optlen | 2.0 |
+//! | [`read`] | 0 | 63 | fd, buf, count | 1.0 |
+//! | [`write`] | 1 | 64 | fd, buf, count | 1.0 |
+//! | [`readv`] | 19 | 65 | fd, iov, iovcnt | 2.0 |
+//! | [`writev`] | 20 | 66 | fd, iov, iovcnt | 2.0 |
+//! | [`openat`] | 257 | 56 | dirfd, pathname, flags, mode | 2.6.16 |
+//! | [`close`] | 3 | 57 | fd | 1.0 |
+//! | [`ppoll`] | 271 | 73 | fds, nfds, tmo_p, sigmask, sigsetsize | 2.6.16 |
+//! | [`epoll_create1`] | 291 | 20 | flags | 2.6.27 |
+//! | [`epoll_ctl`] | 233 | 21 | epfd, op, fd, event | 2.6 |
+//! | [`epoll_pwait`] | 281 | 22 | epfd, events, maxevents, timeout, sigmask, sigsetsize | 2.6.19 |
+//! | [`eventfd2`] | 290 | 19 | initval, flags | 2.6.27 |
+//! | [`signalfd4`] | 289 | 74 | fd, mask, sizemask, flags | 2.6.27 |
+//! | [`rt_sigaction`] | 13 | 134 | signum, act, oldact, sigsetsize | 2.2 |
+//! | [`rt_sigprocmask`] | 14 | 135 | how, set, oldset, sigsetsize | 2.2 |
+//! | [`clock_gettime`] | 228 | 113 | clockid, tp | 2.6 |
+//! | [`prlimit64`] | 302 | 261 | pid, resource, new_limit, old_limit | 2.6.36 |
+//! | [`exit_group`] | 231 | 94 | status | 2.6 |
+//!
+//! [`socket`]: Socket::new
+//! [`socketpair`]: Socket::pair
+//! [`bind`]: Socket::bind
+//! [`listen`]: Socket::listen
+//! [`accept`]: Socket::accept
+//! [`accept4`]: Socket::accept4
+//! [`connect`]: Socket::connect
+//! [`getsockname`]: Socket::getsockname
+//! [`getpeername`]: Socket::getpeername
+//! [`sendto`]: Socket::sendto
+//! [`recvfrom`]: Socket::recvfrom
+//! [`sendmsg`]: Socket::sendmsg
+//! [`recvmsg`]: Socket::recvmsg
+//! [`sendmmsg`]: Socket::sendmmsg
+//! [`recvmmsg`]: Socket::recvmmsg
+//! [`shutdown`]: Socket::shutdown
+//! [`setsockopt`]: Socket::setsockopt
+//! [`getsockopt`]: Socket::getsockopt
+//! [`read`]: Fd::read
+//! [`write`]: Fd::write
+//! [`readv`]: Fd::readv
+//! [`writev`]: Fd::writev
+//! [`openat`]: io::openat
+//! [`close`]: Fd::close
+//! [`ppoll`]: poll::ppoll
+//! [`epoll_create1`]: epoll::Epoll::create1
+//! [`epoll_ctl`]: epoll::Epoll::ctl
+//! [`epoll_pwait`]: epoll::Epoll::pwait
+//! [`eventfd2`]: event::eventfd2
+//! [`signalfd4`]: signal::signalfd4
+//! [`rt_sigaction`]: signal::ignore
+//! [`rt_sigprocmask`]: signal::rt_sigprocmask
+//! [`clock_gettime`]: time::monotonic
+//! [`prlimit64`]: process::prlimit64
+//! [`exit_group`]: process::exit_group
+//!
+//! ## How old the kernel may be
+//!
+//! All calls are there since Linux 3.0 on x86_64, and since 3.7, the first one, on aarch64. (Rust's
+//! standard library, which this crate does without, asks for 3.2 and 4.1.) Of the constants, a
+//! few are younger: [`SO_REUSEPORT`](socket::SO_REUSEPORT) came with 3.9,
+//! [`IP_BIND_ADDRESS_NO_PORT`](socket::IP_BIND_ADDRESS_NO_PORT) with 4.2 and
+//! [`EPOLLEXCLUSIVE`](epoll::EPOLLEXCLUSIVE) with 4.5. Where the kernel lacks a call, it answers
+//! `ENOSYS`; where it lacks an option, `ENOPROTOOPT`.
+//!
+//! ## What surprises
+//!
+//! | | explained at |
+//! |---|---|
+//! | x86_64's 4th argument is in `r10`, where C has it in `rcx` | [`arch::x86_64`] |
+//! | `rcx` and `r11` are lost in a call on x86_64; aarch64 loses nothing | [`arch::x86_64`], [`arch::aarch64`] |
+//! | −4095 … −1 are errors, and nothing else is | [`MAX_ERRNO`] |
+//! | aarch64 has no `epoll_wait`, `poll`, `eventfd`, `open` | [`epoll_pwait`], [`ppoll`], [`eventfd2`], [`openat`] |
+//! | neither machine has `send` and `recv` | [`message`] |
+//! | `struct epoll_event` is packed on x86_64, and nowhere else | [`EpollEvent`](epoll::EpollEvent) |
+//! | the kernel's `sigset_t` and `struct sigaction` are not the C library's | [`SigSet`](signal::SigSet) |
+//! | the kernel writes to the timeout of `ppoll` and `recvmmsg` | [`ppoll`], [`recvmmsg`] |
+//! | a call that a signal interrupts may restart, or fail with `EINTR` | [`signal`] |
+//! | `connect` must not be issued again after `EINTR`, nor `close` | [`connect`], [`close`] |
+//! | a write to a peer that is gone kills the process | [`write`] |
+//!
+//! ## How all this is known
+//!
+//! | claim | test |
+//! |---|---|
+//! | calls and errors have the numbers of the kernel's headers, on both machines | `tests/headers.rs` |
+//! | numbers, error messages and constants are the C library's | `tests/constants.rs` |
+//! | structs lie in memory as the C library's and the headers' do | `tests/layouts.rs`, `tests/headers.rs` |
+//! | each argument is in its place: three ways into the kernel agree | `tests/asm.rs` |
+//! | registers, flags, vector registers and the red zone survive a call | `tests/registers.rs` |
+//! | a typed read is the instruction and no more | `tests/zero_cost.rs` |
+//! | it stands without a C library: a server of 2 kB | `tests/freestanding.rs` |
+//! | each call does what its documentation says, the errors too | `tests/calls.rs` |
+//! | what restarts after a signal | `tests/restarts.rs` |
+//! | a trace is what strace writes | `tests/trace_is_strace/` |
+//! | the table of calls above is complete and right | `tests/front_page.rs` |
+//!
 #![doc = include_str!("one_echo.md")]
 #![no_std]
 

@@ -128,7 +128,8 @@ impl<K: Kernel> Socket<K> {
     ///
     /// # Errors
     /// As for [`Fd::write`](crate::Fd::write), but `MSG_NOSIGNAL` spares the `SIGPIPE`. `EMSGSIZE`:
-    /// too long for a datagram. `EISCONN`, `EDESTADDRREQ`, `ENOTCONN`: an address too much, too few.
+    /// too long for a datagram. `EDESTADDRREQ`: no address, and no peer. `ENOTCONN`: not connected,
+    /// for which TCP says `EPIPE`. `EISCONN`: an address, but connected (TCP lets it pass).
     pub fn sendto(&self, buf: &[u8], flags: i32, addr: Option<&Sockaddr>) -> Result<usize, Errno> {
         let (name, name_len) = addr.map_or((0, 0), |addr| (addr.as_arg(), addr.len_arg()));
         let buf_at = buf.as_ptr().expose_provenance();
@@ -213,7 +214,8 @@ impl<K: Kernel> Socket<K> {
     /// [how long it is](RecvMessage::len_received).
     ///
     /// `timeout` is looked at after each message only: without `MSG_WAITFORONE`, a call that has
-    /// some messages and waits for more can wait past it (`recvmmsg(2)`, BUGS).
+    /// some messages and waits for more can wait past it (`recvmmsg(2)`, BUGS). The kernel writes the
+    /// time that was left to it; here, to a copy.
     ///
     #[doc = call_doc!(recvmmsg)]
     ///

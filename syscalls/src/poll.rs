@@ -1,5 +1,6 @@
 //! Waiting for a few descriptors at once.
 
+use core::marker::PhantomData;
 use core::ptr;
 use core::time::Duration;
 
@@ -27,30 +28,45 @@ constants! {
 }
 
 /// One descriptor to wait for: `struct pollfd`, `include/uapi/asm-generic/poll.h`.
+///
+/// It borrows the descriptor, which thus stays open:
+///
+/// ```compile_fail,E0505
+/// use syscalls::poll::{POLLIN, PollFd, ppoll};
+/// use syscalls::{Linux, event::eventfd2};
+///
+/// let fd = eventfd2(Linux, 0, 0)?;
+/// let mut fds = [PollFd::new(&fd, POLLIN)];
+/// fd.close()?;
+/// ppoll(&Linux, &mut fds, None)?;
+/// # Ok::<(), syscalls::Errno>(())
+/// ```
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct PollFd {
+pub struct PollFd<'fd> {
     pub(crate) fd: i32,
     pub(crate) events: i16,
     pub(crate) revents: i16,
+    borrowed: PhantomData<&'fd ()>,
 }
 
 pub(crate) const POLLFD: Layout = layout!(
     "struct pollfd",
-    PollFd {
+    PollFd<'static> {
         fd,
         events,
         revents
     }
 );
 
-impl PollFd {
+impl<'fd> PollFd<'fd> {
     /// Waits for `events` (of [`POLL_EVENTS`]) on `fd`.
-    pub fn new<K: Kernel>(fd: &Fd<K>, events: i16) -> PollFd {
+    pub fn new<K: Kernel>(fd: &'fd Fd<K>, events: i16) -> PollFd<'fd> {
         PollFd {
             fd: fd.raw(),
             events,
             revents: 0,
+            borrowed: PhantomData,
         }
     }
 
@@ -63,16 +79,19 @@ impl PollFd {
 /// Waits until something comes to one of `fds`, or `timeout` is over (`None`: for ever). Returns to
 /// how many of them something came.
 ///
+/// The kernel writes the time that was left to the timeout, which C's `ppoll` hides. So does this
+/// function: it passes a copy.
+///
 #[doc = call_doc!(ppoll)]
 ///
 /// aarch64 has no `poll`: `ppoll` can do all that it could.
 ///
 /// # Errors
-/// `EINTR`: a signal came first; the kernel does not restart this call, whatever `SA_RESTART` says.
-/// `EINVAL`: more descriptors than `RLIMIT_NOFILE`. `ENOMEM`: no memory.
+/// `EINTR`: a signal came first; the kernel does not restart this call ([here](crate::signal) is
+/// which it does). `EINVAL`: more descriptors than `RLIMIT_NOFILE`. `ENOMEM`: no memory.
 pub fn ppoll<K: Kernel>(
     kernel: &K,
-    fds: &mut [PollFd],
+    fds: &mut [PollFd<'_>],
     timeout: Option<Duration>,
 ) -> Result<usize, Errno> {
     // The kernel writes the time that is left into it, so it has to be a copy that may change.

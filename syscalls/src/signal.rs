@@ -1,5 +1,31 @@
 //! Signals: ignored, blocked, or read from a descriptor. Handlers are not offered: a program with
 //! an event loop has no use for code that runs between any two of its instructions.
+//!
+//! # What restarts after a signal
+//!
+//! A signal with a handler ends a call that waits. Then the kernel may issue the call again (it sets
+//! the program counter back to the instruction that entered it), or the call fails with `EINTR`. A
+//! library can be called by a program with handlers, so both can happen to this crate's calls:
+//!
+//! | call | handler with `SA_RESTART` | handler without |
+//! |---|---|---|
+//! | `read`, `readv`, `write`, `writev` (pipe, socket, terminal) | restarted | `EINTR` |
+//! | `openat` (of a FIFO) | restarted | `EINTR` |
+//! | `accept`, `accept4`, `connect` | restarted | `EINTR` |
+//! | `sendto`, `sendmsg`, `sendmmsg`, `recvfrom`, `recvmsg`, `recvmmsg` | restarted | `EINTR` |
+//! | `epoll_pwait`, `ppoll` | `EINTR` | `EINTR` |
+//!
+//! - A call that has moved some bytes already returns their number instead of either.
+//! - With a timeout on the socket (`SO_RCVTIMEO`, `SO_SNDTIMEO`: not offered here), its calls are
+//!   never restarted. `recvmmsg` with a timeout argument is, and waits for all of it again, though
+//!   signal(7) says otherwise.
+//! - `connect` that failed with `EINTR` goes on in the background, and must not be issued again.
+//! - Without a handler, an ignored or blocked signal interrupts nothing. But stopping the process
+//!   (Ctrl-Z) and letting it go on does: `epoll_pwait` fails with `EINTR` then, and `ppoll` goes on.
+//!
+//! So each call that can wait stands in a [`retry`](crate::retry) or an event loop that tries again.
+//! Source: signal(7), "Interruption of system calls and library functions by signal handlers";
+//! `tests/restarts.rs` tries each.
 
 use core::{mem, ptr};
 

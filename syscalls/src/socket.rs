@@ -69,7 +69,7 @@ constants! {
         MSG_NOSIGNAL = 0x4000;
         /// More follows: hold back a partial segment.
         MSG_MORE = 0x8000;
-        /// In `recvmmsg`: wait for the first message only.
+        /// In `recvmmsg`: wait for the first message only. Since Linux 2.6.34.
         MSG_WAITFORONE = 0x10000;
     }
 }
@@ -88,6 +88,27 @@ constants! {
 
 /// What [`Socket::setsockopt`] and [`Socket::getsockopt`] work on. The type of its value is part of
 /// it, so that the length which the kernel is told is always right.
+///
+/// ```
+/// use syscalls::addr::AF_INET;
+/// use syscalls::socket::{Linger, SO_LINGER, SOCK_STREAM, Socket, TCP_NODELAY};
+/// use syscalls::{Errno, Linux};
+///
+/// let socket = Socket::new(Linux, AF_INET, SOCK_STREAM, 0)?;
+/// socket.setsockopt(TCP_NODELAY, 1)?;
+/// socket.setsockopt(SO_LINGER, Linger { l_onoff: 1, l_linger: 0 })?;
+/// # Ok::<(), Errno>(())
+/// ```
+///
+/// A value of another type is no value of the option:
+///
+/// ```compile_fail,E0308
+/// # use syscalls::addr::AF_INET;
+/// # use syscalls::socket::{Linger, SO_LINGER, SOCK_STREAM, Socket};
+/// # let socket = Socket::new(syscalls::Linux, AF_INET, SOCK_STREAM, 0)?;
+/// socket.setsockopt(SO_LINGER, 1)?;
+/// # Ok::<(), syscalls::Errno>(())
+/// ```
 pub struct SocketOption<T> {
     level: i32,
     name: i32,
@@ -140,9 +161,11 @@ socket_options! {
         SO_OOBINLINE: i32 = SOL_SOCKET, 10;
         /// What `close` does about unsent data.
         SO_LINGER: Linger = SOL_SOCKET, 13;
-        /// Let several sockets listen on one port; the kernel spreads connections over them.
+        /// Let several sockets listen on one port; the kernel spreads connections over them. Since
+        /// Linux 3.9.
         SO_REUSEPORT: i32 = SOL_SOCKET, 15;
-        /// Leave the choice of the port to `connect`, when `bind` is given port 0.
+        /// Leave the choice of the port to `connect`, when `bind` is given port 0. Since Linux
+        /// 4.2.
         IP_BIND_ADDRESS_NO_PORT: i32 = SOL_IP, 24;
         /// Send small segments at once (no Nagle algorithm).
         TCP_NODELAY: i32 = SOL_TCP, 1;
@@ -153,6 +176,7 @@ socket_options! {
         /// Unanswered keepalive probes before the connection is dropped.
         TCP_KEEPCNT: i32 = SOL_TCP, 6;
         /// Milliseconds that sent data may stay unacknowledged before the connection is dropped.
+        /// Since Linux 2.6.37.
         TCP_USER_TIMEOUT: i32 = SOL_TCP, 18;
     }
 }
@@ -346,7 +370,7 @@ impl<K: Kernel> Socket<K> {
     #[doc = call_doc!(setsockopt)]
     ///
     /// # Errors
-    /// `ENOPROTOOPT`: the kernel does not know the option. `EINVAL`: not a possible value.
+    /// `ENOPROTOOPT`: the socket does not know the option. `EINVAL`: not a possible value.
     #[allow(private_bounds)] // the values that options have are ours to list
     pub fn setsockopt<T: OptionValue>(
         &self,
@@ -365,7 +389,8 @@ impl<K: Kernel> Socket<K> {
     #[doc = call_doc!(getsockopt)]
     ///
     /// # Errors
-    /// `ENOPROTOOPT`: the kernel does not know the option.
+    /// `ENOPROTOOPT`: the socket does not know the option; an IPv4 UDP socket says `EOPNOTSUPP` to
+    /// TCP's.
     #[allow(private_bounds)]
     pub fn getsockopt<T: OptionValue>(&self, option: SocketOption<T>) -> Result<T, Errno> {
         let mut value = T::default();

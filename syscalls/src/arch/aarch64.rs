@@ -15,8 +15,9 @@
 //! **Why nothing is clobbered:** taking the exception, the processor stores the return address
 //! and the flags in registers that only the kernel sees (`ELR_EL1`, `SPSR_EL1`), and `eret`
 //! takes them from there. The kernel saves `x0` to `x30` at entry and restores them at exit, all
-//! but the result. (SVE's registers beyond 128 bits may be lost in a call; Rust's and C's
-//! calling conventions never keep anything there across one.)
+//! but the result. (On a processor with SVE, a call may zero its predicate registers and all of a
+//! vector register beyond 128 bits. Code for Rust's aarch64 targets uses neither, unless it is built
+//! for such a processor.)
 //!
 //! **Why `svc 0`:** the 16 bits after `svc` are for the system to define. Linux ignores them,
 //! and 0 is the convention.

@@ -20,6 +20,9 @@
 //! `sysret` takes them from there. `rcx` is thus no place for an argument, and both are declared
 //! as clobbered below.
 //!
+//! (A processor and a kernel with FRED, a newer way in and out, save both in memory and leave `rcx`
+//! and `r11` as they were. Nothing may be built on either behaviour.)
+//!
 //! **Why `preserves_flags`:** the kernel returns with the flags it found in `r11`.
 //!
 //! **Why `nostack`:** the kernel switches to a stack of its own. It writes nothing below `rsp`,

@@ -1,0 +1,1180 @@
+//! Proves each typed call against the running kernel, by a second opinion: the standard library or
+//! the C library at the other end. IPv4 and IPv6 alike, with success and with the errors that a
+//! program can provoke.
+//!
+//! A test's name starts with the name of the call that it is about.
+
+use std::ffi::CString;
+use std::io::{Read, Write};
+use std::mem::ManuallyDrop;
+use std::net::{
+    IpAddr, Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr, TcpListener, TcpStream, UdpSocket,
+};
+use std::os::fd::{FromRawFd, IntoRawFd, RawFd};
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixStream;
+use std::time::{Duration, Instant};
+use std::{env, fs, io, mem, process, thread};
+
+use syscalls::addr::{AF_INET, AF_INET6, AF_UNIX, AF_UNSPEC, Sockaddr};
+use syscalls::epoll::*;
+use syscalls::event::*;
+use syscalls::io::*;
+use syscalls::message::{RecvMessage, SendMessage};
+use syscalls::poll::*;
+use syscalls::process::*;
+use syscalls::signal::*;
+use syscalls::socket::*;
+use syscalls::{CALLS, Errno, Fd, Linux, stdin, time};
+
+const LOOPBACKS: [IpAddr; 2] = [
+    IpAddr::V4(Ipv4Addr::LOCALHOST),
+    IpAddr::V6(Ipv6Addr::LOCALHOST),
+];
+
+fn domain(ip: IpAddr) -> i32 {
+    if ip.is_ipv4() { AF_INET } else { AF_INET6 }
+}
+
+fn tcp(ip: IpAddr) -> Socket<Linux> {
+    Socket::new(Linux, domain(ip), SOCK_STREAM | SOCK_CLOEXEC, IPPROTO_TCP).expect("a socket")
+}
+
+fn udp(ip: IpAddr) -> Socket<Linux> {
+    let socket =
+        Socket::new(Linux, domain(ip), SOCK_DGRAM | SOCK_CLOEXEC, IPPROTO_UDP).expect("a socket");
+    socket
+        .bind(&SocketAddr::new(ip, 0).into())
+        .expect("a free port");
+    socket
+}
+
+fn listener(ip: IpAddr) -> (Socket<Linux>, SocketAddr) {
+    let socket = tcp(ip);
+    socket
+        .bind(&SocketAddr::new(ip, 0).into())
+        .expect("a free port");
+    socket.listen(16).expect("a bound socket");
+    let addr = name(&socket);
+    (socket, addr)
+}
+
+/// A connection: our socket, and the standard library's at the other end.
+fn connection(ip: IpAddr) -> (Socket<Linux>, TcpStream) {
+    let (listener, addr) = listener(ip);
+    let client = TcpStream::connect(addr).expect("a listener");
+    let (server, _peer) = listener.accept4(SOCK_CLOEXEC).expect("a connection");
+    (server, client)
+}
+
+/// Our end and the standard library's of a pair.
+fn pair() -> (Fd<Linux>, UnixStream) {
+    let (a, b) = UnixStream::pair().expect("a pair");
+    (own(a), b)
+}
+
+/// The standard library's descriptor, now ours.
+fn own(fd: impl IntoRawFd) -> Fd<Linux> {
+    // SAFETY: it was just given up by its owner.
+    unsafe { Fd::from_raw(Linux, fd.into_raw_fd()) }
+}
+
+fn name(socket: &Socket<Linux>) -> SocketAddr {
+    let name = socket.getsockname().expect("a name");
+    name.to_ip().expect("an internet address")
+}
+
+/// The descriptor's flags, of which `FD_CLOEXEC` and `O_NONBLOCK` matter here.
+fn flags(fd: &Fd<Linux>) -> (bool, bool) {
+    // SAFETY: no memory is passed.
+    let [fd_flags, fl_flags] =
+        [libc::F_GETFD, libc::F_GETFL].map(|get| unsafe { libc::fcntl(fd.raw(), get) });
+    assert!(fd_flags >= 0 && fl_flags >= 0, "{fd:?} is open");
+    (
+        fd_flags & libc::FD_CLOEXEC != 0,
+        fl_flags & libc::O_NONBLOCK != 0,
+    )
+}
+
+fn set_nonblocking(fd: &Fd<Linux>) {
+    // SAFETY: no memory is passed.
+    let result = unsafe { libc::fcntl(fd.raw(), libc::F_SETFL, libc::O_NONBLOCK) };
+    assert_eq!(result, 0);
+}
+
+/// The C library's answer to `getsockopt`, for an option whose value is an `int`.
+fn libc_option(socket: &Socket<Linux>, level: i32, option: i32) -> i32 {
+    let (mut value, mut len) = (-1i32, 4);
+    // SAFETY: the kernel writes four bytes to `value`, and `len`.
+    let done = unsafe {
+        let value = (&raw mut value).cast();
+        libc::getsockopt(socket.raw(), level, option, value, &raw mut len)
+    };
+    assert_eq!((done, len), (0, 4), "{}", io::Error::last_os_error());
+    value
+}
+
+/// Runs `test` in a process of its own, where limits and rights can be given up. It must not panic
+/// (other threads' locks may be held for ever there): it returns whether it succeeded.
+fn in_child(test: impl FnOnce() -> bool) {
+    // SAFETY: the child makes calls and leaves.
+    let child = unsafe { libc::fork() };
+    if child == 0 {
+        exit_group(&Linux, i32::from(!test()));
+    }
+    assert_eq!(exit_status(child), 0, "the test in the child failed");
+}
+
+fn exit_status(child: libc::pid_t) -> i32 {
+    let mut status = 0;
+    // SAFETY: the kernel writes the status.
+    let result = unsafe { libc::waitpid(child, &raw mut status, 0) };
+    assert_eq!(result, child);
+    assert!(libc::WIFEXITED(status), "the child ended with {status:#x}");
+    libc::WEXITSTATUS(status)
+}
+
+/// In a child: leaves no descriptor to be had.
+fn no_more_descriptors() -> bool {
+    let limit = prlimit64(&Linux, RLIMIT_NOFILE, None);
+    let none = limit.map(|limit| Rlimit {
+        rlim_cur: 0,
+        ..limit
+    });
+    none.is_ok_and(|none| prlimit64(&Linux, RLIMIT_NOFILE, Some(none)).is_ok())
+}
+
+/// In a child: gives up root's rights.
+fn become_nobody() -> bool {
+    // SAFETY: no memory is passed.
+    unsafe { libc::getuid() != 0 || libc::setuid(65534) == 0 }
+}
+
+#[test]
+fn every_call_has_a_test() {
+    let tests = include_str!("calls.rs");
+    for call in CALLS {
+        let test = format!("#[test]\nfn {}_", call.name);
+        assert!(tests.contains(&test), "{} is not tested", call.name);
+    }
+    for (option, ..) in SOCKET_OPTIONS {
+        let test = format!("sockopt({option}");
+        assert!(tests.contains(&test), "{option} is not tested");
+    }
+}
+
+// The sockets' own calls.
+
+#[test]
+fn socket_has_the_family_type_and_flags_asked_for() {
+    for (family, libc_family) in [(AF_INET, libc::AF_INET), (AF_INET6, libc::AF_INET6)] {
+        for ty in [SOCK_STREAM, SOCK_DGRAM] {
+            let socket = Socket::new(Linux, family, ty | SOCK_NONBLOCK, IPPROTO_IP).unwrap();
+            assert_eq!(flags(&socket), (false, true));
+            assert_eq!(
+                libc_option(&socket, libc::SOL_SOCKET, libc::SO_DOMAIN),
+                libc_family
+            );
+            assert_eq!(libc_option(&socket, libc::SOL_SOCKET, libc::SO_TYPE), ty);
+        }
+        let socket = Socket::new(Linux, family, SOCK_STREAM | SOCK_CLOEXEC, 0).unwrap();
+        assert_eq!(flags(&socket), (true, false));
+    }
+}
+
+#[test]
+fn socket_errors() {
+    let error = |family, ty, protocol| Socket::new(Linux, family, ty, protocol).unwrap_err();
+    assert_eq!(error(9999, SOCK_STREAM, 0), Errno::EAFNOSUPPORT);
+    assert_eq!(
+        error(AF_INET, SOCK_STREAM, IPPROTO_UDP),
+        Errno::EPROTONOSUPPORT
+    );
+    assert_eq!(error(AF_INET, 15, 0), Errno::EINVAL);
+    in_child(|| {
+        no_more_descriptors()
+            && Socket::new(Linux, AF_INET, SOCK_STREAM, 0).is_err_and(|e| e == Errno::EMFILE)
+    });
+}
+
+#[test]
+fn socketpair_joins_two_sockets() {
+    let (a, b) = Socket::pair(Linux, AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0).unwrap();
+    assert_eq!([flags(&a), flags(&b)], [(true, false); 2]);
+    for (from, to) in [(&a, &b), (&b, &a)] {
+        let mut buf = [0; 8];
+        assert_eq!(from.write(b"pair"), Ok(4));
+        assert_eq!(to.read(&mut buf), Ok(4));
+        assert_eq!(&buf[..4], b"pair");
+    }
+    let error = Socket::pair(Linux, AF_INET, SOCK_STREAM, 0).unwrap_err();
+    assert_eq!(error, Errno::EOPNOTSUPP);
+}
+
+#[test]
+fn bind_takes_the_address() {
+    for ip in LOOPBACKS {
+        // A port that was free a moment ago.
+        let free = TcpListener::bind((ip, 0)).unwrap().local_addr().unwrap();
+        let socket = tcp(ip);
+        socket.bind(&free.into()).unwrap();
+        assert_eq!(name(&socket), free);
+        assert_eq!(
+            socket.bind(&free.into()),
+            Err(Errno::EINVAL),
+            "bound already"
+        );
+    }
+}
+
+#[test]
+fn bind_errors() {
+    for ip in LOOPBACKS {
+        let taken = TcpListener::bind((ip, 0)).unwrap();
+        let addr = taken.local_addr().unwrap();
+        assert_eq!(tcp(ip).bind(&addr.into()), Err(Errno::EADDRINUSE));
+    }
+    // Addresses that are reserved for documentation.
+    for ip in ["192.0.2.1", "2001:db8::1"].map(|ip| ip.parse().unwrap()) {
+        let elsewhere = SocketAddr::new(ip, 0).into();
+        assert_eq!(tcp(ip).bind(&elsewhere), Err(Errno::EADDRNOTAVAIL));
+    }
+    let first_free = fs::read_to_string("/proc/sys/net/ipv4/ip_unprivileged_port_start");
+    if first_free.is_ok_and(|port| port.trim().parse::<u16>().unwrap() > 1) {
+        for ip in LOOPBACKS {
+            let (socket, privileged) = (tcp(ip), SocketAddr::new(ip, 1).into());
+            in_child(|| become_nobody() && socket.bind(&privileged) == Err(Errno::EACCES));
+        }
+    }
+}
+
+#[test]
+fn listen_lets_clients_connect() {
+    for ip in LOOPBACKS {
+        let socket = tcp(ip);
+        socket.bind(&SocketAddr::new(ip, 0).into()).unwrap();
+        let addr = name(&socket);
+        assert!(TcpStream::connect(addr).is_err(), "bound is not listening");
+        socket.listen(1).unwrap();
+        TcpStream::connect(addr).unwrap();
+    }
+}
+
+#[test]
+fn listen_errors() {
+    for ip in LOOPBACKS {
+        assert_eq!(udp(ip).listen(1), Err(Errno::EOPNOTSUPP));
+        // SO_REUSEADDR lets two sockets bind to one port, but one listen on it.
+        let [first, second] = [tcp(ip), tcp(ip)];
+        first.setsockopt(SO_REUSEADDR, 1).unwrap();
+        second.setsockopt(SO_REUSEADDR, 1).unwrap();
+        first.bind(&SocketAddr::new(ip, 0).into()).unwrap();
+        second.bind(&name(&first).into()).unwrap();
+        first.listen(1).unwrap();
+        assert_eq!(second.listen(1), Err(Errno::EADDRINUSE));
+    }
+}
+
+#[test]
+fn accept_returns_the_connection_and_its_peer() {
+    for ip in LOOPBACKS {
+        let (listener, addr) = listener(ip);
+        let mut client = TcpStream::connect(addr).unwrap();
+        let (connection, peer) = listener.accept().unwrap();
+        assert_eq!(peer.to_ip(), Some(client.local_addr().unwrap()));
+        assert_eq!(flags(&connection), (false, false));
+        connection.write(b"hello").unwrap();
+        let mut buf = [0; 5];
+        client.read_exact(&mut buf).unwrap();
+        assert_eq!(&buf, b"hello");
+    }
+}
+
+#[test]
+fn accept4_sets_the_flags_too() {
+    for ip in LOOPBACKS {
+        let (listener, addr) = listener(ip);
+        for (flag, expected) in [
+            (0, (false, false)),
+            (SOCK_CLOEXEC, (true, false)),
+            (SOCK_NONBLOCK, (false, true)),
+            (SOCK_CLOEXEC | SOCK_NONBLOCK, (true, true)),
+        ] {
+            let client = TcpStream::connect(addr).unwrap();
+            let (connection, peer) = listener.accept4(flag).unwrap();
+            assert_eq!(peer.to_ip(), Some(client.local_addr().unwrap()));
+            assert_eq!(flags(&connection), expected);
+        }
+    }
+}
+
+#[test]
+fn accept4_errors() {
+    let (listener, addr) = listener(LOOPBACKS[0]);
+    set_nonblocking(&listener);
+    let error = |socket: &Socket<Linux>, flags| socket.accept4(flags).unwrap_err();
+    assert_eq!(error(&listener, 0), Errno::EAGAIN);
+    assert_eq!(error(&listener, 1), Errno::EINVAL, "an unknown flag");
+    assert_eq!(error(&tcp(LOOPBACKS[0]), 0), Errno::EINVAL, "not listening");
+    assert_eq!(
+        error(&udp(LOOPBACKS[0]), 0),
+        Errno::EOPNOTSUPP,
+        "no connections at all"
+    );
+    let _client = TcpStream::connect(addr).unwrap();
+    in_child(|| no_more_descriptors() && listener.accept4(0).is_err_and(|e| e == Errno::EMFILE));
+    listener.accept4(0).expect("it is still waiting");
+}
+
+#[test]
+fn connect_reaches_a_listener() {
+    for ip in LOOPBACKS {
+        let listener = TcpListener::bind((ip, 0)).unwrap();
+        let addr = listener.local_addr().unwrap();
+        let socket = tcp(ip);
+        socket.connect(&addr.into()).unwrap();
+        let (_connection, peer) = listener.accept().unwrap();
+        assert_eq!(peer, name(&socket));
+        assert_eq!(socket.connect(&addr.into()), Err(Errno::EISCONN));
+    }
+}
+
+#[test]
+fn connect_in_the_background() {
+    for ip in LOOPBACKS {
+        let listener = TcpListener::bind((ip, 0)).unwrap();
+        let addr = listener.local_addr().unwrap();
+        let socket = tcp(ip);
+        set_nonblocking(&socket);
+        assert_eq!(socket.connect(&addr.into()), Err(Errno::EINPROGRESS));
+        assert_eq!(wait_for(&socket, POLLOUT), POLLOUT);
+        assert_eq!(socket.getsockopt(SO_ERROR), Ok(0));
+
+        drop((listener, socket));
+        let socket = tcp(ip);
+        set_nonblocking(&socket);
+        assert_eq!(socket.connect(&addr.into()), Err(Errno::EINPROGRESS));
+        assert_eq!(wait_for(&socket, POLLOUT), POLLOUT | POLLERR | POLLHUP);
+        let refused = i32::from(Errno::ECONNREFUSED.number());
+        assert_eq!(socket.getsockopt(SO_ERROR), Ok(refused));
+        assert_eq!(socket.getsockopt(SO_ERROR), Ok(0), "reading has cleared it");
+    }
+}
+
+fn wait_for(fd: &Fd<Linux>, events: i16) -> i16 {
+    let mut fds = [PollFd::new(fd, events)];
+    assert_eq!(
+        ppoll(&Linux, &mut fds, Some(Duration::from_secs(10))),
+        Ok(1)
+    );
+    fds[0].revents()
+}
+
+#[test]
+fn connect_errors() {
+    for ip in LOOPBACKS {
+        let nobody = TcpListener::bind((ip, 0)).unwrap().local_addr().unwrap();
+        assert_eq!(tcp(ip).connect(&nobody.into()), Err(Errno::ECONNREFUSED));
+
+        // When nobody accepts and the queue is full, a connection stays under way.
+        let (full, addr) = listener(ip);
+        full.listen(0).unwrap();
+        let sockets: Vec<_> = (0..8).map(|_| tcp(ip)).collect();
+        let again = sockets.iter().map(|socket| {
+            set_nonblocking(socket);
+            let _ = socket.connect(&addr.into());
+            socket.connect(&addr.into())
+        });
+        assert!(again.into_iter().any(|again| again == Err(Errno::EALREADY)));
+    }
+}
+
+#[test]
+fn getsockname_and_getpeername_are_the_other_ends_peer_and_name() {
+    for ip in LOOPBACKS {
+        let (server, client) = connection(ip);
+        assert_eq!(name(&server), client.peer_addr().unwrap());
+        let peer = server.getpeername().unwrap();
+        assert_eq!(peer.to_ip(), Some(client.local_addr().unwrap()));
+        assert_eq!(peer.family(), domain(ip));
+    }
+}
+
+#[test]
+fn getpeername_errors() {
+    assert_eq!(
+        tcp(LOOPBACKS[0]).getpeername().unwrap_err(),
+        Errno::ENOTCONN
+    );
+}
+
+#[test]
+fn shutdown_ends_one_direction() {
+    for ip in LOOPBACKS {
+        let (server, mut client) = connection(ip);
+        server.shutdown(SHUT_WR).unwrap();
+        assert_eq!(client.read(&mut [0; 8]).unwrap(), 0, "the end");
+        client.write_all(b"still").unwrap();
+        let mut buf = [0; 8];
+        assert_eq!(server.read(&mut buf), Ok(5));
+        assert_eq!(&buf[..5], b"still");
+        assert_eq!(server.write(b"x"), Err(Errno::EPIPE));
+
+        let (server, _client) = connection(ip);
+        server.shutdown(SHUT_RD).unwrap();
+        assert_eq!(server.read(&mut buf), Ok(0));
+
+        let (server, mut client) = connection(ip);
+        server.shutdown(SHUT_RDWR).unwrap();
+        assert_eq!(server.read(&mut buf), Ok(0));
+        assert_eq!(client.read(&mut buf).unwrap(), 0);
+        assert_eq!(tcp(ip).shutdown(SHUT_WR), Err(Errno::ENOTCONN));
+        assert_eq!(connection(ip).0.shutdown(9999), Err(Errno::EINVAL));
+    }
+}
+
+#[test]
+fn setsockopt_sets_what_the_c_library_reads() {
+    for ip in LOOPBACKS {
+        let (socket, _client) = connection(ip);
+        let is = |level, option| libc_option(&socket, level, option);
+        for on in [1, 0] {
+            socket.setsockopt(SO_REUSEADDR, on).unwrap();
+            socket.setsockopt(SO_REUSEPORT, on).unwrap();
+            socket.setsockopt(SO_KEEPALIVE, on).unwrap();
+            socket.setsockopt(SO_OOBINLINE, on).unwrap();
+            socket.setsockopt(TCP_NODELAY, on).unwrap();
+            assert_eq!(is(libc::SOL_SOCKET, libc::SO_REUSEADDR), on);
+            assert_eq!(is(libc::SOL_SOCKET, libc::SO_REUSEPORT), on);
+            assert_eq!(is(libc::SOL_SOCKET, libc::SO_KEEPALIVE), on);
+            assert_eq!(is(libc::SOL_SOCKET, libc::SO_OOBINLINE), on);
+            assert_eq!(is(libc::IPPROTO_TCP, libc::TCP_NODELAY), on);
+        }
+        socket.setsockopt(SO_SNDBUF, 50_000).unwrap();
+        socket.setsockopt(SO_RCVBUF, 60_000).unwrap();
+        assert_eq!(is(libc::SOL_SOCKET, libc::SO_SNDBUF), 2 * 50_000);
+        assert_eq!(is(libc::SOL_SOCKET, libc::SO_RCVBUF), 2 * 60_000);
+        socket.setsockopt(TCP_KEEPIDLE, 11).unwrap();
+        socket.setsockopt(TCP_KEEPINTVL, 12).unwrap();
+        socket.setsockopt(TCP_KEEPCNT, 13).unwrap();
+        socket.setsockopt(TCP_USER_TIMEOUT, 14_000).unwrap();
+        assert_eq!(is(libc::IPPROTO_TCP, libc::TCP_KEEPIDLE), 11);
+        assert_eq!(is(libc::IPPROTO_TCP, libc::TCP_KEEPINTVL), 12);
+        assert_eq!(is(libc::IPPROTO_TCP, libc::TCP_KEEPCNT), 13);
+        assert_eq!(is(libc::IPPROTO_TCP, libc::TCP_USER_TIMEOUT), 14_000);
+
+        if ip.is_ipv4() {
+            socket.setsockopt(IP_BIND_ADDRESS_NO_PORT, 1).unwrap();
+            let bind_no_port = is(libc::IPPROTO_IP, libc::IP_BIND_ADDRESS_NO_PORT);
+            assert_eq!(bind_no_port, 1);
+        }
+
+        assert_eq!(socket.setsockopt(TCP_KEEPCNT, 0), Err(Errno::EINVAL));
+        assert_eq!(udp(ip).setsockopt(TCP_NODELAY, 1), Err(Errno::ENOPROTOOPT));
+    }
+}
+
+#[test]
+fn setsockopt_linger_resets_the_connection() {
+    for ip in LOOPBACKS {
+        let (socket, mut client) = connection(ip);
+        let reset = Linger {
+            l_onoff: 1,
+            l_linger: 0,
+        };
+        socket.setsockopt(SO_LINGER, reset).unwrap();
+        assert_eq!(socket.getsockopt(SO_LINGER), Ok(reset));
+        drop(socket);
+        let error = client.read(&mut [0; 8]).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::ConnectionReset);
+    }
+}
+
+#[test]
+fn getsockopt_reads_what_the_standard_library_sets() {
+    for ip in LOOPBACKS {
+        let (socket, _client) = connection(ip);
+        // SAFETY: the standard library only borrows the descriptor.
+        let stream = ManuallyDrop::new(unsafe { TcpStream::from_raw_fd(socket.raw()) });
+        for on in [true, false] {
+            stream.set_nodelay(on).unwrap();
+            assert_eq!(socket.getsockopt(TCP_NODELAY), Ok(on.into()));
+        }
+        let unknown = udp(ip).getsockopt(TCP_NODELAY).unwrap_err();
+        let expected = if ip.is_ipv4() {
+            Errno::EOPNOTSUPP
+        } else {
+            Errno::ENOPROTOOPT
+        };
+        assert_eq!(unknown, expected);
+    }
+}
+
+// Messages.
+
+#[test]
+fn sendto_and_recvfrom_carry_datagrams_with_addresses() {
+    for ip in LOOPBACKS {
+        let (ours, theirs) = (udp(ip), UdpSocket::bind((ip, 0)).unwrap());
+        let (here, there) = (name(&ours), theirs.local_addr().unwrap());
+        let mut buf = [0; 16];
+        assert_eq!(ours.sendto(b"ping", 0, Some(&there.into())), Ok(4));
+        assert_eq!(theirs.recv_from(&mut buf).unwrap(), (4, here));
+        theirs.send_to(b"pong!", here).unwrap();
+        let (count, from) = ours.recvfrom(&mut buf, MSG_PEEK).unwrap();
+        assert_eq!((&buf[..count], from.to_ip()), (&b"pong!"[..], Some(there)));
+        let (count, from) = ours.recvfrom(&mut buf, 0).unwrap();
+        assert_eq!((&buf[..count], from.to_ip()), (&b"pong!"[..], Some(there)));
+        assert_eq!(
+            ours.recvfrom(&mut buf, MSG_DONTWAIT).unwrap_err(),
+            Errno::EAGAIN
+        );
+    }
+}
+
+#[test]
+fn sendto_errors() {
+    for ip in LOOPBACKS {
+        let socket = udp(ip);
+        let here = name(&socket).into();
+        assert_eq!(socket.sendto(b"x", 0, None), Err(Errno::EDESTADDRREQ));
+        assert_eq!(
+            socket.sendto(&[0; 70_000], 0, Some(&here)),
+            Err(Errno::EMSGSIZE)
+        );
+        assert_eq!(tcp(ip).sendto(b"x", MSG_NOSIGNAL, None), Err(Errno::EPIPE));
+        let (a, _b) = Socket::pair(Linux, AF_UNIX, SOCK_STREAM, 0).unwrap();
+        assert_eq!(a.sendto(b"x", 0, Some(&here)), Err(Errno::EISCONN));
+    }
+    let unconnected = Socket::new(Linux, AF_UNIX, SOCK_STREAM, 0).unwrap();
+    assert_eq!(unconnected.sendto(b"x", 0, None), Err(Errno::ENOTCONN));
+    // Without MSG_NOSIGNAL the signal would kill the child.
+    let (a, b) = Socket::pair(Linux, AF_UNIX, SOCK_STREAM, 0).unwrap();
+    drop(b);
+    in_child(|| {
+        // SAFETY: the default disposition runs no code of ours.
+        unsafe { libc::signal(libc::SIGPIPE, libc::SIG_DFL) };
+        a.sendto(b"x", MSG_NOSIGNAL, None) == Err(Errno::EPIPE)
+    });
+}
+
+#[test]
+fn recvfrom_on_a_connection_has_no_address() {
+    for ip in LOOPBACKS {
+        let (server, mut client) = connection(ip);
+        client.write_all(b"stream").unwrap();
+        let mut buf = [0; 6];
+        let (count, from) = server.recvfrom(&mut buf, MSG_WAITALL).unwrap();
+        assert_eq!((count, from.family(), from.to_ip()), (6, AF_UNSPEC, None));
+        assert_eq!(tcp(ip).recvfrom(&mut buf, 0).unwrap_err(), Errno::ENOTCONN);
+    }
+}
+
+#[test]
+fn sendmsg_gathers_and_recvmsg_scatters() {
+    for ip in LOOPBACKS {
+        let (ours, theirs) = (udp(ip), UdpSocket::bind((ip, 0)).unwrap());
+        let (here, there) = (name(&ours), Sockaddr::from(theirs.local_addr().unwrap()));
+        let parts = [
+            IoSlice::new(b"gath"),
+            IoSlice::new(b""),
+            IoSlice::new(b"ered"),
+        ];
+        assert_eq!(
+            ours.sendmsg(&SendMessage::new(&parts, Some(&there)), 0),
+            Ok(8)
+        );
+        let mut buf = [0; 16];
+        assert_eq!(theirs.recv_from(&mut buf).unwrap(), (8, here));
+        assert_eq!(&buf[..8], b"gathered");
+
+        theirs.send_to(b"scattered", here).unwrap();
+        let (mut left, mut right) = ([0; 3], [0; 4]);
+        let mut parts = [IoSliceMut::new(&mut left), IoSliceMut::new(&mut right)];
+        let mut message = RecvMessage::new(&mut parts);
+        assert_eq!(ours.recvmsg(&mut message, 0), Ok(7));
+        assert_eq!(message.flags(), MSG_TRUNC, "two bytes had no room");
+        assert_eq!((&left, &right), (b"sca", b"tter"));
+    }
+}
+
+#[test]
+fn sendmsg_errors() {
+    let socket = udp(LOOPBACKS[0]);
+    let parts = [IoSlice::new(b"x"); UIO_MAXIOV + 1];
+    let too_many = SendMessage::new(&parts, None);
+    assert_eq!(socket.sendmsg(&too_many, 0), Err(Errno::EMSGSIZE));
+    let one = SendMessage::new(&parts[..1], None);
+    assert_eq!(socket.sendmsg(&one, 0), Err(Errno::EDESTADDRREQ));
+}
+
+#[test]
+fn recvmsg_errors() {
+    let socket = udp(LOOPBACKS[0]);
+    let mut buf = [0; 8];
+    let mut part = [IoSliceMut::new(&mut buf)];
+    let mut message = RecvMessage::new(&mut part);
+    assert_eq!(
+        socket.recvmsg(&mut message, MSG_DONTWAIT),
+        Err(Errno::EAGAIN)
+    );
+    let mut parts: Vec<_> = (0..=UIO_MAXIOV).map(|_| IoSliceMut::new(&mut [])).collect();
+    let mut too_many = RecvMessage::new(&mut parts);
+    assert_eq!(socket.recvmsg(&mut too_many, 0), Err(Errno::EMSGSIZE));
+}
+
+#[test]
+fn sendmmsg_sends_several() {
+    for ip in LOOPBACKS {
+        let (ours, theirs) = (udp(ip), UdpSocket::bind((ip, 0)).unwrap());
+        let there = Sockaddr::from(theirs.local_addr().unwrap());
+        let parts = ["one", "three", "seventeen"].map(|text| [IoSlice::new(text.as_bytes())]);
+        let mut messages = parts
+            .each_ref()
+            .map(|part| SendMessage::new(part, Some(&there)));
+        assert_eq!(ours.sendmmsg(&mut messages, 0), Ok(3));
+        assert_eq!(messages.map(|message| message.len_sent()), [3, 5, 9]);
+        let mut buf = [0; 16];
+        for text in ["one", "three", "seventeen"] {
+            let count = theirs.recv(&mut buf).unwrap();
+            assert_eq!(&buf[..count], text.as_bytes());
+        }
+        let mut nowhere = [SendMessage::new(&parts[0], None)];
+        assert_eq!(ours.sendmmsg(&mut nowhere, 0), Err(Errno::EDESTADDRREQ));
+    }
+}
+
+#[test]
+fn recvmmsg_receives_several() {
+    for ip in LOOPBACKS {
+        let (ours, theirs) = (udp(ip), UdpSocket::bind((ip, 0)).unwrap());
+        theirs.send_to(b"one", name(&ours)).unwrap();
+        theirs.send_to(b"three", name(&ours)).unwrap();
+        let mut bufs = [[0; 8]; 3];
+        let mut parts = bufs.each_mut().map(|buf| [IoSliceMut::new(buf)]);
+        let mut messages = parts.each_mut().map(|part| RecvMessage::new(part));
+        assert_eq!(ours.recvmmsg(&mut messages, MSG_WAITFORONE, None), Ok(2));
+        assert_eq!(messages.map(|message| message.len_received()), [3, 5, 0]);
+        assert_eq!((&bufs[0][..3], &bufs[1][..5]), (&b"one"[..], &b"three"[..]));
+    }
+}
+
+#[test]
+fn recvmmsg_errors_and_its_timeout() {
+    let socket = udp(LOOPBACKS[0]);
+    let mut buf = [0; 8];
+    let mut part = [IoSliceMut::new(&mut buf)];
+    let mut messages = [RecvMessage::new(&mut part)];
+    let error = socket
+        .recvmmsg(&mut messages, MSG_DONTWAIT, None)
+        .unwrap_err();
+    assert_eq!(error, Errno::EAGAIN);
+    // The timeout ends the wait for a second message only once it has come: with one message
+    // there already, and no other asked for, the call returns at once.
+    socket.sendto(b"x", 0, Some(&name(&socket).into())).unwrap();
+    let timeout = Some(Duration::from_secs(60));
+    assert_eq!(socket.recvmmsg(&mut messages, 0, timeout), Ok(1));
+}
+
+// Bytes and files.
+
+#[test]
+fn read_takes_what_is_there() {
+    let (ours, mut theirs) = pair();
+    theirs.write_all(b"0123456789").unwrap();
+    let mut buf = [b'-'; 6];
+    assert_eq!(ours.read(&mut buf[..4]), Ok(4));
+    assert_eq!(&buf, b"0123--");
+    assert_eq!(ours.read(&mut []), Ok(0));
+    assert_eq!(ours.read(&mut buf), Ok(6));
+    assert_eq!(&buf, b"456789");
+    drop(theirs);
+    assert_eq!(ours.read(&mut buf), Ok(0), "the end");
+}
+
+#[test]
+fn read_errors() {
+    let mut buf = [0; 8];
+    let (ours, _theirs) = pair();
+    set_nonblocking(&ours);
+    assert_eq!(ours.read(&mut buf), Err(Errno::EAGAIN));
+    let root = openat(Linux, c"/", O_RDONLY, 0).unwrap();
+    assert_eq!(root.read(&mut buf), Err(Errno::EISDIR));
+    let (_, write_end) = pipe();
+    assert_eq!(write_end.read(&mut buf), Err(Errno::EBADF));
+    for ip in LOOPBACKS {
+        let (server, client) = connection(ip);
+        // Closing with unread data resets the connection.
+        server.write(b"unread").unwrap();
+        client.peek(&mut buf).unwrap();
+        drop(client);
+        assert_eq!(server.read(&mut buf), Err(Errno::ECONNRESET));
+    }
+}
+
+fn pipe() -> (Fd<Linux>, Fd<Linux>) {
+    let mut fds: [RawFd; 2] = [-1; 2];
+    // SAFETY: the kernel writes two descriptors, which are ours then.
+    unsafe {
+        assert_eq!(libc::pipe2(fds.as_mut_ptr(), libc::O_CLOEXEC), 0);
+        (Fd::from_raw(Linux, fds[0]), Fd::from_raw(Linux, fds[1]))
+    }
+}
+
+#[test]
+fn write_tells_how_much_was_taken() {
+    let (ours, mut theirs) = pair();
+    assert_eq!(ours.write(b"hello"), Ok(5));
+    assert_eq!(ours.write(b""), Ok(0));
+    let mut buf = [0; 8];
+    assert_eq!(theirs.read(&mut buf).unwrap(), 5);
+    assert_eq!(&buf[..5], b"hello");
+
+    for ip in LOOPBACKS {
+        let (server, mut client) = connection(ip);
+        set_nonblocking(&server);
+        let much = vec![7; 64 << 20];
+        let taken = server.write(&much).unwrap();
+        assert!(taken > 0 && taken < much.len(), "{taken} bytes");
+        server.shutdown(SHUT_WR).unwrap();
+        let mut all = vec![];
+        client.read_to_end(&mut all).unwrap();
+        assert_eq!(all.len(), taken);
+    }
+}
+
+#[test]
+fn write_errors() {
+    let (read_end, write_end) = pipe();
+    assert_eq!(read_end.write(b"x"), Err(Errno::EBADF));
+    set_nonblocking(&write_end);
+    while write_end.write(&[0; 4096]).is_ok() {}
+    assert_eq!(write_end.write(b"x"), Err(Errno::EAGAIN));
+    drop(read_end);
+    // Rust's start-up code has SIGPIPE ignored.
+    assert_eq!(write_end.write(b"x"), Err(Errno::EPIPE));
+}
+
+#[test]
+fn readv_fills_one_buffer_after_the_other() {
+    let (ours, mut theirs) = pair();
+    theirs.write_all(b"vector").unwrap();
+    let (mut a, mut b, mut c) = ([0; 2], [0; 3], [b'-'; 3]);
+    let mut bufs = [&mut a[..], &mut b[..], &mut c[..]].map(IoSliceMut::new);
+    assert_eq!(ours.readv(&mut bufs), Ok(6));
+    assert_eq!((&a, &b, &c), (b"ve", b"cto", b"r--"));
+
+    set_nonblocking(&ours);
+    assert_eq!(
+        ours.readv(&mut [IoSliceMut::new(&mut a)]),
+        Err(Errno::EAGAIN)
+    );
+    let mut too_many: Vec<_> = (0..=UIO_MAXIOV).map(|_| IoSliceMut::new(&mut [])).collect();
+    assert_eq!(ours.readv(&mut too_many), Err(Errno::EINVAL));
+}
+
+#[test]
+fn writev_sends_one_buffer_after_the_other() {
+    let (ours, mut theirs) = pair();
+    let bufs = [&b"ve"[..], b"", b"cto", b"r"].map(IoSlice::new);
+    assert_eq!(ours.writev(&bufs), Ok(6));
+    let mut buf = [0; 8];
+    assert_eq!(theirs.read(&mut buf).unwrap(), 6);
+    assert_eq!(&buf[..6], b"vector");
+
+    let too_many = [IoSlice::new(b"x"); UIO_MAXIOV + 1];
+    assert_eq!(ours.writev(&too_many), Err(Errno::EINVAL));
+    drop(theirs);
+    assert_eq!(ours.writev(&bufs), Err(Errno::EPIPE));
+}
+
+#[test]
+fn openat_opens_and_creates() {
+    let dir = env::temp_dir();
+    fs::create_dir_all(&dir).unwrap();
+    let path = dir.join(format!("syscalls-openat-{}", process::id()));
+    let c_path = CString::new(path.to_str().unwrap()).unwrap();
+    let create = O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC;
+    let file = openat(Linux, &c_path, create, 0o400).unwrap();
+    assert_eq!(flags(&file), (true, false));
+    assert_eq!(
+        fs::metadata(&path).unwrap().permissions().mode() & 0o777,
+        0o400
+    );
+    file.write(b"first").unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+    let more = openat(Linux, &c_path, O_WRONLY | O_APPEND, 0).unwrap();
+    more.write(b", second").unwrap();
+    assert_eq!(fs::read(&path).unwrap(), b"first, second");
+    let both = openat(Linux, &c_path, O_RDWR, 0).unwrap();
+    let mut buf = [0; 5];
+    assert_eq!(both.read(&mut buf), Ok(5));
+    assert_eq!(&buf, b"first");
+    drop(openat(Linux, &c_path, create, 0).unwrap());
+    assert_eq!(fs::read(&path).unwrap(), b"", "cut to nothing");
+
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o000)).unwrap();
+    in_child(|| {
+        become_nobody() && openat(Linux, &c_path, O_RDONLY, 0).is_err_and(|e| e == Errno::EACCES)
+    });
+    fs::remove_file(&path).unwrap();
+    let error = |flags| openat(Linux, &c_path, flags, 0).unwrap_err();
+    assert_eq!(error(O_RDONLY), Errno::ENOENT);
+    assert_eq!(openat(Linux, c"/", O_WRONLY, 0).unwrap_err(), Errno::EISDIR);
+    in_child(|| {
+        no_more_descriptors() && openat(Linux, c"/", 0, 0).is_err_and(|e| e == Errno::EMFILE)
+    });
+}
+
+#[test]
+fn close_and_drop_close_once() {
+    let (ours, mut theirs) = pair();
+    let number = ours.raw();
+    assert_eq!(ours.close(), Ok(()));
+    assert_eq!(theirs.read(&mut [0; 1]).unwrap(), 0, "the peer is gone");
+    let (ours, mut theirs) = pair();
+    drop(ours);
+    assert_eq!(theirs.read(&mut [0; 1]).unwrap(), 0, "the peer is gone");
+    // In a child nobody else opens anything, so the number stays free.
+    in_child(|| {
+        // SAFETY: it is open in this process, and nobody here relies on it.
+        unsafe { libc::close(number) };
+        // SAFETY: nothing relies on the number in this process.
+        let fd = unsafe { Fd::from_raw(Linux, number) };
+        fd.close() == Err(Errno::EBADF)
+    });
+}
+
+#[test]
+fn close_spares_what_was_inherited() {
+    {
+        let inherited = stdin(Linux);
+        assert_eq!(inherited.raw(), 0);
+    }
+    // SAFETY: no memory is passed.
+    let flags = unsafe { libc::fcntl(0, libc::F_GETFD) };
+    assert!(flags >= 0, "0 is still open");
+}
+
+// Waiting.
+
+#[test]
+fn ppoll_tells_what_came() {
+    let (ours, mut theirs) = pair();
+    assert_eq!(wait_for(&ours, POLLIN | POLLOUT), POLLOUT);
+    theirs.write_all(b"x").unwrap();
+    assert_eq!(wait_for(&ours, POLLIN | POLLOUT), POLLIN | POLLOUT);
+    let (quiet, _other) = pair();
+    let mut fds = [PollFd::new(&quiet, POLLIN), PollFd::new(&ours, POLLIN)];
+    assert_eq!(ppoll(&Linux, &mut fds, None), Ok(1));
+    assert_eq!(fds.map(|fd| fd.revents()), [0, POLLIN]);
+    drop(theirs);
+    assert_eq!(wait_for(&ours, POLLIN), POLLIN | POLLHUP);
+}
+
+#[test]
+fn ppoll_ends_with_its_timeout() {
+    let (quiet, _other) = pair();
+    let mut fds = [PollFd::new(&quiet, POLLIN)];
+    let (start, timeout) = (Instant::now(), Duration::from_millis(30));
+    assert_eq!(ppoll(&Linux, &mut fds, Some(timeout)), Ok(0));
+    assert!(start.elapsed() >= timeout);
+    assert_eq!(ppoll(&Linux, &mut [], Some(Duration::ZERO)), Ok(0));
+    in_child(|| {
+        no_more_descriptors() && ppoll(&Linux, &mut fds, Some(Duration::ZERO)) == Err(Errno::EINVAL)
+    });
+}
+
+#[test]
+fn epoll_create1_sets_the_flag_or_refuses() {
+    Epoll::create1(Linux, 0).unwrap();
+    Epoll::create1(Linux, EPOLL_CLOEXEC).unwrap();
+    assert_eq!(Epoll::create1(Linux, 1).unwrap_err(), Errno::EINVAL);
+    in_child(|| {
+        no_more_descriptors() && Epoll::create1(Linux, 0).is_err_and(|e| e == Errno::EMFILE)
+    });
+}
+
+/// What comes within 10 s, or at once if `wait` is false.
+fn events(set: &Epoll<Linux>, wait: bool) -> Vec<(u32, u64)> {
+    let mut events = [EpollEvent::default(); 8];
+    let count = set
+        .pwait(&mut events, if wait { 10_000 } else { 0 })
+        .unwrap();
+    events[..count]
+        .iter()
+        .map(|event| (event.events, event.data))
+        .collect()
+}
+
+#[test]
+fn epoll_ctl_adds_changes_and_takes_out() {
+    let set = Epoll::create1(Linux, EPOLL_CLOEXEC).unwrap();
+    let (ours, mut theirs) = pair();
+    let token = 0x0123_4567_89ab_cdef;
+    let wait = |events| EpollEvent {
+        events,
+        data: token,
+    };
+    set.ctl(EPOLL_CTL_ADD, &ours, wait(EPOLLIN)).unwrap();
+    assert_eq!(events(&set, false), []);
+    set.ctl(EPOLL_CTL_MOD, &ours, wait(EPOLLIN | EPOLLOUT))
+        .unwrap();
+    assert_eq!(events(&set, true), [(EPOLLOUT, token)]);
+    theirs.write_all(b"x").unwrap();
+    assert_eq!(events(&set, true), [(EPOLLIN | EPOLLOUT, token)]);
+    set.ctl(EPOLL_CTL_DEL, &ours, EpollEvent::default())
+        .unwrap();
+    assert_eq!(events(&set, false), []);
+
+    // A change is told once, and one shot is one.
+    set.ctl(EPOLL_CTL_ADD, &ours, wait(EPOLLIN | EPOLLET))
+        .unwrap();
+    assert_eq!(events(&set, true), [(EPOLLIN, token)]);
+    assert_eq!(events(&set, false), []);
+    set.ctl(EPOLL_CTL_MOD, &ours, wait(EPOLLIN | EPOLLONESHOT))
+        .unwrap();
+    assert_eq!(events(&set, true), [(EPOLLIN, token)]);
+    theirs.write_all(b"y").unwrap();
+    assert_eq!(events(&set, false), []);
+    set.ctl(EPOLL_CTL_MOD, &ours, wait(EPOLLRDHUP)).unwrap();
+    theirs.shutdown(Shutdown::Write).unwrap();
+    assert_eq!(events(&set, true), [(EPOLLRDHUP, token)]);
+    drop(theirs);
+    assert_eq!(events(&set, true), [(EPOLLRDHUP | EPOLLHUP, token)]);
+    drop(ours);
+    assert_eq!(events(&set, false), [], "closing it took it out");
+}
+
+#[test]
+fn epoll_ctl_errors() {
+    let set = Epoll::create1(Linux, EPOLL_CLOEXEC).unwrap();
+    let (ours, _theirs) = pair();
+    let none = EpollEvent::default();
+    assert_eq!(set.ctl(EPOLL_CTL_MOD, &ours, none), Err(Errno::ENOENT));
+    assert_eq!(set.ctl(EPOLL_CTL_DEL, &ours, none), Err(Errno::ENOENT));
+    assert_eq!(set.ctl(9999, &ours, none), Err(Errno::EINVAL));
+    set.ctl(EPOLL_CTL_ADD, &ours, none).unwrap();
+    assert_eq!(set.ctl(EPOLL_CTL_ADD, &ours, none), Err(Errno::EEXIST));
+    let directory = openat(Linux, c"/", O_RDONLY, 0).unwrap();
+    assert_eq!(set.ctl(EPOLL_CTL_ADD, &directory, none), Err(Errno::EPERM));
+    let file = own(fs::File::open("/proc/self/exe").unwrap());
+    assert_eq!(set.ctl(EPOLL_CTL_ADD, &file, none), Err(Errno::EPERM));
+}
+
+#[test]
+fn epoll_pwait_fills_the_events_from_the_start() {
+    let set = Epoll::create1(Linux, EPOLL_CLOEXEC).unwrap();
+    let pairs: Vec<_> = (0..20).map(|_| pair()).collect();
+    for (token, (ours, _)) in pairs.iter().enumerate() {
+        let event = EpollEvent {
+            events: EPOLLOUT,
+            data: token as u64,
+        };
+        set.ctl(EPOLL_CTL_ADD, ours, event).unwrap();
+    }
+    let mut events = [EpollEvent::default(); 32];
+    assert_eq!(
+        set.pwait(&mut events[..6], -1),
+        Ok(6),
+        "as many as have room"
+    );
+    assert_eq!(set.pwait(&mut events, -1), Ok(20));
+    let mut tokens: Vec<u64> = events[..20].iter().map(|event| event.data).collect();
+    tokens.sort();
+    assert_eq!(tokens, (0..20).collect::<Vec<_>>());
+    assert_eq!(events[20], EpollEvent::default());
+
+    assert_eq!(set.pwait(&mut [], 0), Err(Errno::EINVAL));
+    let empty = Epoll::create1(Linux, EPOLL_CLOEXEC).unwrap();
+    let start = Instant::now();
+    assert_eq!(empty.pwait(&mut events, 30), Ok(0));
+    assert!(start.elapsed() >= Duration::from_millis(30));
+}
+
+#[test]
+fn eventfd2_counts() {
+    let counter = eventfd2(Linux, 5, EFD_NONBLOCK | EFD_CLOEXEC).unwrap();
+    assert_eq!(flags(&counter), (true, true));
+    let mut count = [0; 8];
+    assert_eq!(counter.write(&7u64.to_ne_bytes()), Ok(8));
+    assert_eq!(counter.read(&mut count), Ok(8));
+    assert_eq!(u64::from_ne_bytes(count), 12);
+    assert_eq!(counter.read(&mut count), Err(Errno::EAGAIN), "it is 0");
+    assert_eq!(
+        counter.read(&mut count[..7]),
+        Err(Errno::EINVAL),
+        "8 bytes or nothing"
+    );
+    assert_eq!(counter.write(&(u64::MAX - 1).to_ne_bytes()), Ok(8));
+    assert_eq!(
+        counter.write(&1u64.to_ne_bytes()),
+        Err(Errno::EAGAIN),
+        "it is full"
+    );
+
+    let semaphore = eventfd2(Linux, 2, EFD_SEMAPHORE | EFD_NONBLOCK).unwrap();
+    for expected in [Ok(8), Ok(8), Err(Errno::EAGAIN)] {
+        assert_eq!(semaphore.read(&mut count), expected);
+        assert_eq!(u64::from_ne_bytes(count), 1);
+    }
+    assert_eq!(eventfd2(Linux, 0, 9999).unwrap_err(), Errno::EINVAL);
+    in_child(|| no_more_descriptors() && eventfd2(Linux, 0, 0).is_err_and(|e| e == Errno::EMFILE));
+}
+
+// The process.
+
+/// The signals that the C library says are blocked in this thread, as the kernel's bits.
+fn blocked() -> Vec<i32> {
+    // SAFETY: the kernel writes a set, and `sigismember` reads it.
+    unsafe {
+        let mut set = mem::zeroed();
+        assert_eq!(
+            libc::pthread_sigmask(libc::SIG_BLOCK, std::ptr::null(), &raw mut set),
+            0
+        );
+        (1..32)
+            .filter(|&signal| libc::sigismember(&raw const set, signal) == 1)
+            .collect()
+    }
+}
+
+#[test]
+fn rt_sigprocmask_blocks_in_this_thread() {
+    // A thread of its own, whose mask nobody else needs.
+    let test = || {
+        let [int, term] = [SIGINT, SIGTERM].map(|signal| SigSet::new(&[signal]));
+        assert_eq!(blocked(), []);
+        assert_eq!(
+            rt_sigprocmask(&Linux, SIG_BLOCK, int),
+            Ok(SigSet::default())
+        );
+        assert_eq!(rt_sigprocmask(&Linux, SIG_BLOCK, term), Ok(int));
+        assert_eq!(blocked(), [libc::SIGINT, libc::SIGTERM]);
+        let both = SigSet::new(&[SIGINT, SIGTERM]);
+        assert_eq!(rt_sigprocmask(&Linux, SIG_UNBLOCK, int), Ok(both));
+        assert!(both.contains(SIGINT) && both.contains(SIGTERM) && !both.contains(SIGPIPE));
+        assert_eq!(blocked(), [libc::SIGTERM]);
+        assert_eq!(rt_sigprocmask(&Linux, SIG_SETMASK, int), Ok(term));
+        assert_eq!(blocked(), [libc::SIGINT]);
+        assert_eq!(rt_sigprocmask(&Linux, 9999, int), Err(Errno::EINVAL));
+    };
+    thread::spawn(test).join().unwrap();
+}
+
+#[test]
+fn signalfd4_reads_a_blocked_signal() {
+    let test = || {
+        let set = SigSet::new(&[SIGTERM]);
+        rt_sigprocmask(&Linux, SIG_BLOCK, set).unwrap();
+        let signals = signalfd4(Linux, set, SFD_CLOEXEC | SFD_NONBLOCK).unwrap();
+        assert_eq!(flags(&signals), (true, true));
+        let mut info = [0; SIGNALFD_SIGINFO_SIZE];
+        assert_eq!(signals.read(&mut info), Err(Errno::EAGAIN));
+        // SAFETY: a signal to this thread, which has it blocked.
+        unsafe { libc::pthread_kill(libc::pthread_self(), libc::SIGTERM) };
+        assert_eq!(signals.read(&mut info), Ok(SIGNALFD_SIGINFO_SIZE));
+        assert_eq!(i32::from_ne_bytes(info[..4].try_into().unwrap()), SIGTERM);
+        assert_eq!(signalfd4(Linux, set, 9999).unwrap_err(), Errno::EINVAL);
+    };
+    thread::spawn(test).join().unwrap();
+    in_child(|| {
+        let set = SigSet::new(&[SIGTERM]);
+        no_more_descriptors() && signalfd4(Linux, set, 0).is_err_and(|e| e == Errno::EMFILE)
+    });
+}
+
+#[test]
+fn rt_sigaction_ignores_a_signal() {
+    // One that does nothing by default, so that the test is no different for the others.
+    let signal = libc::SIGWINCH;
+    ignore(&Linux, signal).unwrap();
+    // SAFETY: the kernel writes one action.
+    let handler = unsafe {
+        let mut action: libc::sigaction = mem::zeroed();
+        assert_eq!(
+            libc::sigaction(signal, std::ptr::null(), &raw mut action),
+            0
+        );
+        action.sa_sigaction
+    };
+    assert_eq!(handler, libc::SIG_IGN);
+    for signal in [libc::SIGKILL, libc::SIGSTOP, 0, 65] {
+        assert_eq!(ignore(&Linux, signal), Err(Errno::EINVAL));
+    }
+    let (read_end, write_end) = pipe();
+    drop(read_end);
+    in_child(|| {
+        // SAFETY: the default disposition runs no code of ours.
+        unsafe { libc::signal(libc::SIGPIPE, libc::SIG_DFL) };
+        ignore(&Linux, SIGPIPE).is_ok() && write_end.write(b"x") == Err(Errno::EPIPE)
+    });
+}
+
+#[test]
+fn clock_gettime_agrees_with_the_c_library() {
+    let libcs = || {
+        let mut now = libc::timespec {
+            tv_sec: 0,
+            tv_nsec: 0,
+        };
+        // SAFETY: the kernel writes one timespec.
+        let result = unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &raw mut now) };
+        assert_eq!(result, 0);
+        Duration::new(now.tv_sec as u64, now.tv_nsec as u32)
+    };
+    let (before, ours, after) = (libcs(), time::monotonic(&Linux).unwrap(), libcs());
+    assert!(
+        before <= ours && ours <= after,
+        "{before:?} {ours:?} {after:?}"
+    );
+}
+
+#[test]
+fn prlimit64_reads_and_sets() {
+    let mut libcs = libc::rlimit {
+        rlim_cur: 0,
+        rlim_max: 0,
+    };
+    // SAFETY: the kernel writes one rlimit.
+    let result = unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut libcs) };
+    assert_eq!(result, 0);
+    let limit = prlimit64(&Linux, RLIMIT_NOFILE, None).unwrap();
+    assert_eq!(
+        (limit.rlim_cur, limit.rlim_max),
+        (libcs.rlim_cur, libcs.rlim_max)
+    );
+    assert_eq!(prlimit64(&Linux, 9999, None), Err(Errno::EINVAL));
+    let upside_down = Rlimit {
+        rlim_cur: 9,
+        rlim_max: 8,
+    };
+    assert_eq!(
+        prlimit64(&Linux, RLIMIT_NOFILE, Some(upside_down)),
+        Err(Errno::EINVAL)
+    );
+    in_child(|| {
+        let low = Rlimit {
+            rlim_cur: 20,
+            rlim_max: 30,
+        };
+        let high = Rlimit {
+            rlim_cur: 20,
+            rlim_max: 31,
+        };
+        become_nobody()
+            && prlimit64(&Linux, RLIMIT_NOFILE, Some(low)) == Ok(limit)
+            && prlimit64(&Linux, RLIMIT_NOFILE, None) == Ok(low)
+            && prlimit64(&Linux, RLIMIT_NOFILE, Some(high)) == Err(Errno::EPERM)
+    });
+}
+
+#[test]
+fn exit_group_ends_the_process_with_the_lowest_8_bits() {
+    // SAFETY: the child makes one call, which ends it.
+    let child = unsafe { libc::fork() };
+    if child == 0 {
+        exit_group(&Linux, 0x1_2a);
+    }
+    assert_eq!(exit_status(child), 0x2a);
+}

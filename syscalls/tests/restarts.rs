@@ -1,0 +1,311 @@
+//! Proves what the documentation of [`syscalls::signal`] says of calls that a signal interrupts:
+//! which the kernel restarts after a handler with `SA_RESTART`, and which fail with `EINTR`
+//! whatever the handler says.
+
+use std::ffi::CString;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Once;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc;
+use std::time::Duration;
+use std::{env, fs, mem, process, ptr, thread};
+
+use syscalls::addr::{AF_INET, AF_UNIX, Sockaddr};
+use syscalls::epoll::{EPOLL_CLOEXEC, Epoll, EpollEvent};
+use syscalls::io::{IoSlice, IoSliceMut, O_RDONLY, O_WRONLY, openat};
+use syscalls::message::{RecvMessage, SendMessage};
+use syscalls::poll::ppoll;
+use syscalls::process::exit_group;
+use syscalls::socket::{MSG_DONTWAIT, SOCK_CLOEXEC, SOCK_STREAM};
+use syscalls::{Errno, Linux, Socket, retry};
+
+/// Its handler has `SA_RESTART`.
+const RESTARTING: i32 = libc::SIGUSR1;
+/// Its handler has not.
+const PLAIN: i32 = libc::SIGUSR2;
+
+static HANDLED: AtomicUsize = AtomicUsize::new(0);
+
+extern "C" fn handler(_signal: i32) {
+    HANDLED.fetch_add(1, Ordering::Relaxed);
+}
+
+fn install_handlers() {
+    static INSTALLED: Once = Once::new();
+    INSTALLED.call_once(|| {
+        for (signal, flags) in [(RESTARTING, libc::SA_RESTART), (PLAIN, 0)] {
+            // SAFETY: all zero bits are an action, and the handler does nothing but count.
+            unsafe {
+                let mut action: libc::sigaction = mem::zeroed();
+                action.sa_sigaction = handler as *const () as usize;
+                action.sa_flags = flags;
+                assert_eq!(
+                    libc::sigaction(signal, &raw const action, ptr::null_mut()),
+                    0
+                );
+            }
+        }
+    });
+}
+
+/// Sends `signal` to a thread that waits in `call`, again and again, and ends its wait by `release`
+/// if the signals did not. Returns what the call returned.
+fn interrupt<T: Send>(
+    signal: i32,
+    call: impl FnOnce() -> Result<T, Errno> + Send,
+    release: impl FnOnce(),
+) -> Result<T, Errno> {
+    install_handlers();
+    let (sender, receiver) = mpsc::channel();
+    thread::scope(|scope| {
+        let waiting = scope.spawn(move || {
+            // SAFETY: no memory is passed.
+            sender.send(unsafe { libc::pthread_self() }).unwrap();
+            call()
+        });
+        let thread = receiver.recv().unwrap();
+        let before = HANDLED.load(Ordering::Relaxed);
+        for _ in 0..20 {
+            thread::sleep(Duration::from_millis(5));
+            if waiting.is_finished() {
+                break;
+            }
+            // SAFETY: the thread has not been joined, so its handle is still good.
+            unsafe { libc::pthread_kill(thread, signal) };
+        }
+        assert!(
+            HANDLED.load(Ordering::Relaxed) > before,
+            "no signal was handled"
+        );
+        if !waiting.is_finished() {
+            release();
+        }
+        waiting.join().unwrap()
+    })
+}
+
+/// Asserts that the call which `make` prepares is restarted where the handler wants it, and is
+/// interrupted where not. `make` returns the call and what ends its wait.
+fn restarts<T, C, R>(make: impl Fn() -> (C, R))
+where
+    T: Send + PartialEq + std::fmt::Debug,
+    C: FnOnce() -> Result<T, Errno> + Send,
+    R: FnOnce(),
+{
+    let (call, release) = make();
+    let outcome = interrupt(RESTARTING, call, release);
+    assert!(outcome.is_ok(), "with SA_RESTART: {outcome:?}");
+    let (call, release) = make();
+    assert_eq!(
+        interrupt(PLAIN, call, release),
+        Err(Errno::EINTR),
+        "without SA_RESTART"
+    );
+}
+
+fn unix() -> [Socket<Linux>; 2] {
+    let (a, b) = Socket::pair(Linux, AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0).unwrap();
+    [a, b]
+}
+
+/// Receives all that is there, so that there is room again.
+fn drain(socket: &Socket<Linux>) {
+    while socket.recvfrom(&mut [0; 1024], MSG_DONTWAIT).is_ok() {}
+}
+
+/// A listener and its address.
+fn listener(backlog: i32) -> (Socket<Linux>, Sockaddr) {
+    let listener = Socket::new(Linux, AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0).unwrap();
+    let any_port = SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into();
+    listener.bind(&any_port).unwrap();
+    listener.listen(backlog).unwrap();
+    let addr = listener.getsockname().unwrap();
+    (listener, addr)
+}
+
+fn client() -> Socket<Linux> {
+    Socket::new(Linux, AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0).unwrap()
+}
+
+#[test]
+fn reading_is_restarted() {
+    let [ours, theirs] = &unix();
+    let release = || assert_eq!(theirs.write(b"x"), Ok(1));
+    restarts(|| (|| ours.read(&mut [0; 1]), release));
+    restarts(|| (|| ours.readv(&mut [IoSliceMut::new(&mut [0; 1])]), release));
+    restarts(|| {
+        (
+            || ours.recvfrom(&mut [0; 1], 0).map(|(count, _from)| count),
+            release,
+        )
+    });
+    restarts(|| {
+        let call = || {
+            let mut buf = [0; 1];
+            let mut part = [IoSliceMut::new(&mut buf)];
+            ours.recvmsg(&mut RecvMessage::new(&mut part), 0)
+        };
+        (call, release)
+    });
+    // signal(7) says that a timeout makes the difference here. It makes none.
+    for timeout in [None, Some(Duration::from_secs(60))] {
+        restarts(|| {
+            let call = move || {
+                let mut buf = [0; 1];
+                let mut part = [IoSliceMut::new(&mut buf)];
+                ours.recvmmsg(&mut [RecvMessage::new(&mut part)], 0, timeout)
+            };
+            (call, release)
+        });
+    }
+}
+
+#[test]
+fn writing_is_restarted() {
+    let [ours, theirs] = &unix();
+    let release = || drain(theirs);
+    // Until there is no room left.
+    let fill = || while ours.sendto(&[0; 1024], MSG_DONTWAIT, None).is_ok() {};
+    macro_rules! restarts_when_full {
+        ($call:expr) => {
+            restarts(|| {
+                fill();
+                ($call, release)
+            })
+        };
+    }
+    restarts_when_full!(|| ours.write(b"x"));
+    restarts_when_full!(|| ours.writev(&[IoSlice::new(b"x")]));
+    restarts_when_full!(|| ours.sendto(b"x", 0, None));
+    restarts_when_full!(|| ours.sendmsg(&SendMessage::new(&[IoSlice::new(b"x")], None), 0));
+    restarts_when_full!(|| {
+        let part = [IoSlice::new(b"x")];
+        ours.sendmmsg(&mut [SendMessage::new(&part, None)], 0)
+    });
+}
+
+#[test]
+fn accepting_and_connecting_are_restarted() {
+    let (listening, addr) = &listener(16);
+    let release = || client().connect(addr).unwrap();
+    restarts(|| {
+        (
+            || listening.accept().map(|(socket, _peer)| socket.raw() >= 0),
+            release,
+        )
+    });
+    restarts(|| {
+        (
+            || {
+                listening
+                    .accept4(0)
+                    .map(|(socket, _peer)| socket.raw() >= 0)
+            },
+            release,
+        )
+    });
+
+    restarts(|| {
+        // Connections that nobody accepts fill the queue, and the next one waits.
+        let (listening, addr) = listener(0);
+        let first = client();
+        first.connect(&addr).unwrap();
+        let call = move || {
+            let _first = first;
+            client().connect(&addr)
+        };
+        (call, move || {
+            listening.accept().unwrap();
+            mem::forget(listening);
+        })
+    });
+}
+
+#[test]
+fn opening_a_fifo_is_restarted() {
+    let dir = env::temp_dir();
+    fs::create_dir_all(&dir).unwrap();
+    let path = dir.join(format!("syscalls-restarts-{}", process::id()));
+    let path = &CString::new(path.to_str().unwrap()).unwrap();
+    // SAFETY: the path ends with a NUL.
+    assert_eq!(unsafe { libc::mkfifo(path.as_ptr(), 0o600) }, 0);
+    restarts(|| {
+        let call = || openat(Linux, path, O_RDONLY, 0).map(|fd| fd.raw() >= 0);
+        (call, || drop(openat(Linux, path, O_WRONLY, 0).unwrap()))
+    });
+    fs::remove_file(path.to_str().unwrap()).unwrap();
+}
+
+#[test]
+fn waiting_for_many_is_never_restarted() {
+    let set = &Epoll::create1(Linux, EPOLL_CLOEXEC).unwrap();
+    for signal in [RESTARTING, PLAIN] {
+        let long = Some(Duration::from_secs(60));
+        let epoll = interrupt(
+            signal,
+            || set.pwait(&mut [EpollEvent::default()], 60_000),
+            || (),
+        );
+        assert_eq!(epoll, Err(Errno::EINTR));
+        let poll = interrupt(signal, || ppoll(&Linux, &mut [], long), || ());
+        assert_eq!(poll, Err(Errno::EINTR));
+        let poll = interrupt(signal, || ppoll(&Linux, &mut [], None), || ());
+        assert_eq!(poll, Err(Errno::EINTR));
+    }
+}
+
+#[test]
+fn retry_issues_the_call_again() {
+    let [ours, theirs] = &unix();
+    let release = || assert_eq!(theirs.write(b"x"), Ok(1));
+    let outcome = interrupt(PLAIN, || retry(|| ours.read(&mut [0; 1])), release);
+    assert_eq!(outcome, Ok(1));
+}
+
+/// Stops a child that waits in `call` for two seconds, lets it go on, and returns whether the call
+/// went on, too. No handler is there.
+fn goes_on_after_a_stop(call: impl FnOnce() -> Result<usize, Errno>) -> bool {
+    // SAFETY: the child makes calls and leaves.
+    let child = unsafe { libc::fork() };
+    if child == 0 {
+        exit_group(
+            &Linux,
+            match call() {
+                Ok(0) => 0,
+                Err(Errno::EINTR) => 1,
+                _ => 2,
+            },
+        );
+    }
+    thread::sleep(Duration::from_millis(300));
+    let mut status = 0;
+    // SAFETY: the kernel writes the status.
+    unsafe {
+        libc::kill(child, libc::SIGSTOP);
+        assert_eq!(
+            libc::waitpid(child, &raw mut status, libc::WUNTRACED),
+            child
+        );
+        assert!(libc::WIFSTOPPED(status));
+        libc::kill(child, libc::SIGCONT);
+        assert_eq!(libc::waitpid(child, &raw mut status, 0), child);
+    }
+    match (libc::WIFEXITED(status), libc::WEXITSTATUS(status)) {
+        (true, 0) => true,
+        (true, 1) => false,
+        _ => panic!("the child ended with {status:#x}"),
+    }
+}
+
+#[test]
+fn a_stop_without_any_handler_interrupts_epoll_pwait_alone() {
+    let set = &Epoll::create1(Linux, EPOLL_CLOEXEC).unwrap();
+    assert!(!goes_on_after_a_stop(
+        || set.pwait(&mut [EpollEvent::default()], 2000)
+    ));
+    assert!(goes_on_after_a_stop(|| ppoll(
+        &Linux,
+        &mut [],
+        Some(Duration::from_secs(2))
+    )));
+}
