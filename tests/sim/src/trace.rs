@@ -33,7 +33,28 @@ impl World {
         self.trace_line.extend(bytes);
         while let Some(end) = self.trace_line.iter().position(|&byte| byte == b'\n') {
             let line: Vec<u8> = self.trace_line.drain(..=end).collect();
-            trace.push(String::from_utf8_lossy(&line[..end]).into_owned());
+            let line = String::from_utf8_lossy(&line[..end]);
+            trace.push(without_addresses(&line));
         }
     }
+}
+
+/// The digits that an address has, and no other hexadecimal number in a trace.
+const ADDRESS_DIGITS: usize = 9;
+
+/// `line` with `0x…` for each address: they differ from run to run.
+fn without_addresses(line: &str) -> String {
+    let mut parts = line.split("0x");
+    let mut shown = String::from(parts.next().unwrap_or(""));
+    for part in parts {
+        let digits = part.bytes().take_while(u8::is_ascii_hexdigit).count();
+        shown.push_str("0x");
+        if digits >= ADDRESS_DIGITS {
+            shown.push('…');
+            shown.push_str(&part[digits..]);
+        } else {
+            shown.push_str(part);
+        }
+    }
+    shown
 }
