@@ -10,7 +10,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 const HELP: &str = "\
 Puts each patch of tests/sim/mutants into a copy of the source and runs the simulator on it.
 
-Usage: cargo deliberate-faults [--seeds N] [NAME]
+Usage: cargo run --profile sim -p sim --bin deliberate-faults -- [--seeds N] [NAME]
 
   --seeds N  give up after so many seeds [default: 20000]
   NAME       only those with this in their name
