@@ -13,6 +13,7 @@ use std::net::{
 use std::os::fd::{FromRawFd, IntoRawFd, RawFd};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
+use std::sync::Once;
 use std::time::{Duration, Instant};
 use std::{env, fs, io, mem, process, thread};
 
@@ -36,11 +37,20 @@ fn domain(ip: IpAddr) -> i32 {
     if ip.is_ipv4() { AF_INET } else { AF_INET6 }
 }
 
+/// A call that gets an argument in the wrong place may wait for ever. The signal ends that.
+fn set_alarm() {
+    static ALARM: Once = Once::new();
+    // SAFETY: no memory is passed.
+    ALARM.call_once(|| assert_eq!(unsafe { libc::alarm(120) }, 0));
+}
+
 fn tcp(ip: IpAddr) -> Socket<Linux> {
+    set_alarm();
     Socket::new(Linux, domain(ip), SOCK_STREAM | SOCK_CLOEXEC, IPPROTO_TCP).expect("a socket")
 }
 
 fn udp(ip: IpAddr) -> Socket<Linux> {
+    set_alarm();
     let socket =
         Socket::new(Linux, domain(ip), SOCK_DGRAM | SOCK_CLOEXEC, IPPROTO_UDP).expect("a socket");
     socket
@@ -69,6 +79,7 @@ fn connection(ip: IpAddr) -> (Socket<Linux>, TcpStream) {
 
 /// Our end and the standard library's of a pair.
 fn pair() -> (Fd<Linux>, UnixStream) {
+    set_alarm();
     let (a, b) = UnixStream::pair().expect("a pair");
     (own(a), b)
 }
