@@ -19,6 +19,11 @@ use syscalls::{CALLS, Inherited, Linux};
 const TEXT: &str = include_str!("../syscalls/src/one_echo.md");
 
 #[test]
+fn the_readme_shows_it() {
+    assert!(include_str!("../README.md").contains(TEXT.trim_end()));
+}
+
+#[test]
 fn decoded_calls() {
     let shown: Vec<_> = lines_of_text()
         .filter(|line| {
@@ -27,8 +32,7 @@ fn decoded_calls() {
                 .any(|call| line.starts_with(&format!("{}(", call.name)))
         })
         .collect();
-    let fresh = trace_of_one_echo(Form::Calls);
-    assert_same(&shown, &fresh, calls_without_chance);
+    assert_same(&shown, Form::Calls, calls_without_chance);
 }
 
 #[test]
@@ -38,23 +42,35 @@ fn registers() {
         .filter_map(|line| line.strip_prefix(&head))
         .map(str::trim_start)
         .collect();
-    let fresh = trace_of_one_echo(Form::Registers);
-    assert_same(&shown, &fresh, registers_without_chance);
+    assert_same(&shown, Form::Registers, registers_without_chance);
 }
 
 fn lines_of_text() -> impl Iterator<Item = &'static str> {
     TEXT.lines().map(str::trim_start)
 }
 
-fn assert_same(shown: &[&str], fresh: &str, without_chance: fn(&[&str]) -> Vec<String>) {
+/// A busy kernel may take a while to hand things over, even on one machine, and then the client and
+/// the server ask for them more than once. So a fresh trace gets some tries.
+const TRIES: usize = 20;
+
+fn assert_same(shown: &[&str], form: Form, without_chance: fn(&[&str]) -> Vec<String>) {
+    let mut traces = (0..TRIES).map(|_| trace_of_one_echo(form));
+    let is_same = |trace: &String| {
+        without_chance(&trace.lines().collect::<Vec<_>>()) == without_chance(shown)
+    };
+    if traces.any(|trace| is_same(&trace)) {
+        return;
+    }
+    let fresh = trace_of_one_echo(form);
     let fresh: Vec<_> = fresh.lines().collect();
-    assert_eq!(
-        without_chance(shown),
-        without_chance(&fresh),
-        "syscalls/src/one_echo.md has gone stale on {NAME}: shown there on the left, and this is \
-         the trace now:\n{}\n",
+    let stale = format!(
+        "syscalls/src/one_echo.md, on the left, has gone stale on {NAME}. This is the trace now:\n{}\n",
         fresh.join("\n")
     );
+    for (shown, fresh) in without_chance(shown).iter().zip(&without_chance(&fresh)) {
+        assert_eq!(shown, fresh, "{stale}");
+    }
+    assert_eq!(shown.len(), fresh.len(), "{stale}");
 }
 
 /// The trace of one round trip.

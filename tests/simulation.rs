@@ -1,6 +1,6 @@
 //! The whole node in a simulated kernel: faults of all kinds, each run replayed from its seed.
 //!
-//! `cargo sim --seeds 100000` runs as many as you like.
+//! `cargo run --profile sim -p sim -- --seeds 100000` runs as many as you like.
 
 use core::net::{Ipv4Addr, SocketAddr};
 use std::thread;
@@ -31,7 +31,7 @@ fn every_seed_holds() {
             if let Some(violation) = report.violation {
                 let (_, shortest) = sim::shrink(seed, violation.invariant);
                 panic!(
-                    "{}\nseed {seed} violates {:?}: {}\nto see it again: cargo sim --seed {seed}",
+                    "{}\nseed {seed} violates {:?}: {}\nto see it again: cargo run --profile sim -p sim -- --seed {seed}",
                     shortest.trace.join("\n"),
                     violation.invariant,
                     violation.seen

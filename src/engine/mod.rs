@@ -82,6 +82,8 @@ pub struct Engine<K: Kernel> {
     fresh: Vec<Key>,
     /// The address of the node's own client, until its connection is accepted.
     awaited: Option<SocketAddr>,
+    /// How many clients of its own the node has had.
+    clients: u64,
     /// Where the node's own clients come from, if not from where the kernel puts them.
     source: Option<Ipv4Addr>,
     buffer: Box<[u8]>,
@@ -111,6 +113,7 @@ impl<K: Kernel> Engine<K> {
             connections: Connections::default(),
             fresh: Vec::new(),
             awaited: None,
+            clients: 0,
             source: None,
             buffer: vec![0; READ_BUFFER].into(),
             events: vec![EpollEvent::default(); EVENTS_PER_TURN].into(),

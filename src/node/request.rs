@@ -50,9 +50,11 @@ impl<'a> Request<'a> {
             }
             "tcp_echo_stats" => Request::TcpEchoStats,
             "tcp_echo_stop" => Request::TcpEchoStop,
-            "echo" => Request::Echo {
-                echo: field("echo", "any JSON", body.echo, Some)?,
-            },
+            "echo" => {
+                let text = |echo| wire::is_text_throughout(echo).then_some(echo);
+                let echo = field("echo", "any JSON of Unicode text", body.echo, text)?;
+                Request::Echo { echo }
+            }
             unknown => {
                 let text = format!("type: this node knows no {}", excerpt(unknown));
                 return Err(Error::new(Code::NotSupported, text));

@@ -149,6 +149,34 @@ pub fn text(json: &RawValue) -> Option<Cow<'_, str>> {
         .ok()
 }
 
+/// Whether all strings in `json` are Unicode text. The grammar of JSON takes half of a surrogate
+/// pair (`"\ud800"`), many a parser does not.
+pub fn is_text_throughout(json: &RawValue) -> bool {
+    // A backslash of JSON is always an escape's first, and stands before an ASCII character.
+    let mut rest = json.get();
+    while let Some(at) = rest.find('\\') {
+        rest = &rest[at..];
+        rest = match code_unit(rest) {
+            Some(0xd800..0xdc00) => match code_unit(&rest[UNIT..]) {
+                Some(0xdc00..0xe000) => &rest[2 * UNIT..],
+                _ => return false,
+            },
+            Some(0xdc00..0xe000) => return false,
+            Some(_) => &rest[UNIT..],
+            None => &rest[2..],
+        };
+    }
+    true
+}
+
+/// The length of an escape `\uXXXX`.
+const UNIT: usize = 6;
+
+/// The UTF-16 code unit of the escape that `json` begins with, if it is one.
+fn code_unit(json: &str) -> Option<u16> {
+    u16::from_str_radix(json.strip_prefix("\\u")?.get(..4)?, 16).ok()
+}
+
 /// Whether `json` is an integer, of whatever size.
 pub fn is_integer(json: &RawValue) -> bool {
     let digits = json.get().strip_prefix('-').unwrap_or(json.get());
@@ -298,6 +326,26 @@ mod tests {
         }
         for json in ["1.0", "1e3", "\"1\"", "null", "true", "[1]", "{}"] {
             assert!(!is_integer(raw(json)), "{json}");
+        }
+    }
+
+    #[test]
+    fn half_a_surrogate_pair_in_any_string_is_found() {
+        for json in [
+            r#"[1]"#,
+            r#"{"\ud83d\ude00\\ud800":"\u00e9\\"}"#,
+            r#""\"\\""#,
+        ] {
+            assert!(is_text_throughout(raw(json)), "{json}");
+        }
+        for json in [
+            r#"["\ud800"]"#,
+            r#"{"a":{"\udfff":1}}"#,
+            r#""\ud83d\ud83d\ude00""#,
+            r#""\ud800é""#,
+            r#""\\\udc00""#,
+        ] {
+            assert!(!is_text_throughout(raw(json)), "{json}");
         }
     }
 

@@ -303,6 +303,15 @@ impl Node {
         })
     }
 
+    /// Sends the node a signal.
+    pub fn signal(&self, signal: libc::c_int) {
+        // It is our child. Until it has been waited for, nobody else can have its number.
+        let child = self.child.lock().expect("no panic");
+        // SAFETY: no memory is passed.
+        let result = unsafe { libc::kill(child.id() as libc::pid_t, signal) };
+        assert_eq!(result, 0, "kill");
+    }
+
     /// The text of `/proc/PID/name` of the node.
     pub fn proc(&self, name: &str) -> String {
         fs::read_to_string(format!("/proc/{}/{name}", self.pid)).expect(name)

@@ -9,11 +9,12 @@
 //!
 //! The format is that of `strace -a1`, and a test holds it to that, line by line. Names come from
 //! the tables beside the constants and from [`CALLS`](crate::CALLS): what they do not list is shown
-//! as strace shows what it does not know, by number. Three things it cannot show as strace does:
+//! as strace shows what it does not know, by number. Some things it cannot show as strace does:
 //!
 //! - A call that a signal interrupts: strace sees the kernel's `ERESTARTSYS` and its kin, the
 //!   process sees `EINTR`, or nothing if the kernel restarts the call.
 //! - The name of a link-local IPv6 address's network interface. Here it is its number.
+//! - Threads. A line stands where its call has ended, and does not tell whose it is.
 //! - Memory that is not there. strace shows the address; here it may not be passed in the first
 //!   place, by the contract of [`Kernel::syscall`].
 //!

@@ -72,6 +72,16 @@ fn at<T>(value: &mut T) -> usize {
     (&raw mut *value).expose_provenance()
 }
 
+/// Waits until `events` come to `fd`. Even on one machine the kernel may take a while to hand things
+/// over.
+fn wait_for<K: Kernel>(fd: &Fd<K>, events: i16) {
+    let mut fds = [PollFd::new(fd, events)];
+    assert_eq!(
+        ppoll(fd.kernel(), &mut fds, Some(Duration::from_secs(10))),
+        Ok(1)
+    );
+}
+
 fn files<K: Kernel>(k: &K) {
     let open = |path: &CStr, flags| openat(k.clone(), path, flags, 0o640);
     let path = std::env::temp_dir().join(format!("every-call-{}", std::process::id()));
@@ -160,14 +170,18 @@ fn streams<K: Kernel>(k: &K, any: SocketAddr) {
     fails(other.shutdown(SHUT_RD), Errno::ENOTCONN);
     let client = socket(SOCK_NONBLOCK, IPPROTO_TCP).unwrap();
     fails(client.connect(&here), Errno::EINPROGRESS);
+    wait_for(&server, POLLIN);
     let (accepted, _) = server.accept4(FLAGS).unwrap();
     other.connect(&here).unwrap();
     fails(other.connect(&here), Errno::EISCONN);
+    wait_for(&server, POLLIN);
     let (second, _) = server.accept().unwrap();
     drop(server.accept4(0));
+    wait_for(&client, POLLOUT);
     client.getpeername().unwrap();
     fails(client.read(&mut [0; 10]), Errno::EAGAIN);
     client.sendto(b"with a flag", MSG_NOSIGNAL, None).unwrap();
+    wait_for(&accepted, POLLIN);
     accepted.recvfrom(&mut [0; 4], MSG_DONTWAIT).unwrap();
     accepted
         .recvfrom(&mut [0; 64], MSG_PEEK | MSG_DONTWAIT)
@@ -175,6 +189,7 @@ fn streams<K: Kernel>(k: &K, any: SocketAddr) {
     fails(second.recvfrom(&mut [0; 64], MSG_DONTWAIT), Errno::EAGAIN);
     client.shutdown(SHUT_WR).unwrap();
     accepted.read(&mut [0; 64]).unwrap();
+    wait_for(&accepted, POLLIN);
     accepted.read(&mut [0; 64]).unwrap();
     accepted.shutdown(SHUT_RDWR).unwrap();
     let late = client.sendto(b"too late", MSG_NOSIGNAL | MSG_MORE | MSG_OOB, None);
@@ -182,11 +197,13 @@ fn streams<K: Kernel>(k: &K, any: SocketAddr) {
     fails(client.write(b"too late"), Errno::EPIPE);
     // Closed with bytes unread, a connection is reset.
     other.write(b"unread").unwrap();
+    wait_for(&second, POLLIN);
     drop(second);
     fails(other.read(&mut [0; 10]), Errno::ECONNRESET);
     drop(server);
     let late = socket(FLAGS, IPPROTO_IP).unwrap();
     fails(late.connect(&here), Errno::EINPROGRESS);
+    wait_for(&late, POLLOUT);
     assert_eq!(
         late.getsockopt(SO_ERROR),
         Ok(Errno::ECONNREFUSED.number().into())
@@ -393,7 +410,11 @@ fn datagrams<K: Kernel>(k: &K, any: SocketAddr) {
     socket.sendmsg(&message, 0).unwrap();
     socket.sendmmsg(&mut [message, message], 0).unwrap();
     let mut buf = [0; 100];
-    while socket.recvfrom(&mut buf, 0).is_ok() {}
+    for _ in 0..4 {
+        wait_for(&socket, POLLIN);
+        socket.recvfrom(&mut buf, 0).unwrap();
+    }
+    fails(socket.recvfrom(&mut buf, 0), Errno::EAGAIN);
 }
 
 fn epolls<K: Kernel>(k: &K) {

@@ -11,12 +11,11 @@ use syscalls::signal::SIGPIPE;
 use syscalls::socket::MSG_NOSIGNAL;
 use syscalls::time::CLOCK_MONOTONIC;
 
-use crate::epoll::{Epoll, Registration};
+use crate::epoll::{DATA, EVENT, Epoll, Registration};
 use crate::faults::{Fault, choose};
 use crate::memory::{Memory, possible};
 use crate::net::{CLIENT, Owner, SERVER};
 use crate::stdio::{Kind, Output};
-use crate::trace::{DATA, EVENT};
 use crate::world::{Actor, File, MILLISECOND, State, World};
 
 /// `MAX_RW_COUNT`: no read or write takes more.

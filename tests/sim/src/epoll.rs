@@ -1,6 +1,10 @@
 //! The epoll set.
 
-use syscalls::epoll::{EPOLLERR, EPOLLHUP, EPOLLONESHOT};
+use syscalls::epoll::{EPOLLERR, EPOLLHUP, EPOLLONESHOT, EpollEvent};
+
+/// Where the token lies in an epoll event, and how long one is.
+pub(crate) const DATA: usize = core::mem::offset_of!(EpollEvent, data);
+pub(crate) const EVENT: usize = core::mem::size_of::<EpollEvent>();
 
 /// A descriptor in the set.
 #[derive(Clone, Copy, Debug)]

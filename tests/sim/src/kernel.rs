@@ -12,7 +12,7 @@ use syscalls::{Errno, Kernel};
 use crate::faults::Faults;
 use crate::memory::Memory;
 use crate::plan::{self, Cuts};
-use crate::trace;
+use crate::trace::TRACE_FD;
 use crate::world::{Violation, World};
 
 /// A simulated kernel. Its clones are the same kernel.
@@ -38,6 +38,29 @@ impl Sim {
     }
 }
 
+impl Sim {
+    /// The calls with which a trace is written: no part of the run.
+    fn trace_call(
+        &self,
+        nr: usize,
+        args: [usize; 6],
+        memory: &Memory<'_>,
+    ) -> Option<Result<usize, Errno>> {
+        let [first, at, len, ..] = args;
+        match nr {
+            nr::WRITE if first == TRACE_FD => {
+                let mut world = self.0.borrow_mut();
+                Some(memory.read(at, len).map(|bytes| {
+                    world.traced(bytes);
+                    len
+                }))
+            }
+            nr::PPOLL if memory.u32(first) == Ok(TRACE_FD as u32) => Some(Ok(1)),
+            _ => None,
+        }
+    }
+}
+
 impl fmt::Debug for Sim {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Sim")
@@ -46,23 +69,22 @@ impl fmt::Debug for Sim {
 
 impl Kernel for Sim {
     unsafe fn syscall<const N: usize>(&self, nr: usize, args: [usize; N]) -> usize {
+        // SAFETY: the caller promises for the call what `of_caller` asks for, and what the calls
+        // below ask for is what a kernel would.
+        let memory = unsafe { Memory::of_caller() };
+        let mut padded = [0; 6];
+        padded[..N].copy_from_slice(&args);
+        if let Some(result) = self.trace_call(nr, padded, &memory) {
+            return result.unwrap_or_else(Errno::to_result);
+        }
         // A violation unwinds the program, which then closes what it holds: that is not part of
         // the run any more.
         if thread::panicking() {
             return 0;
         }
-        let mut padded = [0; 6];
-        padded[..N].copy_from_slice(&args);
-        // SAFETY: the caller promises for the call what `of_caller` asks for, and what the calls
-        // below ask for is what a kernel would.
-        let memory = unsafe { Memory::of_caller() };
         let mut world = self.0.borrow_mut();
         world.enter();
         let result = world.call(nr, padded, &memory);
-        if world.trace.is_some() {
-            let line = trace::line(nr, &padded[..N], result, &memory);
-            world.trace.get_or_insert_default().push(line);
-        }
         if let Some(violation) = world.violation.clone() {
             drop(world);
             panic::panic_any::<Violation>(violation);

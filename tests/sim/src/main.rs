@@ -13,8 +13,8 @@ use sim::{Counts, Cuts, Fault, Report};
 const HELP: &str = "\
 Runs the node in simulated worlds, each decided by a seed, and checks what must always hold.
 
-Usage: cargo sim [--seeds N] [--from S] [--jobs J] [--brief]
-       cargo sim --seed X [--trace]
+Usage: cargo run --profile sim -p sim -- [--seeds N] [--from S] [--jobs J] [--brief]
+       cargo run --profile sim -p sim -- --seed X [--trace]
 
   --seeds N   run so many seeds [default: 10000]
   --from S    the first of them [default: 0]
@@ -77,7 +77,7 @@ fn arguments() -> Result<Arguments, String> {
 
 fn main() -> ExitCode {
     if cfg!(panic = "abort") {
-        eprintln!("a violation unwinds the program: use `cargo sim`, or --profile sim");
+        eprintln!("a violation unwinds the program: use --profile sim");
         return ExitCode::from(2);
     }
     match arguments() {
@@ -227,7 +227,7 @@ fn print_violation(seed: u64, report: &Report) {
             "\nseed {seed} violates {:?}: {}",
             violation.invariant, violation.seen
         );
-        println!("to see it again: cargo sim --seed {seed}");
+        println!("to see it again: cargo run --profile sim -p sim -- --seed {seed}");
     }
 }
 

@@ -6,7 +6,9 @@ use std::marker::PhantomData;
 use std::ptr;
 use std::slice;
 
-use syscalls::Errno;
+use syscalls::{Errno, Fd, Inherited};
+
+use crate::kernel::Sim;
 
 /// The memory of the program while it is in a call.
 pub(crate) struct Memory<'a>(PhantomData<&'a [u8]>);
@@ -69,6 +71,12 @@ impl Memory<'_> {
     pub(crate) fn u64(&self, at: usize) -> Result<u64, Errno> {
         self.array(at).map(u64::from_ne_bytes)
     }
+}
+
+/// Descriptor `raw` of `sim`, which is never closed.
+pub(crate) fn inherited(sim: Sim, raw: i32) -> Inherited<Sim> {
+    // SAFETY: nothing but the simulator's own memory stands behind a descriptor of `sim`.
+    Inherited::new(unsafe { Fd::from_raw(sim, raw) })
 }
 
 /// Whether a program can have `len` bytes at `at`: not at null, and not beyond the half of the

@@ -319,7 +319,7 @@ impl World {
         reply: &Reply<'_>,
     ) -> Result<bool, String> {
         let mut index = self.next_attempt()?;
-        if let Some((_, Errno::EADDRNOTAVAIL)) = self.attempts[index].failure {
+        if let Some((_, Errno::EADDRNOTAVAIL)) = self.attempts[index].excuses.last() {
             // Once more, from another address.
             index = self.next_attempt()?;
         }

@@ -1,18 +1,22 @@
 //! One run: the whole node against one seed's world; and the shortest run that shows a violation.
 
+use core::net::IpAddr;
 use std::cell::RefCell;
 use std::panic::{self, AssertUnwindSafe};
 use std::sync::{Arc, Once};
 
-use rawecho::engine::Engine;
+use rawecho::engine::{Engine, Spin};
 use rawecho::node;
 use rawecho::setup;
 use rawecho::stdio::Stop;
 use rawecho::workers::Workers;
+use syscalls::Kernel;
+use syscalls::trace::Traced;
 
 use crate::faults::{Counts, Fault};
 use crate::kernel::Sim;
 use crate::plan::{self, Cuts};
+use crate::trace;
 use crate::world::{File, Violation, World};
 
 /// What a run came to.
@@ -72,9 +76,12 @@ pub fn run(seed: u64, cuts: &Cuts, trace: bool) -> Report {
     let program = sim.clone();
     RUNNING.with(|running| *running.borrow_mut() = true);
     let outcome = panic::catch_unwind(AssertUnwindSafe(move || {
-        setup::prepare(&program);
-        let engine = Engine::new(program.clone(), spin, Arc::default())?;
-        node::run(program, engine, Workers::none(), bind)
+        if trace {
+            let trace = trace::of(&program);
+            node(Traced::new(program, &trace), bind, spin)
+        } else {
+            node(program, bind, spin)
+        }
     }));
     RUNNING.with(|running| *running.borrow_mut() = false);
     let mut world = sim.0.borrow_mut();
@@ -98,6 +105,13 @@ pub fn run(seed: u64, cuts: &Cuts, trace: bool) -> Report {
         clients,
         lines,
     }
+}
+
+/// The program, from its beginning to its end.
+fn node<K: Kernel>(kernel: K, bind: IpAddr, spin: Spin) -> Result<(), Stop> {
+    setup::prepare(&kernel);
+    let engine = Engine::new(kernel.clone(), spin, Arc::default())?;
+    node::run(kernel, engine, Workers::none(), bind)
 }
 
 impl World {

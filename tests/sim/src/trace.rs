@@ -1,70 +1,60 @@
-//! A call as `strace` writes it.
+//! The trace of a run: the program's calls in the format of `--trace`, and what happens beside them.
 
-use sc::nr;
-use syscalls::Errno;
+use syscalls::trace::{Form, Trace};
 
-use crate::memory::Memory;
+use crate::kernel::Sim;
+use crate::memory;
+use crate::world::World;
 
-/// Bytes of a buffer that are shown.
-const SHOWN: usize = 24;
+/// The descriptor to which the trace is written. The program has none with so high a number.
+pub(crate) const TRACE_FD: usize = 1_000_000;
 
-/// The line for call `nr`. Addresses are left out: they differ from run to run.
-pub(crate) fn line(
-    nr: usize,
-    args: &[usize],
-    result: Result<usize, Errno>,
-    memory: &Memory<'_>,
-) -> String {
-    let call = syscalls::find(nr);
-    let name = call.map_or("?", |call| call.name);
-    let names = call.map_or(&[][..], |call| call.arguments);
-    let mut shown = Vec::new();
-    for (i, &arg) in args.iter().enumerate() {
-        shown.push(match *names.get(i).unwrap_or(&"") {
-            "buf" => match (nr, result) {
-                (nr::WRITE | nr::SENDTO, _) => bytes(memory, arg, args[2]),
-                (_, Ok(count)) => bytes(memory, arg, count),
-                _ => "…".into(),
-            },
-            "event" => match (memory.u32(arg), memory.u64(arg + DATA)) {
-                (Ok(events), Ok(data)) => format!("{{events={events:#x}, data={data:#x}}}"),
-                _ => "NULL".into(),
-            },
-            "events" => match result {
-                Ok(count) => events(memory, arg, count),
-                Err(_) => "…".into(),
-            },
-            "addr" | "addrlen" | "optval" | "optlen" | "fds" | "tmo_p" | "sigmask" | "tp"
-            | "act" | "oldact" | "new_limit" | "old_limit" | "iov" => "…".into(),
-            _ => (arg as i32).to_string(),
-        });
+/// A trace of the calls to `sim`, which `sim` keeps.
+pub(crate) fn of(sim: &Sim) -> Trace<Sim> {
+    Trace::new(memory::inherited(sim.clone(), TRACE_FD as i32), Form::Calls)
+}
+
+impl World {
+    /// Writes down what happens outside, beside the calls.
+    pub(crate) fn remark(&mut self, text: impl FnOnce() -> String) {
+        if let Some(trace) = &mut self.trace {
+            trace.push(format!("        /* {} */", text()));
+        }
     }
-    let result = match result {
-        Ok(value) => value.to_string(),
-        Err(errno) => format!("-1 {} ({})", errno.name(), errno.message()),
-    };
-    format!("{name}({}) = {result}", shown.join(", "))
+
+    /// A piece of the trace of calls. The call that shows a violation is the last: what follows is
+    /// the program's end.
+    pub(crate) fn traced(&mut self, bytes: &[u8]) {
+        let Some(trace) = &mut self.trace else { return };
+        if self.trace_ended {
+            return;
+        }
+        self.trace_ended = self.violation.is_some();
+        self.trace_line.extend(bytes);
+        while let Some(end) = self.trace_line.iter().position(|&byte| byte == b'\n') {
+            let line: Vec<u8> = self.trace_line.drain(..=end).collect();
+            let line = String::from_utf8_lossy(&line[..end]);
+            trace.push(without_addresses(&line));
+        }
+    }
 }
 
-/// Where the token lies in an epoll event, and how long one is.
-pub(crate) const DATA: usize = core::mem::offset_of!(syscalls::epoll::EpollEvent, data);
-pub(crate) const EVENT: usize = core::mem::size_of::<syscalls::epoll::EpollEvent>();
+/// The digits that an address has, and no other hexadecimal number in a trace.
+const ADDRESS_DIGITS: usize = 9;
 
-fn events(memory: &Memory<'_>, at: usize, count: usize) -> String {
-    let events = (0..count).map(|i| {
-        let at = at + i * EVENT;
-        let (events, data) = (memory.u32(at), memory.u64(at + DATA));
-        format!(
-            "{{events={:#x}, data={:#x}}}",
-            events.unwrap_or(0),
-            data.unwrap_or(0)
-        )
-    });
-    format!("[{}]", events.collect::<Vec<_>>().join(", "))
-}
-
-fn bytes(memory: &Memory<'_>, at: usize, count: usize) -> String {
-    let more = if count > SHOWN { "..." } else { "" };
-    let bytes = memory.read(at, count.min(SHOWN)).unwrap_or(b"?");
-    format!("\"{}\"{more}", bytes.escape_ascii())
+/// `line` with `0x…` for each address: they differ from run to run.
+fn without_addresses(line: &str) -> String {
+    let mut parts = line.split("0x");
+    let mut shown = String::from(parts.next().unwrap_or(""));
+    for part in parts {
+        let digits = part.bytes().take_while(u8::is_ascii_hexdigit).count();
+        shown.push_str("0x");
+        if digits >= ADDRESS_DIGITS {
+            shown.push('…');
+            shown.push_str(&part[digits..]);
+        } else {
+            shown.push_str(part);
+        }
+    }
+    shown
 }

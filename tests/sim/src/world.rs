@@ -158,6 +158,8 @@ pub(crate) struct World {
     pub(crate) strict: bool,
     pub(crate) violation: Option<Violation>,
     pub(crate) trace: Option<Vec<String>>,
+    pub(crate) trace_line: Vec<u8>,
+    pub(crate) trace_ended: bool,
     credit: i64,
     pub(crate) ignores_sigpipe: bool,
     /// The program has been told to end: it may end conversations.
@@ -212,6 +214,8 @@ impl World {
             strict: true,
             violation: None,
             trace: None,
+            trace_line: Vec::new(),
+            trace_ended: false,
             credit: IDLE_CALLS,
             ignores_sigpipe: false,
             exiting: false,
@@ -254,13 +258,6 @@ impl World {
             );
         }
         errno
-    }
-
-    /// Writes down what happens outside, beside the calls.
-    pub(crate) fn remark(&mut self, text: impl FnOnce() -> String) {
-        if let Some(trace) = &mut self.trace {
-            trace.push(format!("        /* {} */", text()));
-        }
     }
 
     // Time and who acts in it.

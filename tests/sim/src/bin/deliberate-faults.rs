@@ -10,7 +10,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 const HELP: &str = "\
 Puts each patch of tests/sim/mutants into a copy of the source and runs the simulator on it.
 
-Usage: cargo deliberate-faults [--seeds N] [NAME]
+Usage: cargo run --profile sim -p sim --bin deliberate-faults -- [--seeds N] [NAME]
 
   --seeds N  give up after so many seeds [default: 20000]
   NAME       only those with this in their name
@@ -86,19 +86,14 @@ fn find_all(seeds: u64, only: &str) -> Result<bool, String> {
     if let Ok(style) = ProgressStyle::with_template("{bar:40} {pos}/{len} {msg}, {eta} left") {
         bar.set_style(style);
     }
-    let mut rows = Vec::new();
+    println!("| fault | seeds | what it broke |\n|---|---:|---|");
+    let mut all = true;
     for patch in &patches {
         bar.set_message(name_of(patch));
         let outcome = copy(&root, &tree)
             .and_then(|()| find(patch, &tree, &work.join("target"), seeds))
             .unwrap_or_else(Outcome::Broken);
-        rows.push((name_of(patch), outcome));
         bar.inc(1);
-    }
-    bar.finish_and_clear();
-    println!("| fault | seeds | what it broke |\n|---|---:|---|");
-    let mut all = true;
-    for (name, outcome) in rows {
         let (seeds, text) = match outcome {
             Outcome::Found { seeds, invariant } => (seeds.to_string(), invariant),
             Outcome::NotFound => {
@@ -110,8 +105,10 @@ fn find_all(seeds: u64, only: &str) -> Result<bool, String> {
                 ("–".into(), format!("**not tried**: {reason}"))
             }
         };
-        println!("| {name} | {seeds} | {text} |");
+        let name = name_of(patch);
+        bar.suspend(|| println!("| {name} | {seeds} | {text} |"));
     }
+    bar.finish_and_clear();
     Ok(all)
 }
 
@@ -164,6 +161,9 @@ fn find(patch: &Path, tree: &Path, target: &Path, seeds: u64) -> Result<Outcome,
     let built = Command::new(env!("CARGO"))
         .args(["build", "--quiet", "--profile", "sim", "--package", "sim"])
         .args(["--bin", "sim", "--target-dir"])
+        // Most are found within a few seeds, so building takes longer than running.
+        .env("CARGO_PROFILE_SIM_OPT_LEVEL", "1")
+        .env("CARGO_INCREMENTAL", "1")
         .arg(target)
         .current_dir(tree)
         .output()

@@ -1,0 +1,195 @@
+//! What all measurements have in common: the programs, the CPUs, the options.
+
+use std::path::PathBuf;
+use std::process::{Command, Output, Stdio};
+
+use anyhow::{Context, Result, bail};
+use load::limits;
+use load::report::Report;
+use nix::sched::CpuSet;
+
+use crate::options::Options;
+use crate::pin::{Cpus, spawn_on};
+use crate::programs::Programs;
+use crate::running::Running;
+use crate::sample::{Cell, Measure};
+use crate::servers::{RAWECHO, Role, SERVERS, Server};
+
+/// Everything that is needed to measure.
+pub struct Bench {
+    /// What was asked for.
+    pub options: Options,
+    /// What runs where.
+    pub cpus: Cpus,
+    /// What there is to run.
+    pub programs: Programs,
+}
+
+impl Bench {
+    /// Builds everything.
+    ///
+    /// # Errors
+    /// If it cannot be built, or a server is named that is not in the table.
+    pub fn prepare(options: Options) -> Result<Self> {
+        for name in options.servers.iter().flatten() {
+            let known = || {
+                SERVERS
+                    .iter()
+                    .map(|server| server.name)
+                    .collect::<Vec<_>>()
+                    .join(", ")
+            };
+            if !SERVERS.iter().any(|server| server.name == name) {
+                bail!("no server {name}; there are {}", known());
+            }
+        }
+        // The servers inherit it.
+        limits::raise_open_files()?;
+        let cpus = Cpus::choose(&options)?;
+        let programs = Programs::build(&options, |name| {
+            name == RAWECHO || asked_for(&options, name)
+        })?;
+        Ok(Self {
+            options,
+            cpus,
+            programs,
+        })
+    }
+
+    /// Those that take part in a measure, in the order of the table.
+    pub fn contestants(&self, measure: Measure) -> Vec<&'static Server> {
+        let takes_part = |server: &&Server| match (measure, server.role) {
+            _ if self.programs.path(server.program).is_none() => false,
+            (Measure::Send, role) => matches!(role, Role::Subject | Role::OnceFloor),
+            (Measure::Stats | Measure::Lines | Measure::Start | Measure::Size, role) => {
+                role == Role::Subject
+            }
+            (_, Role::OnceFloor) => false,
+            (_, Role::Subject) => true,
+            (Measure::Workers, _) if server.name == "rawecho-workers2" => true,
+            _ => asked_for(&self.options, server.name),
+        };
+        SERVERS.iter().filter(takes_part).collect()
+    }
+
+    /// The program of a server.
+    ///
+    /// # Errors
+    /// If it could not be built.
+    pub fn path(&self, server: &Server) -> Result<PathBuf> {
+        let path = self.programs.path(server.program);
+        Ok(path
+            .with_context(|| format!("{server} was not built"))?
+            .into())
+    }
+
+    /// Starts a server on the given CPUs.
+    ///
+    /// # Errors
+    /// If it does not come to listen.
+    pub fn start(&self, server: &Server, cpus: CpuSet) -> Result<Running> {
+        let mut command = Command::new(self.path(server)?);
+        command.args(server.arguments).args(["--port", "0"]);
+        Running::start(&mut command, cpus)
+    }
+
+    /// The load generator, to run against `server`.
+    pub fn load(&self, server: &Running) -> Command {
+        let mut command = Command::new(&self.programs.load);
+        command.args(["--port", &server.port.to_string()]);
+        command.args(["--server-pid", &server.pid.to_string()]);
+        command
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        command
+    }
+
+    /// Runs a load on a server.
+    ///
+    /// # Errors
+    /// If the load generator finds something wrong.
+    pub fn run_load(&self, server: &Running, load: &Load) -> Result<Report> {
+        let mut command = self.load(server);
+        command
+            .arg(load.mode)
+            .args(shape(load.cell))
+            .args(&load.more);
+        let seconds = load.seconds.unwrap_or_else(|| self.options.seconds());
+        command.args(["--seconds", &seconds.to_string()]);
+        command.args(["--warmup", &self.options.warmup.to_string()]);
+        let cpus = load.cpus.unwrap_or(self.cpus.load);
+        report(&spawn_on(cpus, &mut command)?.wait_with_output()?)
+    }
+}
+
+/// A load that lasts for a time.
+#[derive(Default)]
+pub struct Load {
+    /// The load generator's mode.
+    pub mode: &'static str,
+    /// Connections and message size.
+    pub cell: Cell,
+    /// Arguments that only this mode has.
+    pub more: Vec<String>,
+    /// How long, if not as the options say.
+    pub seconds: Option<f64>,
+    /// Where the load generator runs, if not on the CPU of its own.
+    pub cpus: Option<CpuSet>,
+}
+
+impl Load {
+    /// The closed loop, with the cell's number of messages in flight.
+    pub fn closed(cell: Cell) -> Self {
+        let more = vec!["--in-flight".into(), cell.in_flight.to_string()];
+        Self {
+            mode: "closed",
+            cell,
+            more,
+            ..Self::default()
+        }
+    }
+}
+
+/// The load generator's arguments for a cell.
+pub fn shape(cell: Cell) -> [String; 4] {
+    [
+        "--connections".into(),
+        cell.connections.to_string(),
+        "--size".into(),
+        cell.size.to_string(),
+    ]
+}
+
+/// The report in the load generator's output, its last line.
+///
+/// # Errors
+/// If there is none; with the reason it gave.
+pub fn report(output: &Output) -> Result<Report> {
+    if !output.status.success() {
+        let reason = String::from_utf8_lossy(&output.stderr);
+        let reason = reason
+            .split("\n\nStack backtrace")
+            .next()
+            .unwrap_or_default();
+        bail!(
+            "{}",
+            reason.split_whitespace().collect::<Vec<_>>().join(" ")
+        );
+    }
+    let stdout = String::from_utf8_lossy(&output.stdout);
+    let line = stdout
+        .lines()
+        .last()
+        .context("the load generator said nothing")?;
+    serde_json::from_str(line).with_context(|| line.to_owned())
+}
+
+fn asked_for(options: &Options, name: &str) -> bool {
+    match &options.servers {
+        Some(names) => names.iter().any(|it| it == name),
+        None => SERVERS
+            .iter()
+            .any(|it| it.name == name && it.role != Role::Variant),
+    }
+}

@@ -1,0 +1,57 @@
+//! The measures of a server, one file each.
+
+mod closed;
+mod connect;
+mod idle;
+mod rate;
+mod syscalls;
+mod workers;
+
+use anyhow::Result;
+use load::report::Report;
+
+use crate::bench::Bench;
+use crate::node;
+use crate::sample::{Cell, Measure, Metric, Values};
+use crate::servers::Server;
+
+/// Microseconds in a second.
+const MICROSECONDS: f64 = 1e6;
+
+/// Measures one server once.
+///
+/// # Errors
+/// If the server, the load generator or a byte that came back was not right.
+pub fn take(bench: &Bench, measure: Measure, cell: Cell, server: &Server) -> Result<Values> {
+    match measure {
+        Measure::Closed => closed::take(bench, cell, server),
+        Measure::Rate => rate::take(bench, cell, server),
+        Measure::Connect => connect::take(bench, cell, server),
+        Measure::Idle => idle::take(bench, cell, server),
+        Measure::Syscalls => syscalls::take(bench, cell, server),
+        Measure::Workers => workers::take(bench, cell, server),
+        Measure::Send => node::send::take(bench, server),
+        Measure::Stats => node::stats::take(bench, server),
+        Measure::Lines => node::lines::take(bench, server),
+        Measure::Start => node::start::take(bench, server),
+        Measure::Size => node::size::take(bench, server),
+    }
+}
+
+/// The numbers in a load generator's report.
+fn values(report: &Report) -> Values {
+    let mut values = Values::from([
+        (Metric::PerSecond, report.messages_per_second),
+        (Metric::P50, report.latency_us.p50),
+        (Metric::P99, report.latency_us.p99),
+        (Metric::P999, report.latency_us.p999),
+        (Metric::Slowest, report.latency_us.max),
+        (Metric::LoadShare, report.load_cpu_seconds / report.seconds),
+    ]);
+    if let Some(cpu) = report.server_cpu_seconds {
+        let messages = report.messages_per_second * report.seconds;
+        values.insert(Metric::ServerCpu, cpu / messages * MICROSECONDS);
+        values.insert(Metric::ServerShare, cpu / report.seconds);
+    }
+    values
+}

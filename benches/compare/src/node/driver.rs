@@ -1,0 +1,195 @@
+//! A node that runs, its requests and its replies.
+
+use std::fmt::Write as _;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{Ipv4Addr, TcpListener};
+use std::ops::Range;
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+use nix::unistd::Pid;
+use serde_json::{Value, json};
+
+use crate::bench::Bench;
+use crate::pin::spawn_on;
+use crate::servers::Server;
+
+/// What is read of the replies at once: all that a pipe holds.
+const PIPE: usize = 64 * 1024;
+
+/// Messages before the first of a batch: `init` and `tcp_echo_start`.
+pub const FIRST: u64 = 3;
+
+/// A node that has answered `init`.
+pub struct Node {
+    child: Child,
+    stdin: Option<ChildStdin>,
+    stdout: BufReader<ChildStdout>,
+}
+
+impl Node {
+    /// Starts a node on the servers' CPU. Returns it with the time from exec
+    /// to `init_ok`.
+    ///
+    /// # Errors
+    /// If it does not start or answers anything else.
+    pub fn start(bench: &Bench, server: &Server) -> Result<(Self, Duration)> {
+        let mut command = Command::new(bench.path(server)?);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped());
+        let before = Instant::now();
+        let mut child = spawn_on(bench.cpus.server, &mut command)?;
+        let stdin = child.stdin.take();
+        let stdout = BufReader::with_capacity(PIPE, child.stdout.take().context("piped")?);
+        let mut node = Self {
+            child,
+            stdin,
+            stdout,
+        };
+        let init = json!({"type": "init", "msg_id": 1, "node_id": "n1", "node_ids": ["n1"]});
+        let reply = node.ask(&init)?;
+        let took = before.elapsed();
+        ensure!(reply["type"] == "init_ok", "init: {reply}");
+        Ok((node, took))
+    }
+
+    /// Has the node listen.
+    ///
+    /// # Errors
+    /// If it does not.
+    pub fn listen(&mut self) -> Result<()> {
+        let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?
+            .local_addr()?
+            .port();
+        let reply = self.ask(&json!({"type": "tcp_echo_start", "msg_id": 2, "port": free}))?;
+        ensure!(
+            reply["type"] == "tcp_echo_start_ok",
+            "tcp_echo_start: {reply}"
+        );
+        Ok(())
+    }
+
+    /// The process, to measure it.
+    ///
+    /// # Errors
+    /// If its number is out of range.
+    pub fn pid(&self) -> Result<Pid> {
+        Ok(Pid::from_raw(i32::try_from(self.child.id())?))
+    }
+
+    /// Sends all of `batch` and hands the replies to `take`, as they come, until
+    /// there is a line for each of its lines. Returns how long that took.
+    ///
+    /// # Errors
+    /// If the node ends or hangs up.
+    pub fn run(&mut self, batch: &Batch, mut take: impl FnMut(&[u8])) -> Result<Duration> {
+        let mut stdin = self.stdin.take().context("the node's stdin is closed")?;
+        let stdout = &mut self.stdout;
+        let before = Instant::now();
+        let took = thread::scope(|scope| {
+            let writer = scope.spawn(|| stdin.write_all(batch.text.as_bytes()));
+            let mut chunk = [0; PIPE];
+            let mut missing = batch.lines;
+            while missing > 0 {
+                let length = stdout.read(&mut chunk)?;
+                ensure!(length > 0, "the node ended with {missing} replies to go");
+                let lines = chunk[..length]
+                    .iter()
+                    .filter(|byte| **byte == b'\n')
+                    .count() as u64;
+                missing = missing
+                    .checked_sub(lines)
+                    .context("more replies than requests")?;
+                take(&chunk[..length]);
+            }
+            let took = before.elapsed();
+            writer.join().expect("the writer does not panic")?;
+            Ok(took)
+        })?;
+        self.stdin = Some(stdin);
+        Ok(took)
+    }
+
+    /// Closes the node's stdin and waits for it.
+    ///
+    /// # Errors
+    /// If it fails.
+    pub fn stop(mut self) -> Result<()> {
+        drop(self.stdin.take());
+        let status = self.child.wait()?;
+        ensure!(status.success(), "the node ended with {status}");
+        Ok(())
+    }
+
+    fn ask(&mut self, body: &Value) -> Result<Value> {
+        let request = json!({"src": "c1", "dest": "n1", "body": body});
+        writeln!(
+            self.stdin.as_mut().context("the node's stdin is closed")?,
+            "{request}"
+        )?;
+        let mut line = String::new();
+        self.stdout.read_line(&mut line)?;
+        let reply: Value = serde_json::from_str(&line).with_context(|| format!("{line:?}"))?;
+        Ok(reply["body"].clone())
+    }
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        if let Ok(None) = self.child.try_wait() {
+            // Nothing is left to tell of an error to.
+            let _ = self.child.kill();
+            let _ = self.child.wait();
+        }
+    }
+}
+
+/// Many requests, one a line.
+pub struct Batch {
+    text: String,
+    lines: u64,
+}
+
+impl Batch {
+    /// One request for each `msg_id`, all with the same type and the same
+    /// fields after it (with a comma in front, or empty).
+    pub fn new(kind: &str, fields: &str, ids: Range<u64>) -> Self {
+        let mut text = String::new();
+        for id in ids.clone() {
+            writeln!(
+                text,
+                r#"{{"src":"c1","dest":"n1","body":{{"type":"{kind}","msg_id":{id}{fields}}}}}"#
+            )
+            .expect("a string takes all that is written");
+        }
+        Self {
+            text,
+            lines: ids.end - ids.start,
+        }
+    }
+
+    /// How many requests there are.
+    pub fn len(&self) -> u64 {
+        self.lines
+    }
+}
+
+/// Checks that there is a reply to each `msg_id`, in order, with this body
+/// apart from the numbers of the messages.
+///
+/// # Errors
+/// If there is not; with the reply that is wrong.
+pub fn check(replies: &[u8], ids: Range<u64>, expected: impl Fn(&Value) -> bool) -> Result<()> {
+    let mut lines = replies.split(|byte| *byte == b'\n');
+    for id in ids {
+        let line = lines.next().context("fewer replies than requests")?;
+        let reply: Value = serde_json::from_slice(line)?;
+        let body = &reply["body"];
+        ensure!(
+            body["in_reply_to"] == id && expected(body),
+            "wrong reply to {id}: {reply}"
+        );
+    }
+    Ok(())
+}

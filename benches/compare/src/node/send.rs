@@ -1,0 +1,66 @@
+//! `tcp_echo_send`: each request opens a connection, echoes 11 bytes and
+//! closes it. Beside it the floor, which does the same and no more.
+
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, Result, ensure};
+use serde_json::Value;
+
+use super::driver::{Batch, FIRST, Node, check};
+use crate::bench::Bench;
+use crate::pin::spawn_on;
+use crate::sample::{Metric, Values};
+use crate::servers::{Role, Server};
+
+/// What is echoed.
+const DATA: &str = "hello world";
+
+/// Requests in a measurement. Each takes a port that stays taken for a second,
+/// and with more of them the search for a free one would become what is measured.
+const REQUESTS: u64 = 5_000;
+
+pub fn take(bench: &Bench, server: &Server) -> Result<Values> {
+    let per_second = match server.role {
+        Role::OnceFloor => floor(bench, server)?,
+        _ => node(bench, server)?,
+    };
+    Ok(Values::from([(Metric::PerSecond, per_second)]))
+}
+
+fn node(bench: &Bench, server: &Server) -> Result<f64> {
+    let (mut node, _) = Node::start(bench, server)?;
+    node.listen()?;
+    let ids = FIRST..FIRST + REQUESTS;
+    let batch = Batch::new(
+        "tcp_echo_send",
+        &format!(r#","data":"{DATA}""#),
+        ids.clone(),
+    );
+    let mut replies = Vec::new();
+    let took = node.run(&batch, |chunk| replies.extend_from_slice(chunk))?;
+    node.stop()?;
+    check(&replies, ids, |body| {
+        body["type"] == "tcp_echo_send_ok" && body["echoed"] == DATA && body["bytes"] == DATA.len()
+    })?;
+    Ok(REQUESTS as f64 / took.as_secs_f64())
+}
+
+fn floor(bench: &Bench, server: &Server) -> Result<f64> {
+    let mut command = Command::new(bench.path(server)?);
+    command.args([
+        "--count",
+        &REQUESTS.to_string(),
+        "--size",
+        &DATA.len().to_string(),
+    ]);
+    let output = spawn_on(bench.cpus.server, command.stdout(Stdio::piped()))?.wait_with_output()?;
+    ensure!(
+        output.status.success(),
+        "{server} ended with {}",
+        output.status
+    );
+    let said: Value = serde_json::from_slice(&output.stdout)?;
+    said["per_second"]
+        .as_f64()
+        .context("no rate in what it said")
+}

@@ -1,0 +1,185 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+use clap::{Parser, ValueEnum};
+
+use crate::paths::benches;
+use crate::sample::{Cell, Measure};
+
+/// Measures rawecho and its peers side by side and writes the report.
+#[derive(Clone, Debug, Parser)]
+pub struct Options {
+    /// A small grid, 3 short rounds: to see that all works, not to quote
+    #[arg(long)]
+    pub quick: bool,
+    /// How often everything is measured [default: 5, quick: 3]
+    #[arg(long, value_parser = clap::value_parser!(u64).range(1..))]
+    rounds: Option<u64>,
+    /// Seconds of one measurement [default: 0.5, quick: 0.3]
+    #[arg(long)]
+    seconds: Option<f64>,
+    /// Seconds of load before it
+    #[arg(long, default_value_t = 0.15)]
+    pub warmup: f64,
+    /// What to measure
+    #[arg(long, value_enum, value_delimiter = ',', default_values_t = Group::value_variants().to_vec())]
+    pub measures: Vec<Group>,
+    /// Servers to measure, by name; rawecho is always one [default: all but the variants of rawecho]
+    #[arg(long, value_delimiter = ',')]
+    pub servers: Option<Vec<String>>,
+    /// Numbers of connections in the grid [default: 1,10,50,1000,10000, quick: 1,50,1000]
+    #[arg(long, value_delimiter = ',')]
+    connections: Option<Vec<u64>>,
+    /// Message sizes in the grid [default: 64,1024,16384,65536, quick: 64,16384]
+    #[arg(long, value_delimiter = ',')]
+    sizes: Option<Vec<u64>>,
+    /// Messages in flight on each connection of the grid
+    #[arg(long, value_delimiter = ',', default_values_t = [1, 16])]
+    in_flight: Vec<u64>,
+    /// CPU of the servers [default: the last one allowed]
+    #[arg(long)]
+    pub server_cpu: Option<usize>,
+    /// CPU of the load generator [default: the first one allowed]
+    #[arg(long)]
+    pub load_cpu: Option<usize>,
+    /// Program to measure as rawecho [default: built from the project]
+    #[arg(long)]
+    pub rawecho: Option<PathBuf>,
+    /// Millions of lines over which the node's memory has to stay flat
+    #[arg(long, default_value_t = 10)]
+    pub million_lines: u64,
+    /// Where the report goes [default: benches/results]
+    #[arg(long)]
+    out: Option<PathBuf>,
+    /// Only writes the report again, from the measurements in this file
+    #[arg(long)]
+    pub from: Option<PathBuf>,
+}
+
+/// Measures that are chosen together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Group {
+    /// Throughput and latency: connections × size × messages in flight
+    Grid,
+    /// CPU time and latency at 50,000 messages a second
+    Rate,
+    /// Connections accepted, echoed and closed
+    Connect,
+    /// Memory of idle connections
+    Idle,
+    /// System calls for each message, by strace
+    Syscalls,
+    /// More than one thread, not pinned
+    Workers,
+    /// The Maelstrom node, by its JSON lines
+    Node,
+}
+
+/// The servers get to 10,000 connections in the grid and in `idle`.
+const MANY: u64 = 10_000;
+
+/// Connections of the measures that are not about their number.
+const SOME: u64 = 50;
+
+/// Bytes of a message where the size does not matter.
+const SMALL: u64 = 64;
+
+impl Options {
+    /// How often everything is measured.
+    pub fn rounds(&self) -> u64 {
+        self.rounds.unwrap_or(if self.quick { 3 } else { 5 })
+    }
+
+    /// Seconds of one measurement.
+    pub fn seconds(&self) -> f64 {
+        self.seconds.unwrap_or(if self.quick { 0.3 } else { 0.5 })
+    }
+
+    /// Where the report goes.
+    pub fn out(&self) -> Result<PathBuf> {
+        match &self.out {
+            Some(given) => Ok(given.clone()),
+            None => Ok(benches()?.join("results")),
+        }
+    }
+
+    /// What one round measures, in order.
+    pub fn plan(&self) -> Vec<(Measure, Cell)> {
+        self.measures
+            .iter()
+            .flat_map(|group| self.measures_of(*group))
+            .collect()
+    }
+
+    fn measures_of(&self, group: Group) -> Vec<(Measure, Cell)> {
+        let some = Cell {
+            connections: SOME,
+            size: SMALL,
+            in_flight: 1,
+        };
+        match group {
+            Group::Grid => self.grid(),
+            Group::Rate => vec![(Measure::Rate, some)],
+            Group::Connect => vec![(Measure::Connect, some)],
+            Group::Idle => vec![(
+                Measure::Idle,
+                Cell {
+                    connections: MANY,
+                    ..some
+                },
+            )],
+            Group::Syscalls => vec![(Measure::Syscalls, some)],
+            Group::Workers => {
+                vec![
+                    (Measure::Workers, some),
+                    (
+                        Measure::Workers,
+                        Cell {
+                            in_flight: 16,
+                            ..some
+                        },
+                    ),
+                ]
+            }
+            Group::Node => Measure::NODE
+                .map(|measure| (measure, Cell::default()))
+                .to_vec(),
+        }
+    }
+
+    fn grid(&self) -> Vec<(Measure, Cell)> {
+        let or = |given: &Option<Vec<u64>>, quick: &[u64], full: &[u64]| {
+            given.clone().unwrap_or_else(|| {
+                if self.quick {
+                    quick.into()
+                } else {
+                    full.into()
+                }
+            })
+        };
+        let all_connections = or(
+            &self.connections,
+            &[1, SOME, 1000],
+            &[1, 10, SOME, 1000, MANY],
+        );
+        let sizes = or(&self.sizes, &[SMALL, 16384], &[SMALL, 1024, 16384, 65536]);
+        let mut cells = Vec::new();
+        for &in_flight in &self.in_flight {
+            for &connections in &all_connections {
+                for &size in &sizes {
+                    cells.push((
+                        Measure::Closed,
+                        Cell {
+                            connections,
+                            size,
+                            in_flight,
+                        },
+                    ));
+                }
+            }
+        }
+        cells
+    }
+}

@@ -1,0 +1,189 @@
+//! One figure for each question: a panel of bars for each, the best on top.
+
+use std::path::Path;
+
+use anyhow::{Result, anyhow};
+use plotters::coord::Shift;
+use plotters::prelude::*;
+use plotters::style::text_anchor::{HPos, Pos, VPos};
+
+use super::palette::{self, INK, PAPER};
+use super::spread;
+use crate::results::{Better, Results, Spread};
+use crate::sample::{Measure, Metric};
+use crate::targets::ROUND_TRIP;
+
+type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
+
+const COLUMNS: usize = 2;
+const WIDTH: u32 = 600;
+/// From one bar to the next.
+const STEP: i32 = 22;
+const BAR: i32 = 15;
+/// The title of a panel.
+const HEAD: i32 = 40;
+/// Where bars begin, right of the names.
+const LEFT: i32 = 110;
+/// The longest bar; right of it is room for its value.
+const LONGEST: f64 = 310.0;
+
+/// What is asked: its title, and where the answers are.
+struct Question {
+    title: &'static str,
+    measure: Measure,
+    metric: Metric,
+    better: Better,
+}
+
+const QUESTIONS: [Question; 6] = [
+    ask(
+        "Round trips/s, 1 connection, 64 B",
+        Measure::Closed,
+        Metric::PerSecond,
+        Better::More,
+    ),
+    ask(
+        "Server CPU µs/message at 50,000/s",
+        Measure::Rate,
+        Metric::ServerCpu,
+        Better::Less,
+    ),
+    ask(
+        "p99 latency in µs at 50,000/s",
+        Measure::Rate,
+        Metric::P99,
+        Better::Less,
+    ),
+    ask(
+        "KiB for 10,000 idle connections",
+        Measure::Idle,
+        Metric::Rss,
+        Better::Less,
+    ),
+    ask(
+        "Connections/s: connect, echo, close",
+        Measure::Connect,
+        Metric::PerSecond,
+        Better::More,
+    ),
+    ask(
+        "System calls/message, 50 connections",
+        Measure::Syscalls,
+        Metric::Syscalls,
+        Better::Less,
+    ),
+];
+
+const fn ask(title: &'static str, measure: Measure, metric: Metric, better: Better) -> Question {
+    Question {
+        title,
+        measure,
+        metric,
+        better,
+    }
+}
+
+/// A question with its answers.
+struct Panel {
+    title: String,
+    bars: Vec<(&'static str, Spread)>,
+}
+
+impl Panel {
+    /// `None` if the run has no answers.
+    fn of(question: &Question, results: &Results) -> Option<Self> {
+        let Question {
+            title,
+            measure,
+            metric,
+            better,
+        } = *question;
+        let cell = match measure {
+            Measure::Closed => ROUND_TRIP,
+            _ => *results.cells(measure).first()?,
+        };
+        let names = results.servers(measure).into_iter();
+        let mut bars: Vec<_> = names
+            .filter_map(|name| Some((name, results.spread(measure, cell, name, metric)?)))
+            .collect();
+        bars.sort_by(|a, b| a.1.median.total_cmp(&b.1.median));
+        if better == Better::More {
+            bars.reverse();
+        }
+        let hint = if better == Better::More {
+            "more"
+        } else {
+            "less"
+        };
+        (!bars.is_empty()).then(|| Self {
+            title: format!("{title} ({hint} is better)"),
+            bars,
+        })
+    }
+}
+
+/// Draws all questions that the run has answers to. Returns whether it has any.
+///
+/// # Errors
+/// If the file cannot be written.
+pub fn summary(results: &Results, file: &Path) -> Result<bool> {
+    let panels: Vec<_> = QUESTIONS
+        .iter()
+        .filter_map(|it| Panel::of(it, results))
+        .collect();
+    let Some(most) = panels.iter().map(|panel| panel.bars.len()).max() else {
+        return Ok(false);
+    };
+
+    let rows = panels.len().div_ceil(COLUMNS);
+    let height = (HEAD + STEP * most as i32 + STEP) as u32;
+    let size = (WIDTH * COLUMNS as u32, height * rows as u32);
+    let root = SVGBackend::new(file, size).into_drawing_area();
+    root.fill(&PAPER).map_err(failed)?;
+    for (area, panel) in root.split_evenly((rows, COLUMNS)).iter().zip(&panels) {
+        draw(area, panel)?;
+    }
+    root.present().map_err(failed)?;
+    Ok(true)
+}
+
+fn draw(area: &Area, panel: &Panel) -> Result<()> {
+    let title = ("sans-serif", 16).into_font().color(&INK);
+    area.draw(&Text::new(panel.title.clone(), (14, 12), title))
+        .map_err(failed)?;
+    let text = ("sans-serif", 13).into_font().color(&INK);
+    let name_style = text.pos(Pos::new(HPos::Right, VPos::Center));
+    let value_style = text.pos(Pos::new(HPos::Left, VPos::Center));
+    let top = panel
+        .bars
+        .iter()
+        .map(|(_, spread)| spread.max)
+        .fold(f64::MIN_POSITIVE, f64::max);
+    let x = |value: f64| LEFT + (value.max(0.0) / top * LONGEST) as i32;
+    for (nth, (name, found)) in panel.bars.iter().enumerate() {
+        let middle = HEAD + STEP * nth as i32 + STEP / 2;
+        let colour = palette::by_role(name);
+        let corners = [
+            (LEFT, middle - BAR / 2),
+            (x(found.median).max(LEFT + 1), middle + BAR / 2),
+        ];
+        area.draw(&Rectangle::new(corners, colour.filled()))
+            .map_err(failed)?;
+        let whisker = [(x(found.min), middle), (x(found.max), middle)];
+        area.draw(&PathElement::new(whisker, INK.stroke_width(1)))
+            .map_err(failed)?;
+        area.draw(&Text::new(*name, (LEFT - 8, middle), name_style.clone()))
+            .map_err(failed)?;
+        let end = x(found.max) + 8;
+        area.draw(&Text::new(
+            spread(*found),
+            (end, middle),
+            value_style.clone(),
+        ))?;
+    }
+    Ok(())
+}
+
+fn failed(error: impl std::fmt::Display) -> anyhow::Error {
+    anyhow!("plot: {error}")
+}

@@ -1,0 +1,232 @@
+//! The report as text.
+
+use std::fmt::Write;
+
+use super::{number, spread};
+use crate::machine::Header;
+use crate::results::{Better, Results};
+use crate::sample::{Cell, Measure, Metric};
+use crate::servers::RAWECHO;
+use crate::targets::{Met, verdicts};
+
+/// A table of one metric: what it shows and of which measure.
+const TABLES: [(&str, Measure, Metric); 13] = [
+    ("Throughput, messages/s", Measure::Closed, Metric::PerSecond),
+    ("Latency, p50 in µs", Measure::Closed, Metric::P50),
+    ("Latency, p99 in µs", Measure::Closed, Metric::P99),
+    ("Latency, p99.9 in µs", Measure::Closed, Metric::P999),
+    (
+        "Server CPU µs/message at 50,000/s",
+        Measure::Rate,
+        Metric::ServerCpu,
+    ),
+    (
+        "Latency at 50,000/s, p99 in µs from when a message was due",
+        Measure::Rate,
+        Metric::P99,
+    ),
+    (
+        "Connections/s: connect, echo, close",
+        Measure::Connect,
+        Metric::PerSecond,
+    ),
+    (
+        "Server CPU µs/connection",
+        Measure::Connect,
+        Metric::ServerCpu,
+    ),
+    (
+        "Resident memory in KiB that idle connections add",
+        Measure::Idle,
+        Metric::Rss,
+    ),
+    ("System calls/message", Measure::Syscalls, Metric::Syscalls),
+    (
+        "Nothing pinned, all CPUs: messages/s",
+        Measure::Workers,
+        Metric::PerSecond,
+    ),
+    (
+        "Nothing pinned: CPUs that the server took",
+        Measure::Workers,
+        Metric::ServerShare,
+    ),
+    (
+        "Nothing pinned: CPUs that the load generator took",
+        Measure::Workers,
+        Metric::LoadShare,
+    ),
+];
+
+/// The whole report. `plots` are the files to show.
+pub fn render<'a>(results: &Results, plots: impl Iterator<Item = (&'a str, &'a str)>) -> String {
+    let mut text = String::new();
+    head(&mut text, &results.header);
+    targets(&mut text, results);
+    for (file, alternative) in plots {
+        text += &format!("![{alternative}]({file})\n\n");
+    }
+    duels(&mut text, results);
+    for (title, measure, metric) in TABLES {
+        table(&mut text, results, title, measure, metric);
+    }
+    node(&mut text, results);
+    failures(&mut text, results);
+    text
+}
+
+fn head(text: &mut String, header: &Header) {
+    let Header {
+        date,
+        command,
+        cpu,
+        cores,
+        kernel,
+        open_files,
+        load_average,
+        rounds,
+        seconds,
+        ..
+    } = header;
+    *text += "# Results\n\n";
+    *text += &format!("Made on {date} in `benches/` by\n\n    {command}\n\n");
+    *text += &format!(
+        "on {cores} × {cpu}, Linux {kernel}, at most {open_files} open files; \
+         {load_average} tasks at work in the minute before. \
+         Rounds: {rounds}, each of {seconds} s for a measurement. \
+         A figure is the median of the rounds, with the least and the most in parentheses; \
+         a ratio is taken within each round, and its median shown. \
+         A cell is connections × bytes in a message × messages in flight. \
+         Every measurement is in [raw.jsonl](raw.jsonl).\n\n"
+    );
+    for missing in &header.missing {
+        *text += &format!("Not measured: {missing}.\n\n");
+    }
+}
+
+fn targets(text: &mut String, results: &Results) {
+    *text += "## Targets\n\n| what | target | found | met |\n| --- | --- | --- | --- |\n";
+    for verdict in verdicts(results) {
+        let met = match verdict.met {
+            Met::Yes => "yes",
+            Met::No => "**no**",
+            Met::Unknown => "–",
+        };
+        let line = [verdict.what, &verdict.target, &verdict.found, met].join(" | ");
+        *text += &format!("| {line} |\n");
+    }
+    *text += "\n";
+}
+
+/// rawecho in every cell against the best peer of that cell, and the floor.
+fn duels(text: &mut String, results: &Results) {
+    let cells = results.cells(Measure::Closed);
+    if cells.is_empty() {
+        return;
+    }
+    *text += "## rawecho against the best peer and the floor\n\n\
+              | cell | messages/s | best peer | ratio | ratio to floor-epoll | p99 µs | least p99 | ratio |\n\
+              | --- | --- | --- | --- | --- | --- | --- | --- |\n";
+    for cell in cells {
+        let best = |metric, better| {
+            let duel = results.against_best_peer(Measure::Closed, cell, metric, better);
+            let ours = results.spread(Measure::Closed, cell, RAWECHO, metric);
+            [
+                ours.map(spread),
+                duel.as_ref()
+                    .map(|duel| format!("{} {}", duel.other, spread(duel.theirs))),
+                duel.as_ref().map(|duel| number(duel.ratio.median)),
+            ]
+        };
+        let floor = results.duel(
+            Measure::Closed,
+            cell,
+            Metric::PerSecond,
+            [RAWECHO, "floor-epoll"],
+        );
+        let [throughput, peer, ratio] = best(Metric::PerSecond, Better::More);
+        let [p99, least, latency_ratio] = best(Metric::P99, Better::Less);
+        let floor = floor.map(|duel| number(duel.ratio.median));
+        row(
+            text,
+            cell,
+            [throughput, peer, ratio, floor, p99, least, latency_ratio],
+        );
+    }
+    *text += "\n";
+}
+
+/// All servers in all cells of a measure.
+fn table(text: &mut String, results: &Results, title: &str, measure: Measure, metric: Metric) {
+    let servers = results.servers(measure);
+    if servers.is_empty() {
+        return;
+    }
+    let rule = " --- |".repeat(servers.len());
+    *text += &format!(
+        "## {title}\n\n| cell | {} |\n| --- |{rule}\n",
+        servers.join(" | ")
+    );
+    for cell in results.cells(measure) {
+        let found = servers
+            .iter()
+            .map(|name| results.spread(measure, cell, name, metric));
+        row(text, cell, found.map(|found| found.map(spread)));
+    }
+    *text += "\n";
+}
+
+fn row(text: &mut String, cell: Cell, columns: impl IntoIterator<Item = Option<String>>) {
+    write!(text, "| {cell} |").expect("a string takes all that is written");
+    for column in columns {
+        *text += &format!(" {} |", column.unwrap_or_else(|| "–".into()));
+    }
+    *text += "\n";
+}
+
+fn node(text: &mut String, results: &Results) {
+    let lines = format!(
+        "KiB more after {} million lines",
+        results.header.million_lines
+    );
+    let rows = [
+        (
+            "`tcp_echo_send`/s, 11 bytes, a new connection each",
+            Measure::Send,
+            Metric::PerSecond,
+        ),
+        ("`tcp_echo_stats`/s", Measure::Stats, Metric::PerSecond),
+        (&lines, Measure::Lines, Metric::Rss),
+        (
+            "ms from exec to `init_ok`",
+            Measure::Start,
+            Metric::Milliseconds,
+        ),
+        ("KiB of the binary", Measure::Size, Metric::KiB),
+    ];
+    let mut found = String::new();
+    for (what, measure, metric) in rows {
+        for server in results.servers(measure) {
+            if let Some(figure) = results.spread(measure, Cell::default(), server, metric) {
+                found += &format!("| {what} | {server} | {} |\n", spread(figure));
+            }
+        }
+    }
+    if !found.is_empty() {
+        *text += "## The node\n\n| what | of | figure |\n| --- | --- | --- |\n";
+        *text += &found;
+        *text += "\n";
+    }
+}
+
+fn failures(text: &mut String, results: &Results) {
+    let failures = results.failures();
+    if failures.is_empty() {
+        return;
+    }
+    *text += "## Not measured\n\n| what | cell | server | times | why |\n| --- | --- | --- | --- | --- |\n";
+    for ((measure, cell, server), (times, why)) in failures {
+        *text += &format!("| {measure:?} | {cell} | {server} | {times} | {why} |\n");
+    }
+    *text += "\n";
+}

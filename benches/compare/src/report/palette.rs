@@ -1,0 +1,56 @@
+//! Colours, the same for a server in all plots.
+
+use plotters::style::RGBColor;
+
+use crate::servers::{RAWECHO, Role, SERVERS, role};
+
+/// Text and axes.
+pub const INK: RGBColor = RGBColor(60, 60, 67);
+/// Lines to read values by.
+pub const GRID: RGBColor = RGBColor(228, 228, 232);
+/// What nothing stands on. Opaque, so that a plot can be read on any page.
+pub const PAPER: RGBColor = RGBColor(255, 255, 255);
+/// rawecho, and nothing else.
+pub const ACCENT: RGBColor = RGBColor(214, 64, 0);
+/// The floors.
+pub const FLOOR: RGBColor = RGBColor(20, 20, 24);
+/// A peer where its name stands beside it.
+pub const PEER: RGBColor = RGBColor(150, 170, 196);
+
+/// The floors where a whisker lies on them.
+const FLOOR_BAR: RGBColor = RGBColor(104, 104, 112);
+
+/// For peers that only their colour tells apart, in the order of the table.
+const PEERS: [RGBColor; 9] = [
+    RGBColor(0, 90, 160),
+    RGBColor(90, 170, 230),
+    RGBColor(0, 140, 110),
+    RGBColor(130, 190, 60),
+    RGBColor(130, 80, 170),
+    RGBColor(200, 130, 200),
+    RGBColor(140, 100, 60),
+    RGBColor(220, 165, 0),
+    RGBColor(120, 120, 128),
+];
+
+/// The colour of a server, apart from all others.
+pub fn of(name: &str) -> RGBColor {
+    if name == RAWECHO {
+        return ACCENT;
+    }
+    if role(name) == Some(Role::Floor) {
+        return FLOOR;
+    }
+    let mut peers = SERVERS.iter().filter(|server| server.role == Role::Peer);
+    let place = peers.position(|server| server.name == name).unwrap_or(0);
+    PEERS[place % PEERS.len()]
+}
+
+/// The colour of a server where it is named.
+pub fn by_role(name: &str) -> RGBColor {
+    match role(name) {
+        Some(Role::Subject | Role::Variant) => ACCENT,
+        Some(Role::Floor | Role::OnceFloor) => FLOOR_BAR,
+        _ => PEER,
+    }
+}

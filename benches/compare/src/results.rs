@@ -1,0 +1,209 @@
+//! What the measurements say together: medians, spreads, ratios.
+
+use std::collections::BTreeMap;
+
+use crate::machine::Header;
+use crate::raw::Run;
+use crate::sample::{Cell, Measure, Metric, Outcome, Sample};
+use crate::servers::{RAWECHO, Role, SERVERS, role};
+
+/// All measurements of a run.
+pub struct Results {
+    /// Where, when, how.
+    pub header: Header,
+    samples: Vec<Sample>,
+}
+
+impl From<Run> for Results {
+    fn from(Run { header, samples }: Run) -> Self {
+        Self { header, samples }
+    }
+}
+
+/// The middle of some values, and how far they go.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Spread {
+    /// The smallest.
+    pub min: f64,
+    /// Half are below.
+    pub median: f64,
+    /// The largest.
+    pub max: f64,
+}
+
+impl Spread {
+    /// The spread of values; `None` if there are none.
+    pub fn of(values: impl IntoIterator<Item = f64>) -> Option<Self> {
+        let mut values: Vec<f64> = values.into_iter().collect();
+        values.sort_by(f64::total_cmp);
+        let (min, max) = (*values.first()?, *values.last()?);
+        let middle = values.len() / 2;
+        let median = match values.len() % 2 {
+            0 => f64::midpoint(values[middle - 1], values[middle]),
+            _ => values[middle],
+        };
+        Some(Self { min, median, max })
+    }
+}
+
+/// Which way is better.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Better {
+    /// As throughput.
+    More,
+    /// As latency.
+    Less,
+}
+
+/// One server, mostly rawecho, against another in one cell.
+#[derive(Clone, Debug)]
+pub struct Duel {
+    /// The load.
+    pub cell: Cell,
+    /// The other one.
+    pub other: &'static str,
+    /// What the one did.
+    pub ours: Spread,
+    /// What the other did.
+    pub theirs: Spread,
+    /// The first through the second, round by round.
+    pub ratio: Spread,
+}
+
+impl Results {
+    /// The loads that were put on in a measure, in order.
+    pub fn cells(&self, measure: Measure) -> Vec<Cell> {
+        let mut cells: Vec<_> = self
+            .samples
+            .iter()
+            .filter(|it| it.measure == measure)
+            .map(|it| it.cell)
+            .collect();
+        cells.sort_by_key(|cell| (cell.in_flight, cell.connections, cell.size));
+        cells.dedup();
+        cells
+    }
+
+    /// The servers that a measure was tried on, in the order of the table.
+    pub fn servers(&self, measure: Measure) -> Vec<&'static str> {
+        let tried = |name| {
+            self.samples
+                .iter()
+                .any(|it| it.measure == measure && it.server == name)
+        };
+        SERVERS
+            .iter()
+            .map(|server| server.name)
+            .filter(|name| tried(*name))
+            .collect()
+    }
+
+    /// What a server did.
+    pub fn spread(
+        &self,
+        measure: Measure,
+        cell: Cell,
+        server: &str,
+        metric: Metric,
+    ) -> Option<Spread> {
+        Spread::of(self.by_round(measure, cell, server, metric).into_values())
+    }
+
+    /// Measurements that failed: which, and the reason of the last.
+    pub fn failures(&self) -> BTreeMap<(Measure, Cell, &str), (usize, &str)> {
+        let mut failures = BTreeMap::new();
+        for sample in &self.samples {
+            if let Outcome::Failed(why) = &sample.outcome {
+                let key = (sample.measure, sample.cell, sample.server.as_str());
+                let entry = failures.entry(key).or_insert((0, ""));
+                *entry = (entry.0 + 1, why);
+            }
+        }
+        failures
+    }
+
+    /// rawecho against the peer with the best median.
+    pub fn against_best_peer(
+        &self,
+        measure: Measure,
+        cell: Cell,
+        metric: Metric,
+        better: Better,
+    ) -> Option<Duel> {
+        let median = |name: &&str| Some(self.spread(measure, cell, name, metric)?.median);
+        let names = self.servers(measure).into_iter();
+        let measured = names
+            .filter(|name| role(name) == Some(Role::Peer))
+            .filter_map(|name| Some((name, median(&name)?)));
+        let best = match better {
+            Better::More => measured.max_by(|a, b| a.1.total_cmp(&b.1)),
+            Better::Less => measured.min_by(|a, b| a.1.total_cmp(&b.1)),
+        };
+        self.duel(measure, cell, metric, [RAWECHO, best?.0])
+    }
+
+    /// One server against another.
+    pub fn duel(
+        &self,
+        measure: Measure,
+        cell: Cell,
+        metric: Metric,
+        [one, other]: [&'static str; 2],
+    ) -> Option<Duel> {
+        let ours = self.by_round(measure, cell, one, metric);
+        let theirs = self.by_round(measure, cell, other, metric);
+        let both = ours
+            .iter()
+            .filter_map(|(round, ours)| Some(ours / theirs.get(round)?));
+        Some(Duel {
+            cell,
+            other,
+            ratio: Spread::of(both)?,
+            ours: Spread::of(ours.into_values())?,
+            theirs: Spread::of(theirs.into_values())?,
+        })
+    }
+
+    fn by_round(
+        &self,
+        measure: Measure,
+        cell: Cell,
+        server: &str,
+        metric: Metric,
+    ) -> BTreeMap<u64, f64> {
+        let wanted = |sample: &&Sample| {
+            sample.measure == measure && sample.cell == cell && sample.server == server
+        };
+        let value = |sample: &Sample| match &sample.outcome {
+            Outcome::Values(values) => Some((sample.round, *values.get(&metric)?)),
+            Outcome::Failed(_) => None,
+        };
+        self.samples
+            .iter()
+            .filter(wanted)
+            .filter_map(value)
+            .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn median_of_odd_and_even_numbers() {
+        let odd = Spread {
+            min: 1.0,
+            median: 2.0,
+            max: 9.0,
+        };
+        assert_eq!(Spread::of([9.0, 1.0, 2.0]), Some(odd));
+        let even = Spread {
+            min: 1.0,
+            median: 2.5,
+            max: 9.0,
+        };
+        assert_eq!(Spread::of([9.0, 1.0, 2.0, 3.0]), Some(even));
+        assert_eq!(Spread::of([]), None);
+    }
+}

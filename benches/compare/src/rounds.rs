@@ -1,0 +1,92 @@
+//! Runs everything, round after round.
+//!
+//! In a round each cell is measured on all servers, one right after the other,
+//! in an order of its own. What the machine does besides then hits all alike,
+//! and a ratio between two servers is taken within a round.
+
+use std::time::Instant;
+
+use anyhow::Result;
+use fastrand::Rng;
+use load::limits;
+use load::shape::Shape;
+
+use crate::bench::Bench;
+use crate::machine::Header;
+use crate::measure;
+use crate::raw::{Run, Writer};
+use crate::sample::{Cell, Measure, Outcome, Sample};
+use crate::servers::Server;
+
+/// Measures all that the options ask for.
+///
+/// # Errors
+/// If the results cannot be written. A measurement that fails is one of them.
+pub fn run(bench: &Bench, mut header: Header) -> Result<Run> {
+    header.missing = bench
+        .programs
+        .missing()
+        .map(|(program, why)| format!("{program:?}: {why}"))
+        .collect();
+    let mut plan = bench.options.plan();
+    header.missing.extend(leave_out(&mut plan)?);
+    let mut writer = Writer::create(&bench.options.out()?, &header)?;
+    let mut samples = Vec::new();
+    let (start, rounds) = (Instant::now(), bench.options.rounds());
+    for round in 0..rounds {
+        for (nth, &(measure, cell)) in plan.iter().enumerate() {
+            if round > 0 && measure.once() {
+                continue;
+            }
+            let minutes = start.elapsed().as_secs_f64() / 60.0;
+            let progress = format!(
+                "round {} of {rounds}, {}/{}",
+                round + 1,
+                nth + 1,
+                plan.len()
+            );
+            eprintln!("{minutes:5.1} min: {progress}: {measure:?} {cell}");
+            let mut contestants = bench.contestants(measure);
+            Rng::with_seed(round << 32 | nth as u64).shuffle(&mut contestants);
+            for server in contestants {
+                let sample = take(bench, measure, cell, server, round);
+                writer.line(&sample)?;
+                samples.push(sample);
+            }
+        }
+    }
+    Ok(Run { header, samples })
+}
+
+/// Takes what this machine has no room for out of the plan, and says why.
+fn leave_out(plan: &mut Vec<(Measure, Cell)>) -> Result<Vec<String>> {
+    let mut too_much = Vec::new();
+    for (measure, cell) in std::mem::take(plan) {
+        let shape = Shape {
+            connections: cell.connections,
+            size: cell.size,
+        };
+        match limits::obstacle(shape, cell.in_flight)? {
+            None => plan.push((measure, cell)),
+            Some(why) => too_much.push(format!("{measure:?} {cell}: {why}")),
+        }
+    }
+    Ok(too_much)
+}
+
+fn take(bench: &Bench, measure: Measure, cell: Cell, server: &Server, round: u64) -> Sample {
+    let outcome = match measure::take(bench, measure, cell, server) {
+        Ok(values) => Outcome::Values(values),
+        Err(error) => {
+            eprintln!("           {server}: {error:#}");
+            Outcome::Failed(format!("{error:#}"))
+        }
+    };
+    Sample {
+        measure,
+        cell,
+        server: server.name.into(),
+        round,
+        outcome,
+    }
+}

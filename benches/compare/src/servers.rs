@@ -1,0 +1,123 @@
+//! The table of servers: a row is all it takes to add one.
+
+use std::fmt;
+
+/// A server and how to start it.
+#[derive(Debug)]
+pub struct Server {
+    /// As the report calls it.
+    pub name: &'static str,
+    /// Its part in the comparison.
+    pub role: Role,
+    /// What has to be built for it.
+    pub program: Program,
+    /// What it is started with, besides `--port 0`.
+    pub arguments: &'static [&'static str],
+}
+
+/// Why a server is measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// It is what this is about.
+    Subject,
+    /// The same with other options: measured when asked for, and in `workers`.
+    Variant,
+    /// To be at least as good as it.
+    Peer,
+    /// The least an epoll server can do.
+    Floor,
+    /// The least one thread can do for an echo on a connection of its own.
+    OnceFloor,
+}
+
+/// Where a program comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Program {
+    /// The project.
+    Rawecho,
+    /// A binary of this workspace.
+    Cargo(&'static str),
+    /// `peers/foreign/libuv.c`, by the C compiler.
+    Libuv,
+    /// `peers/foreign/go`, by Go.
+    Go,
+}
+
+/// The one that all is about.
+pub const RAWECHO: &str = "rawecho";
+
+/// All servers, in the order of the report.
+pub const SERVERS: &[Server] = &[
+    row(RAWECHO, Role::Subject, Program::Rawecho, &["serve"]),
+    row(
+        "rawecho-spin0",
+        Role::Variant,
+        Program::Rawecho,
+        &["serve", "--spin", "0"],
+    ),
+    row(
+        "rawecho-workers2",
+        Role::Variant,
+        Program::Rawecho,
+        &["serve", "--workers", "2"],
+    ),
+    row(
+        "tokio",
+        Role::Peer,
+        Program::Cargo("tokio"),
+        &["--runtime", "current-thread"],
+    ),
+    row(
+        "tokio-multi",
+        Role::Peer,
+        Program::Cargo("tokio"),
+        &["--runtime", "multi-thread"],
+    ),
+    row("mio", Role::Peer, Program::Cargo("mio"), &[]),
+    row("smol", Role::Peer, Program::Cargo("smol"), &[]),
+    row("monoio", Role::Peer, Program::Cargo("monoio"), &[]),
+    row("glommio", Role::Peer, Program::Cargo("glommio"), &[]),
+    row("std", Role::Peer, Program::Cargo("std"), &[]),
+    row("libuv", Role::Peer, Program::Libuv, &[]),
+    row("go", Role::Peer, Program::Go, &[]),
+    row(
+        "floor-epoll",
+        Role::Floor,
+        Program::Cargo("floor-epoll"),
+        &[],
+    ),
+    row(
+        "floor-once",
+        Role::OnceFloor,
+        Program::Cargo("floor-once"),
+        &[],
+    ),
+];
+
+const fn row(
+    name: &'static str,
+    role: Role,
+    program: Program,
+    arguments: &'static [&'static str],
+) -> Server {
+    Server {
+        name,
+        role,
+        program,
+        arguments,
+    }
+}
+
+/// The part that the server of this name has in the comparison.
+pub fn role(name: &str) -> Option<Role> {
+    SERVERS
+        .iter()
+        .find(|server| server.name == name)
+        .map(|server| server.role)
+}
+
+impl fmt::Display for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name)
+    }
+}

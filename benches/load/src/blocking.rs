@@ -1,0 +1,41 @@
+//! One message at a time on one blocking socket: a round trip is a `write` and
+//! a `read`, and no call more, so that the server's part is as large as can be.
+
+use anyhow::{Result, ensure};
+
+use crate::connection::Connection;
+use crate::open::STALL;
+use crate::pattern::{MAX_IO, Pattern};
+use crate::recorder::{Phase, Recorder};
+
+/// Sends a message of `size` bytes and waits for it, again and again.
+///
+/// # Errors
+/// If the connection breaks, a byte is wrong or the server gets stuck.
+///
+/// # Panics
+/// If `size` is more than [`MAX_IO`]: while it writes, nobody reads, so more
+/// than the kernel's buffers hold would never be through.
+pub fn run(
+    connection: &mut Connection,
+    size: u64,
+    pattern: &Pattern,
+    recorder: &mut Recorder,
+) -> Result<()> {
+    assert!(size <= MAX_IO as u64, "a message of {size} bytes");
+    let mut buffer = [0; MAX_IO];
+    let mut before = recorder.now();
+    while recorder.tick(before)? != Phase::Over {
+        let goal = connection.sent() + size;
+        connection.send_up_to(goal, pattern)?;
+        while connection.received() < goal {
+            let length = connection.receive(pattern, &mut buffer)?;
+            ensure!(length > 0, "the server sent nothing for {STALL:?}");
+            recorder.count(length);
+        }
+        let after = recorder.now();
+        recorder.message(before, after);
+        before = after;
+    }
+    Ok(())
+}

@@ -1,0 +1,35 @@
+//! Open connections and hold them, for as long as the caller looks at the server.
+
+use std::io::{Read, Write, stdin, stdout};
+
+use anyhow::{Result, ensure};
+use serde_json::json;
+
+use crate::connection::Connection;
+use crate::open::STALL;
+use crate::pattern::{MAX_IO, Pattern};
+use crate::shape::Shape;
+
+/// Says on stdout that the connections are open, holds them until stdin ends,
+/// then has each echo one more message: the server must not have lost any.
+///
+/// # Errors
+/// If a connection broke in the meantime.
+pub fn run(connections: &mut [Connection], shape: Shape, pattern: &Pattern) -> Result<()> {
+    println!(
+        "{}",
+        json!({"status": "open", "connections": connections.len()})
+    );
+    stdout().flush()?;
+    stdin().read_to_end(&mut Vec::new())?;
+    let mut buffer = [0; MAX_IO];
+    for connection in connections {
+        let goal = connection.sent() + shape.size;
+        connection.send_up_to(goal, pattern)?;
+        while connection.received() < goal {
+            let length = connection.receive(pattern, &mut buffer)?;
+            ensure!(length > 0, "the server sent nothing for {STALL:?}");
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,116 @@
+//! Open loop: messages leave at fixed times, whatever the server does.
+//!
+//! Latency counts from when a message was due, not from when it could be sent,
+//! so a server that stalls is charged for all messages that had to wait: this
+//! corrects for coordinated omission.
+
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
+
+use crate::clock::nanoseconds;
+use crate::open::GREETING;
+use crate::pool::{Events, Pool};
+use crate::recorder::{Phase, Recorder};
+use crate::shape::Shape;
+
+/// How long the last messages may take to come back.
+const DRAIN: Duration = Duration::from_secs(5);
+
+const NANOSECONDS: u128 = 1_000_000_000;
+
+/// Sends `rate` messages a second, on all connections in turn, until the
+/// recorder has seen enough; then waits for the last ones.
+///
+/// Asks epoll without ever sleeping in it: a sleep would be late by more than
+/// the 20 µs between two messages at 50,000/s, and the CPU is its own.
+///
+/// # Errors
+/// If a connection breaks, a byte is wrong or messages do not come back.
+pub fn run(pool: &mut Pool, shape: Shape, rate: u64, recorder: &mut Recorder) -> Result<()> {
+    let plan = Plan {
+        rate,
+        connections: pool.len() as u64,
+        size: shape.size,
+    };
+    let all = plan.due_at(recorder.closes());
+    let mut events = Events::new();
+    let mut sent = 0;
+    loop {
+        let now = recorder.now();
+        let over = recorder.tick(now)? == Phase::Over;
+        if over && recorder.bytes() == all * shape.size {
+            return Ok(());
+        }
+        let missing = all - recorder.bytes() / shape.size;
+        ensure!(
+            now < recorder.closes() + nanoseconds(DRAIN),
+            "{missing} messages have not come back {DRAIN:?} after the end"
+        );
+        let due = plan.due_at(now).min(all);
+        while sent < due {
+            pool.send((sent % plan.connections) as usize, shape.size)?;
+            sent += 1;
+        }
+        for ready in pool.wait(&mut events, Duration::ZERO)? {
+            if ready.writable {
+                pool.flush(ready.index)?;
+            }
+            if ready.readable {
+                receive(ready.index, pool, plan, recorder)?;
+            }
+        }
+    }
+}
+
+fn receive(index: usize, pool: &mut Pool, plan: Plan, recorder: &mut Recorder) -> Result<()> {
+    let (length, position) = pool.receive(index)?;
+    recorder.count(length);
+    let after = position - GREETING;
+    let now = recorder.now();
+    for message in (after - length as u64) / plan.size..after / plan.size {
+        let due = plan.time_of(message * plan.connections + index as u64);
+        if due >= recorder.opens() {
+            recorder.message(due, now);
+        }
+    }
+    Ok(())
+}
+
+/// Which message is due when. The `n`th goes to connection `n % connections`.
+#[derive(Clone, Copy)]
+struct Plan {
+    rate: u64,
+    connections: u64,
+    size: u64,
+}
+
+impl Plan {
+    /// How many messages are due until `now`.
+    fn due_at(self, now: u64) -> u64 {
+        (u128::from(now) * u128::from(self.rate) / NANOSECONDS) as u64
+    }
+
+    /// When the `nth` message is due: the first moment with more than `nth` due.
+    fn time_of(self, nth: u64) -> u64 {
+        ((u128::from(nth) + 1) * NANOSECONDS).div_ceil(u128::from(self.rate)) as u64
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_is_due_at_its_time_and_not_before() {
+        let plan = Plan {
+            rate: 49_999,
+            connections: 3,
+            size: 64,
+        };
+        for nth in 0..1000 {
+            let time = plan.time_of(nth);
+            assert_eq!((plan.due_at(time - 1), plan.due_at(time)), (nth, nth + 1));
+        }
+    }
+}

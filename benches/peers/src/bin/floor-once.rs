@@ -1,0 +1,108 @@
+//! The least that one thread can do for one echo on a connection of its own:
+//! connect, accept, write, read, write, read, close, close.
+//!
+//! Against this the node's `tcp_echo_send` is measured, which does the same.
+
+use std::ffi::c_int;
+use std::io::Error;
+use std::mem::{size_of, zeroed};
+use std::ptr::null_mut;
+use std::time::Instant;
+
+use clap::Parser;
+
+/// Connections the kernel keeps until they are accepted; one is enough.
+const BACKLOG: c_int = 1;
+
+#[derive(Parser)]
+struct Command {
+    /// How often
+    #[arg(long, default_value_t = 10_000)]
+    count: u32,
+    /// Bytes to echo
+    #[arg(long, default_value_t = 11)]
+    size: usize,
+}
+
+fn main() {
+    let Command { count, size } = Command::parse();
+    let message: Vec<u8> = (0..size).map(|at| at as u8).collect();
+    let mut buffer = vec![0; size];
+    let (listener, address) = listen();
+    let start = Instant::now();
+    for _ in 0..count {
+        buffer.fill(0);
+        once(listener, &address, &message, &mut buffer);
+        assert_eq!(buffer, message, "other bytes came back");
+    }
+    let seconds = start.elapsed().as_secs_f64();
+    println!(
+        r#"{{"count": {count}, "per_second": {}}}"#,
+        f64::from(count) / seconds
+    );
+}
+
+fn once(listener: c_int, address: &libc::sockaddr_in, message: &[u8], buffer: &mut [u8]) {
+    let length = size_of::<libc::sockaddr_in>() as libc::socklen_t;
+    // SAFETY: `address` is of the length given; no address is asked for in return.
+    let (client, server) = unsafe {
+        let client = checked(libc::socket(libc::AF_INET, libc::SOCK_STREAM, 0));
+        checked(libc::connect(
+            client,
+            std::ptr::from_ref(address).cast(),
+            length,
+        ));
+        (
+            client,
+            checked(libc::accept(listener, null_mut(), null_mut())),
+        )
+    };
+    write(client, message);
+    read(server, buffer);
+    write(server, buffer);
+    read(client, buffer);
+    // SAFETY: both are this function's own, and not used again.
+    unsafe {
+        checked(libc::close(client));
+        checked(libc::close(server));
+    }
+}
+
+/// A message is far smaller than the kernel's buffers, so it goes in one call.
+fn write(fd: c_int, bytes: &[u8]) {
+    // SAFETY: the kernel reads from `bytes`, no more than its length.
+    let written = unsafe { libc::write(fd, bytes.as_ptr().cast(), bytes.len()) };
+    assert_eq!(written, bytes.len() as isize, "{}", Error::last_os_error());
+}
+
+/// On loopback all of it is there once it has been written.
+fn read(fd: c_int, buffer: &mut [u8]) {
+    // SAFETY: the kernel writes into `buffer`, no more than its length.
+    let read = unsafe { libc::read(fd, buffer.as_mut_ptr().cast(), buffer.len()) };
+    assert_eq!(read, buffer.len() as isize, "{}", Error::last_os_error());
+}
+
+fn listen() -> (c_int, libc::sockaddr_in) {
+    // SAFETY: all pointers are to locals of the type the call expects.
+    unsafe {
+        let listener = checked(libc::socket(libc::AF_INET, libc::SOCK_STREAM, 0));
+        let mut address: libc::sockaddr_in = zeroed();
+        address.sin_family = libc::AF_INET as libc::sa_family_t;
+        address.sin_addr.s_addr = libc::INADDR_LOOPBACK.to_be();
+        let mut length = size_of::<libc::sockaddr_in>() as libc::socklen_t;
+        checked(libc::bind(listener, (&raw const address).cast(), length));
+        checked(libc::listen(listener, BACKLOG));
+        checked(libc::getsockname(
+            listener,
+            (&raw mut address).cast(),
+            &mut length,
+        ));
+        (listener, address)
+    }
+}
+
+/// The result of a call that must not fail.
+fn checked(result: c_int) -> c_int {
+    assert!(result >= 0, "{}", Error::last_os_error());
+    result
+}

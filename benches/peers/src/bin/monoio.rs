@@ -1,0 +1,36 @@
+//! monoio, as its README shows an echo server: buffers are handed to the
+//! runtime and back.
+//!
+//! The fusion driver takes `io_uring` where the kernel has it, else epoll.
+
+use std::io;
+
+use clap::Parser;
+use monoio::io::{AsyncReadRent, AsyncWriteRentExt};
+use monoio::net::{TcpListener, TcpStream};
+use peers::{BUFFER, Command, announce};
+
+#[monoio::main(driver = "fusion")]
+async fn main() -> io::Result<()> {
+    let listener = TcpListener::bind(Command::parse().address())?;
+    announce(listener.local_addr()?);
+    loop {
+        let (stream, _) = listener.accept().await?;
+        monoio::spawn(echo(stream));
+    }
+}
+
+async fn echo(mut stream: TcpStream) -> io::Result<()> {
+    stream.set_nodelay(true)?;
+    let mut buffer = Vec::with_capacity(BUFFER);
+    loop {
+        let (result, filled) = stream.read(buffer).await;
+        if result? == 0 {
+            return Ok(());
+        }
+        let (result, written) = stream.write_all(filled).await;
+        result?;
+        buffer = written;
+        buffer.clear();
+    }
+}

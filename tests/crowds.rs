@@ -1,0 +1,220 @@
+//! Crowds of 5,000 clients of the worst kinds: those who send and never read, those who trickle a
+//! byte at a time, those who say nothing. The node's memory stays within its named bounds, and a
+//! well-behaved client is served as if they were not there.
+//!
+//! How fast it is served is asked by the test that is left out of an ordinary run:
+//! `cargo test --release --test crowds -- --ignored --nocapture`.
+
+mod common;
+#[allow(dead_code, reason = "other test files use the rest")]
+#[path = "common/sockets.rs"]
+mod sockets;
+
+use std::io::{ErrorKind, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use common::{Node, allow_open_files, client, converse};
+use rawecho::engine::{HELD_MEMORY, LEAST_READ, READ_BUFFER};
+use sockets::client_with;
+
+/// How many clients there are in a crowd.
+const CLIENTS: usize = 5_000;
+
+/// Descriptors that this process needs: the clients', and some for the rest.
+const FILES: u64 = CLIENTS as u64 + 100;
+
+/// The memory that any connection costs: its place in the tables, with room for their growth.
+const PLACE: usize = 256;
+
+/// What the allocator and the kernel's rounding may add.
+const SLACK: usize = 4 << 20;
+
+/// What a crowd may cost while it holds no bytes in the server.
+const IDLE: u64 = (CLIENTS * PLACE + SLACK) as u64;
+
+/// One crowd at a time: the machine's memory and descriptors are for one.
+fn alone() -> MutexGuard<'static, ()> {
+    static ALONE: Mutex<()> = Mutex::new(());
+    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn crowd(server: SocketAddr) -> Vec<TcpStream> {
+    allow_open_files(FILES);
+    (0..CLIENTS).map(|_| client(server)).collect()
+}
+
+/// A crowd that is to [`shout`]. It makes the kernel hold little: what they send is to end up in the
+/// node's own memory, and the kernel's would not do for so many buffers of the usual size.
+fn crowd_with_small_buffers(server: SocketAddr) -> Vec<TcpStream> {
+    /// The kernel takes its own minimum instead.
+    const LEAST: libc::c_int = 1;
+    /// Enough for the server to get large pieces.
+    const SOME: libc::c_int = 24 << 10;
+    /// The size of the server's buffer for sending grows with that of the segments.
+    const SEGMENT: libc::c_int = 536;
+    let SocketAddr::V4(server) = server else {
+        panic!("an IPv4 address");
+    };
+    let options = [
+        (libc::SOL_SOCKET, libc::SO_RCVBUF, LEAST),
+        (libc::SOL_SOCKET, libc::SO_SNDBUF, SOME),
+        (libc::IPPROTO_TCP, libc::TCP_MAXSEG, SEGMENT),
+    ];
+    allow_open_files(FILES);
+    (0..CLIENTS)
+        .map(|_| client_with(server, &options))
+        .collect()
+}
+
+/// Has all of `crowd` send until the server takes no more, and never reads.
+fn shout(crowd: &[TcpStream]) {
+    const PIECE: &[u8] = &[b'!'; READ_BUFFER];
+    for client in crowd {
+        client.set_nonblocking(true).expect("a socket");
+    }
+    let mut quiet_rounds = 0;
+    while quiet_rounds < 2 {
+        quiet_rounds += 1;
+        for mut client in crowd {
+            match client.write(PIECE) {
+                Ok(sent) => quiet_rounds = if sent == 0 { quiet_rounds } else { 0 },
+                Err(error) => assert_eq!(error.kind(), ErrorKind::WouldBlock, "{error}"),
+            }
+        }
+        thread::sleep(Duration::from_millis(20));
+    }
+}
+
+#[test]
+fn those_who_never_read_share_a_bounded_memory() {
+    let _alone = alone();
+    let (mut node, server) = Node::listening();
+    let bystander = client(server);
+    converse(&bystander, b"before");
+    let before = node.memory();
+    let crowd = crowd_with_small_buffers(server);
+    shout(&crowd);
+    converse(&bystander, b"meanwhile");
+    node.send("meanwhile");
+    let held = node.peak_memory() - before;
+    println!("{CLIENTS} that never read: {} KiB held", held >> 10);
+    let bound = IDLE + (HELD_MEMORY + CLIENTS * LEAST_READ + READ_BUFFER) as u64;
+    assert!(held <= bound, "{held} bytes are held, over {bound}");
+    assert!(
+        held >= HELD_MEMORY as u64 / 2,
+        "the crowd was no burden: {held} bytes"
+    );
+    // What was theirs goes back: the next crowd finds it.
+    drop(crowd);
+    node.send("afterwards");
+    converse(&bystander, b"afterwards");
+    node.finish_well();
+}
+
+#[test]
+fn those_who_trickle_cost_their_places_only() {
+    let _alone = alone();
+    let (mut node, server) = Node::listening();
+    let before = node.memory();
+    let crowd = crowd(server);
+    for byte in b"abc" {
+        for mut client in &crowd {
+            client.write_all(&[*byte]).expect("write");
+        }
+        node.send("between two bytes");
+        for mut client in &crowd {
+            let mut echo = [0];
+            client.read_exact(&mut echo).expect("the echo");
+            assert_eq!(echo, [*byte]);
+        }
+    }
+    let held = node.peak_memory() - before;
+    println!("{CLIENTS} that trickle: {} KiB held", held >> 10);
+    assert!(held <= IDLE, "{held} bytes are held, over {IDLE}");
+    drop(crowd);
+    node.finish_well();
+}
+
+#[test]
+fn those_who_say_nothing_cost_their_places_only() {
+    let _alone = alone();
+    let (mut node, server) = Node::listening();
+    let before = node.memory();
+    let crowd = crowd(server);
+    converse(crowd.last().expect("one"), b"the last one is accepted");
+    node.send("meanwhile");
+    let held = node.peak_memory() - before;
+    println!("{CLIENTS} that say nothing: {} KiB held", held >> 10);
+    assert!(held <= IDLE, "{held} bytes are held, over {IDLE}");
+    assert_eq!(node.stats().0, CLIENTS as u64 + 1);
+    // Half of them go as machines do that are in a hurry.
+    for client in crowd.iter().step_by(2) {
+        sockets::reset_at_close(client);
+    }
+    drop(crowd);
+    node.send("afterwards");
+    node.finish_well();
+}
+
+/// The time of an echo for a client that waits for each: the median of many.
+fn latency(client: &TcpStream) -> Duration {
+    const ECHOES: usize = 10_000;
+    client.set_nodelay(true).expect("a socket");
+    let mut times: Vec<Duration> = (0..ECHOES)
+        .map(|_| {
+            let begun = Instant::now();
+            converse(client, b"a well-behaved client");
+            begun.elapsed()
+        })
+        .collect();
+    times.sort_unstable();
+    times[ECHOES / 2]
+}
+
+#[test]
+#[ignore = "asks for the time, which takes a release build and a machine of its own"]
+fn a_well_behaved_client_is_served_as_if_they_were_not_there() {
+    /// Each of the crowd sends a byte a second.
+    const PAUSE: Duration = Duration::from_nanos(1_000_000_000 / CLIENTS as u64);
+    let (node, server) = Node::listening();
+    let quick = client(server);
+    let alone = latency(&quick);
+    println!("alone: {alone:?}");
+    let check = |what: &str, time: Duration| {
+        println!("{CLIENTS} {what}: {time:?}");
+        assert!(
+            time <= 2 * alone,
+            "{CLIENTS} {what}: {time:?}, alone {alone:?}"
+        );
+    };
+    let silent = crowd(server);
+    check("that say nothing", latency(&quick));
+    let end = AtomicBool::new(false);
+    let time = thread::scope(|scope| {
+        scope.spawn(|| {
+            let mut next = Instant::now();
+            for mut client in silent.iter().cycle() {
+                if end.load(Relaxed) {
+                    break;
+                }
+                client.write_all(b".").expect("write");
+                next += PAUSE;
+                thread::sleep(next.saturating_duration_since(Instant::now()));
+            }
+        });
+        let time = latency(&quick);
+        end.store(true, Relaxed);
+        time
+    });
+    check("that trickle a byte a second", time);
+    drop(silent);
+    let deaf = crowd_with_small_buffers(server);
+    shout(&deaf);
+    check("that never read", latency(&quick));
+    drop(deaf);
+    node.finish_well();
+}

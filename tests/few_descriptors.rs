@@ -1,0 +1,88 @@
+//! Five hundred clients for a node that may open 64 files: those it has accepted are served, the
+//! rest wait without costing anything, and come in as others go.
+
+mod common;
+
+use std::io::{ErrorKind, Read, Write};
+use std::net::TcpStream;
+use std::os::unix::process::CommandExt;
+use std::process::Stdio;
+use std::thread;
+use std::time::Duration;
+
+use common::{Node, allow_open_files, client, eventually, program, set_open_files_limit};
+
+const FILES: u64 = 64;
+const CLIENTS: usize = 500;
+
+/// Whether the one byte that `client` has sent has come back.
+fn served(mut client: &TcpStream) -> bool {
+    match client.read(&mut [0]) {
+        Ok(count) => {
+            assert_eq!(count, 1, "no end of the stream");
+            true
+        }
+        Err(error) => {
+            assert_eq!(error.kind(), ErrorKind::WouldBlock, "{error}");
+            false
+        }
+    }
+}
+
+/// Moves those who have been served from `waiting` to `inside`.
+fn let_in(waiting: &mut Vec<TcpStream>, inside: &mut Vec<TcpStream>) {
+    let (done, rest) = waiting.drain(..).partition(served);
+    *waiting = rest;
+    inside.extend::<Vec<_>>(done);
+}
+
+#[test]
+fn all_have_their_turn() {
+    allow_open_files(CLIENTS as u64 + 100);
+    let mut command = program();
+    command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    // SAFETY: nothing but a system call happens between fork and exec.
+    unsafe {
+        command.pre_exec(|| set_open_files_limit(FILES, FILES));
+    }
+    let mut node = Node::spawn(&mut command).initialized();
+    let server = node.listen();
+    let mut waiting: Vec<TcpStream> = (0..CLIENTS)
+        .map(|_| {
+            let mut client = client(server);
+            client.write_all(b"?").expect("write");
+            client.set_nonblocking(true).expect("a socket");
+            client
+        })
+        .collect();
+    let mut inside: Vec<TcpStream> = Vec::new();
+    eventually("as many are served as there are descriptors", || {
+        let_in(&mut waiting, &mut inside);
+        // Some are the node's own: its streams, the epoll set, the listener.
+        (inside.len() as u64 >= FILES - 16).then_some(())
+    });
+    assert!(inside.len() < FILES as usize);
+    let before = node.processor_time();
+    thread::sleep(Duration::from_secs(1));
+    let used = node.processor_time() - before;
+    assert!(
+        used < Duration::from_millis(300),
+        "{used:?} in a second in which nothing happens"
+    );
+    node.stats();
+    eventually("all are served", || {
+        inside.clear();
+        let_in(&mut waiting, &mut inside);
+        waiting.is_empty().then_some(())
+    });
+    assert_eq!(node.stats(), (CLIENTS as u64, CLIENTS as u64));
+    drop(inside);
+    eventually("their descriptors are free", || {
+        (node.descriptors().len() < 16).then_some(())
+    });
+    node.send("as ever");
+    node.finish_well();
+}

@@ -1,0 +1,70 @@
+//! Killed in the middle of everything and started again at once, on the same port: whatever the
+//! kernel still remembers of the connections, the new server listens.
+
+mod common;
+
+use std::io::{self, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::sync::RwLock;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::thread;
+
+use common::{Node, eventually};
+use serde_json::json;
+
+const RESTARTS: usize = 50;
+const CLIENTS: usize = 8;
+
+/// Echoes that a server has to serve before it is killed.
+const LOAD: u64 = 100;
+
+/// Talks as long as the server is there, and counts the echoes. Connects only while it is `up`: the
+/// kernel might have a client of nobody connect to itself, and its port would be taken.
+fn talk(server: SocketAddr, up: &RwLock<()>, echoes: &AtomicU64) -> io::Result<()> {
+    let mut client = {
+        let _up = up.read().expect("no panic");
+        TcpStream::connect_timeout(&server, common::PATIENCE)?
+    };
+    client.set_read_timeout(Some(common::PATIENCE))?;
+    let said = [7; 1000];
+    let mut heard = [0; 1000];
+    loop {
+        client.write_all(&said)?;
+        client.read_exact(&mut heard)?;
+        assert_eq!(said, heard);
+        echoes.fetch_add(1, Relaxed);
+    }
+}
+
+#[test]
+fn the_port_is_free_at_once() {
+    let (node, server) = Node::listening();
+    let up = RwLock::new(());
+    let (end, echoes) = (AtomicBool::new(false), AtomicU64::new(0));
+    thread::scope(|scope| {
+        for _ in 0..CLIENTS {
+            scope.spawn(|| {
+                while !end.load(Relaxed) {
+                    // It will have been killed.
+                    let _ = talk(server, &up, &echoes);
+                }
+            });
+        }
+        let mut node = node;
+        for _ in 0..RESTARTS {
+            let before = echoes.load(Relaxed);
+            eventually("it is under load", || {
+                (echoes.load(Relaxed) >= before + LOAD).then_some(())
+            });
+            let down = up.write().expect("no panic");
+            // Dropping it kills it: SIGKILL.
+            drop(node);
+            node = Node::n1();
+            let reply = node.request(json!({"type": "tcp_echo_start", "port": server.port()}));
+            assert_eq!(reply["status"], "listening", "{reply}");
+            drop(down);
+            node.send("at once");
+        }
+        end.store(true, Relaxed);
+    });
+}

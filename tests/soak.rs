@@ -1,0 +1,237 @@
+//! Everything at once, for as long as one likes: requests, and outside clients of all kinds. Every
+//! reply and every byte is checked, and at the end the node holds as much memory and as many
+//! descriptors as before.
+//!
+//! An ordinary run takes [`SECONDS`]. An hour:
+//! `SOAK_SECONDS=3600 cargo test --release --test soak -- --nocapture`.
+
+mod common;
+#[allow(dead_code, reason = "other test files use the rest")]
+#[path = "common/sockets.rs"]
+mod sockets;
+
+use std::env;
+use std::io::{BufWriter, ErrorKind, Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::process::ChildStdin;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::mpsc::{SyncSender, sync_channel};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use common::{Node, assert_end, client, converse, eventually, pattern};
+use sockets::reset_at_close;
+
+/// How long it takes if `SOAK_SECONDS` does not tell.
+const SECONDS: u64 = 3;
+
+/// Requests that are under way at once.
+const WINDOW: usize = 64;
+
+/// The memory that may come to what was in use after a third of the time.
+const GROWTH: u64 = 4 << 20;
+
+/// The longest message of a client that is not out to be long.
+const SHORT: usize = 5_000;
+
+/// What the outside clients have done.
+struct Outside {
+    server: SocketAddr,
+    until: Instant,
+    connections: AtomicU64,
+    bytes: AtomicU64,
+}
+
+impl Outside {
+    /// Has one client after the other talk, as long as there is time. Each is told its number.
+    fn repeat(&self, talk: fn(&Outside, usize)) {
+        for number in 0.. {
+            if self.over() {
+                break;
+            }
+            talk(self, number);
+        }
+    }
+
+    fn over(&self) -> bool {
+        Instant::now() >= self.until
+    }
+
+    fn connect(&self) -> TcpStream {
+        self.connections.fetch_add(1, Relaxed);
+        client(self.server)
+    }
+
+    fn converse(&self, client: &TcpStream, bytes: &[u8]) {
+        converse(client, bytes);
+        self.bytes.fetch_add(bytes.len() as u64, Relaxed);
+    }
+}
+
+/// Says one thing and goes, as most do.
+fn short(outside: &Outside, number: usize) {
+    let client = outside.connect();
+    outside.converse(&client, &pattern(number % SHORT));
+    client.shutdown(Shutdown::Write).expect("shutdown");
+    assert_end(&client);
+}
+
+/// Has a lot to say, for as long as there is time.
+fn long(outside: &Outside, _: usize) {
+    let client = outside.connect();
+    for length in (1..100_000).step_by(997).cycle() {
+        if outside.over() {
+            break;
+        }
+        outside.converse(&client, &pattern(length));
+    }
+}
+
+/// Breaks off with a reset, whether there is something to read or not.
+fn broken(outside: &Outside, number: usize) {
+    let mut client = outside.connect();
+    reset_at_close(&client);
+    client.write_all(&pattern(number % SHORT)).expect("write");
+    if number % 2 == 0 && number % SHORT > 0 {
+        client.read_exact(&mut [0]).expect("the first byte");
+    }
+}
+
+/// Many are there and say nothing, until one does.
+fn idle(outside: &Outside, number: usize) {
+    const MANY: usize = 100;
+    let clients: Vec<TcpStream> = (0..MANY).map(|_| outside.connect()).collect();
+    thread::sleep(Duration::from_millis(100));
+    outside.converse(&clients[number % MANY], b"I am still here");
+}
+
+/// Says one byte at a time.
+fn slow(outside: &Outside, _: usize) {
+    let client = outside.connect();
+    for byte in 0..100 {
+        outside.converse(&client, &[byte]);
+        thread::sleep(Duration::from_millis(1));
+    }
+}
+
+/// Reads only when the server takes no more.
+fn late(outside: &Outside, _: usize) {
+    const PIECE: usize = 1 << 20;
+    let mut client = outside.connect();
+    let piece = pattern(PIECE);
+    let mut said = 0;
+    client.set_nonblocking(true).expect("a socket");
+    loop {
+        match client.write(&piece[said % PIECE..]) {
+            Ok(count) => said += count,
+            Err(error) if error.kind() == ErrorKind::WouldBlock => break,
+            Err(error) => panic!("write: {error}"),
+        }
+    }
+    client.set_nonblocking(false).expect("a socket");
+    client.shutdown(Shutdown::Write).expect("shutdown");
+    let mut heard = Vec::new();
+    client.read_to_end(&mut heard).expect("no reset");
+    assert_eq!(heard.len(), said);
+    assert!(heard.chunks(PIECE).all(|chunk| piece.starts_with(chunk)));
+    outside.bytes.fetch_add(said as u64, Relaxed);
+}
+
+/// Writes requests as long as there is time, and tells what each is to be answered with.
+fn ask(stdin: ChildStdin, until: Instant, replies: &SyncSender<String>) -> ChildStdin {
+    let mut stdin = BufWriter::new(stdin);
+    for i in 0.. {
+        if Instant::now() >= until {
+            break;
+        }
+        let data = "→".repeat(i % 50);
+        let (request, reply) = if i % 10 == 0 {
+            (
+                format!(r#""type":"echo","echo":["{data}"]"#),
+                format!(r#"{{"type": "echo_ok", "in_reply_to": {i}, "echo": ["{data}"]"#),
+            )
+        } else {
+            let bytes = data.len();
+            (
+                format!(r#""type":"tcp_echo_send","data":"{data}""#),
+                format!(
+                    r#"{{"type": "tcp_echo_send_ok", "in_reply_to": {i}, "echoed": "{data}", "bytes": {bytes}"#
+                ),
+            )
+        };
+        writeln!(
+            stdin,
+            r#"{{"src":"c1","dest":"n1","body":{{"msg_id":{i},{request}}}}}"#
+        )
+        .expect("write to the node");
+        stdin.flush().expect("write to the node");
+        // Waits while too many are under way.
+        replies.send(reply).expect("somebody reads");
+    }
+    stdin.into_inner().expect("flushed")
+}
+
+#[test]
+fn everything_at_once() {
+    const KINDS: [fn(&Outside, usize); 6] = [short, long, broken, idle, slow, late];
+    let seconds = env::var("SOAK_SECONDS").map_or(SECONDS, |text| text.parse().expect("a number"));
+    let (mut node, server) = Node::listening();
+    let begun = Instant::now();
+    let descriptors = node.descriptors();
+    let outside = &Outside {
+        server,
+        until: begun + Duration::from_secs(seconds),
+        connections: AtomicU64::new(0),
+        bytes: AtomicU64::new(0),
+    };
+    let (mut sends, mut settled) = (0, None);
+    let stdin = node.stdin.take().expect("a pipe");
+    let (replies, expected) = sync_channel(WINDOW);
+    let stdin = thread::scope(|scope| {
+        for kind in KINDS {
+            scope.spawn(move || outside.repeat(kind));
+        }
+        let asking = scope.spawn(move || ask(stdin, outside.until, &replies));
+        for reply in expected {
+            let msg_id = sends + 2;
+            assert_eq!(
+                node.line(),
+                format!(r#"{{"src": "n1", "dest": "c1", "body": {reply}, "msg_id": {msg_id}}}}}"#)
+            );
+            sends += 1;
+            if settled.is_none() && begun.elapsed() * 3 >= Duration::from_secs(seconds) {
+                settled = Some(node.memory());
+            }
+        }
+        asking.join().expect("no panic")
+    });
+    let memory = node.memory();
+    eventually("all descriptors are free", || {
+        (node.descriptors() == descriptors).then_some(())
+    });
+    let settled = settled.expect("time has passed");
+    let (connections, bytes) = (
+        outside.connections.load(Relaxed),
+        outside.bytes.load(Relaxed),
+    );
+    println!(
+        "{seconds} s: {sends} requests, {connections} outside clients, {} MiB echoed to them, no error; \
+         resident memory {} KiB after a third, {} KiB at the end; {} descriptors before and after",
+        bytes >> 20,
+        settled >> 10,
+        memory >> 10,
+        descriptors.len(),
+    );
+    assert!(
+        memory <= settled + GROWTH,
+        "{settled} bytes of memory have become {memory}"
+    );
+    // The counters have missed nothing, though the last ones may not be accepted yet.
+    node.stdin = Some(stdin);
+    let stats = format!(r#""total_connections": {}, "#, sends + connections);
+    eventually("all are counted", || {
+        node.write_line(r#"{"src":"c1","dest":"n1","body":{"type":"tcp_echo_stats","msg_id":0}}"#);
+        node.line().contains(&stats).then_some(())
+    });
+    node.finish_well();
+}

@@ -1,0 +1,156 @@
+//! A client's machine is gone without a word: the cable is cut. Its connections end by
+//! [`PEER_TIMEOUT`], whether they were silent or had bytes on their way, and their descriptors are
+//! free again.
+//!
+//! Two network namespaces and a cable between them stand for two machines. To make them takes root
+//! (`CAP_SYS_ADMIN`, `CAP_NET_ADMIN`), and to wait for the end takes a minute, so this is left out of
+//! an ordinary run: `cargo test --test vanished_machine -- --ignored`.
+
+mod common;
+
+use std::fs::File;
+use std::io::Write;
+use std::net::{SocketAddr, TcpStream};
+use std::os::fd::AsRawFd;
+use std::process::{self, Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use common::{Node, client, converse, eventually};
+use rawecho::engine::PEER_TIMEOUT;
+
+/// Addresses for examples (RFC 5737), which nobody has: the server's, and the client's.
+const SERVER: &str = "192.0.2.1";
+const CLIENT: &str = "192.0.2.2";
+
+/// The ends of the cable.
+const SERVER_END: &str = "to-client";
+const CLIENT_END: &str = "to-server";
+
+/// Timers of TCP may come late by a part of themselves, and a busy machine is late too.
+const LATE: Duration = Duration::from_secs(20);
+
+/// The keepalive probes begin after half of the time; nothing may end before.
+const EARLIEST: Duration = Duration::from_secs(PEER_TIMEOUT.as_secs() / 2);
+
+/// A machine: a network namespace. It is gone when this is dropped.
+struct Machine(String);
+
+impl Machine {
+    fn new(name: &str) -> Machine {
+        let machine = Machine(format!("rawecho-{name}-{}", process::id()));
+        ip(&["netns", "add", &machine.0]);
+        machine.ip(&["link", "set", "lo", "up"]);
+        machine
+    }
+
+    /// Runs `ip` with `args` on this machine.
+    fn ip(&self, args: &[&str]) {
+        ip(&[&["-n", &self.0], args].concat());
+    }
+
+    /// Gives this machine's end of the cable an address.
+    fn plug_in(&self, end: &str, address: &str) {
+        self.ip(&["address", "add", &format!("{address}/24"), "dev", end]);
+        self.ip(&["link", "set", end, "up"]);
+    }
+
+    /// Connects to `server` from this machine.
+    fn client(&self, server: SocketAddr) -> TcpStream {
+        let namespace = File::open(format!("/run/netns/{}", self.0)).expect("the namespace");
+        // A thread may be on another machine than the rest of the process; a socket stays on the
+        // one where it was made.
+        let connect = move || {
+            // SAFETY: no memory is passed, and it concerns this thread alone.
+            let result = unsafe { libc::setns(namespace.as_raw_fd(), libc::CLONE_NEWNET) };
+            assert_eq!(result, 0, "setns");
+            client(server)
+        };
+        thread::spawn(connect).join().expect("connected")
+    }
+}
+
+impl Drop for Machine {
+    fn drop(&mut self) {
+        let _ = Command::new("ip").args(["netns", "del", &self.0]).status();
+    }
+}
+
+fn ip(args: &[&str]) {
+    let done = Command::new("ip").args(args).output();
+    let done = done.expect("ip is missing: apt-get install iproute2");
+    let why = String::from_utf8_lossy(&done.stderr);
+    assert!(done.status.success(), "ip {args:?}: {why}");
+}
+
+#[test]
+#[ignore = "takes root, network namespaces and more than a minute"]
+fn its_connections_end_in_time() {
+    let (here, there) = (Machine::new("server"), Machine::new("client"));
+    let cable = ["type", "veth", "peer", CLIENT_END, "netns", &there.0];
+    here.ip(&[&["link", "add", SERVER_END], &cable[..]].concat());
+    here.plug_in(SERVER_END, SERVER);
+    there.plug_in(CLIENT_END, CLIENT);
+
+    let mut command = Command::new("ip");
+    command
+        .args([
+            "netns",
+            "exec",
+            &here.0,
+            env!("CARGO_BIN_EXE_rawecho"),
+            "--bind",
+            SERVER,
+        ])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    let mut node = Node::spawn(&mut command).initialized();
+    let port = node.listen().port();
+    let server = SocketAddr::new(SERVER.parse().expect("an address"), port);
+    let before = node.descriptors();
+
+    let silent = there.client(server);
+    converse(&silent, b"and not a word more");
+    let mut busy = there.client(server);
+    converse(&busy, b"before the end");
+    let (_, bytes) = node.stats();
+    // From here on nothing reaches the client's machine: what the server sends goes to a network
+    // card that does not exist. The server still hears the last words.
+    const NOBODY: &str = "02:00:00:00:00:99";
+    here.ip(&[
+        "neigh",
+        "replace",
+        CLIENT,
+        "lladdr",
+        NOBODY,
+        "dev",
+        SERVER_END,
+        "nud",
+        "permanent",
+    ]);
+    const LAST_WORDS: &[u8] = b"last words";
+    busy.write_all(LAST_WORDS).expect("write");
+    eventually("they are echoed into the void", || {
+        (node.stats().1 == bytes + LAST_WORDS.len() as u64).then_some(())
+    });
+    // And now the machine is gone altogether.
+    there.ip(&["link", "set", CLIENT_END, "down"]);
+    let gone = Instant::now();
+    assert_eq!(node.descriptors().len(), before.len() + 2);
+
+    let mut open = 2;
+    while open > 0 {
+        thread::sleep(Duration::from_millis(500));
+        node.send("the others are served");
+        let left = node.descriptors().len() - before.len();
+        if left < open {
+            println!("{left} left after {:?}", gone.elapsed());
+            assert!(gone.elapsed() > EARLIEST, "too early: {:?}", gone.elapsed());
+            open = left;
+        }
+        assert!(gone.elapsed() < PEER_TIMEOUT + LATE, "{open} still open");
+    }
+    assert_eq!(node.descriptors(), before);
+    node.finish_well();
+}
