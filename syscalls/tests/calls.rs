@@ -475,9 +475,22 @@ fn setsockopt_sets_what_the_c_library_reads() {
         assert_eq!(is(libc::IPPROTO_TCP, libc::TCP_USER_TIMEOUT), 14_000);
 
         if ip.is_ipv4() {
-            socket.setsockopt(IP_BIND_ADDRESS_NO_PORT, 1).unwrap();
-            let bind_no_port = is(libc::IPPROTO_IP, libc::IP_BIND_ADDRESS_NO_PORT);
-            assert_eq!(bind_no_port, 1);
+            let (level, option, on) = (libc::IPPROTO_IP, libc::IP_BIND_ADDRESS_NO_PORT, 1);
+            // SAFETY: the kernel reads one int.
+            let libcs = unsafe {
+                let on = (&raw const on).cast();
+                libc::setsockopt(socket.raw(), level, option, on, 4)
+            };
+            if libcs == 0 {
+                socket.setsockopt(IP_BIND_ADDRESS_NO_PORT, 0).unwrap();
+                assert_eq!(is(level, option), 0);
+                socket.setsockopt(IP_BIND_ADDRESS_NO_PORT, 1).unwrap();
+                assert_eq!(is(level, option), 1);
+            } else {
+                // qemu-user lacks it.
+                let lacks = socket.setsockopt(IP_BIND_ADDRESS_NO_PORT, 1);
+                assert_eq!(lacks, Err(Errno::ENOPROTOOPT));
+            }
         }
 
         assert_eq!(socket.setsockopt(TCP_KEEPCNT, 0), Err(Errno::EINVAL));
