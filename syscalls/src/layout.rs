@@ -12,8 +12,24 @@ pub struct Layout {
     pub size: usize,
     /// What its address must be a multiple of.
     pub align: usize,
-    /// Its fields' names in C, each with its distance from the start in bytes.
-    pub fields: &'static [(&'static str, usize)],
+    /// Its fields.
+    pub fields: &'static [Field],
+}
+
+/// A field of a C struct.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Field {
+    /// Its name in C.
+    pub name: &'static str,
+    /// Its distance from the struct's start in bytes.
+    pub offset: usize,
+    /// Its size in bytes.
+    pub size: usize,
+}
+
+/// The size of what a function takes out of a `T`. The function is never called.
+pub const fn size_of_field<T, F>(_: fn(T) -> F) -> usize {
+    core::mem::size_of::<F>()
 }
 
 /// The layout of a type as C's `$name`. The fields have C's names.
@@ -23,7 +39,11 @@ macro_rules! layout {
             name: $name,
             size: core::mem::size_of::<$type>(),
             align: core::mem::align_of::<$type>(),
-            fields: &[$((stringify!($field), core::mem::offset_of!($type, $field))),*],
+            fields: &[$($crate::layout::Field {
+                name: stringify!($field),
+                offset: core::mem::offset_of!($type, $field),
+                size: $crate::layout::size_of_field(|of: $type| of.$field),
+            }),*],
         }
     };
 }

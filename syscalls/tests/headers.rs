@@ -136,11 +136,13 @@ fn the_structs_are_those_of_the_kernels_headers() {
              _Static_assert(sizeof({name}) == {size}, \"size\");\n\
              _Static_assert(_Alignof({name}) == {align}, \"alignment\");\n"
         );
-        for (field, offset) in layout.fields {
-            let field = field_in_c(field);
+        for field in layout.fields {
+            let in_c = field_in_c(field.name);
             writeln!(
                 c,
-                "_Static_assert(offsetof({name}, {field}) == {offset}, \"{field}\");"
+                "_Static_assert(offsetof({name}, {in_c}) == {}, \"{in_c}\");\n\
+                 _Static_assert(sizeof((({name} *)0)->{in_c}) == {}, \"{in_c}\");",
+                field.offset, field.size
             )
             .expect("a string takes all");
         }

@@ -1,5 +1,5 @@
 //! Proves that each struct lies in memory as the C library's does on this architecture: its size,
-//! its alignment, and where each field starts.
+//! its alignment, and where each field starts and ends.
 //!
 //! The kernel's `struct sigaction` and `sigset_t` are not the C library's; `headers.rs` compares
 //! those (and others again) with the kernel's headers.
@@ -7,7 +7,7 @@
 use std::collections::BTreeSet;
 use std::mem::{align_of, size_of};
 
-use syscalls::layout::{LAYOUTS, Layout};
+use syscalls::layout::{Field, LAYOUTS, Layout, size_of_field};
 use syscalls::signal::{SIGNALFD_SIGINFO_SIZE, SigSet};
 use syscalls::socket::Socket;
 use syscalls::{Fd, Linux};
@@ -21,7 +21,11 @@ macro_rules! libc_layout {
             name: $name,
             size: size_of::<libc::$type>(),
             align: align_of::<libc::$type>(),
-            fields: &[$((stringify!($field), std::mem::offset_of!(libc::$type, $field))),*],
+            fields: &[$(Field {
+                name: stringify!($field),
+                offset: std::mem::offset_of!(libc::$type, $field),
+                size: size_of_field(|of: libc::$type| of.$field),
+            }),*],
         }
     };
 }
@@ -88,15 +92,23 @@ fn every_struct_is_the_c_librarys() {
             .iter()
             .find(|libc| libc.name == ours.name)
             .unwrap_or_else(|| panic!("{} is compared with nothing", ours.name));
-        let layout = |of: &Layout| (of.size, of.align, of.fields.iter().map(c_name).collect());
-        let (ours_is, libc_is): ((_, _, Vec<_>), (_, _, Vec<_>)) = (layout(ours), layout(libc));
+        let layout = |of: &Layout| -> (usize, usize, Vec<Field>) {
+            (of.size, of.align, of.fields.iter().map(c_name).collect())
+        };
+        let (ours_is, libc_is) = (layout(ours), layout(libc));
         assert_eq!(ours_is, libc_is, "{}: ours, and libc's", ours.name);
     }
 }
 
-/// The `libc` crate has one name for a field that C declares as a union.
-fn c_name(&(field, offset): &(&'static str, usize)) -> (&'static str, usize) {
-    (if field == "u64" { "data" } else { field }, offset)
+/// The `libc` crate has another name for a field that C declares as a union.
+fn c_name(&field: &Field) -> Field {
+    match field.name {
+        "u64" => Field {
+            name: "data",
+            ..field
+        },
+        _ => field,
+    }
 }
 
 /// The word that `text` starts with.
@@ -139,7 +151,7 @@ fn the_packed_event_is_packed_on_x86_64_only() {
     } else {
         (16, 8, 8)
     };
-    assert_eq!((event.size, event.align, event.fields[1].1), expected);
+    assert_eq!((event.size, event.align, event.fields[1].offset), expected);
 }
 
 #[test]
