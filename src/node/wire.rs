@@ -42,7 +42,7 @@ impl<'a> Message<'a> {
         let line = std::str::from_utf8(line)
             .map_err(|error| format!("not UTF-8 at byte {}", error.valid_up_to()))?;
         let [src, dest, body] =
-            fields(line, ["src", "dest", "body"]).map_err(|error| error.to_string())?;
+            fields(line, ["src", "dest", "body"]).map_err(|error| reason(&error))?;
         let src = src.and_then(text).ok_or("src: expected a string")?;
         let dest = dest.and_then(text);
         let body = body.ok_or("body: expected an object, found none")?;
@@ -65,7 +65,7 @@ impl<'a> Message<'a> {
             port,
             data,
             echo,
-        ] = fields(body.get(), names).map_err(|error| format!("body: {error}"))?;
+        ] = fields(body.get(), names).map_err(|error| format!("body: {}", reason(&error)))?;
         let body = Body {
             r#type,
             msg_id,
@@ -78,6 +78,14 @@ impl<'a> Message<'a> {
         };
         Ok(Message { src, dest, body })
     }
+}
+
+/// What `error` says, without the place in the text: its "line 1" would stand beside the number of
+/// the line in the input.
+fn reason(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    let reason = text.split(" at line ").next();
+    reason.unwrap_or_default().to_owned()
 }
 
 /// The values of the fields `names` of the JSON object `json`. Where a name stands twice the last

@@ -1,0 +1,193 @@
+//! The server alone, the workers and the polling: whatever the number of threads and the time of
+//! polling, clients get their bytes, the counts are exact, and signals end it in order.
+
+mod common;
+
+use std::io::{BufRead, BufReader};
+use std::net::{SocketAddr, TcpListener};
+use std::process::{ChildStdout, Stdio};
+use std::time::{Duration, Instant};
+
+use common::{Node, assert_end, client, converse, eventually, program};
+use serde_json::{Value, json};
+
+/// A server, and what it says.
+struct Server {
+    node: Node,
+    stdout: BufReader<ChildStdout>,
+    address: SocketAddr,
+}
+
+impl Server {
+    fn start(args: &[&str]) -> Server {
+        let mut command = program();
+        command.arg("serve").args(["--port", "0"]).args(args);
+        command.stdin(Stdio::null());
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut node = Node::spawn(&mut command);
+        let mut stdout = node.stdout.take().expect("a pipe");
+        let said = line(&mut stdout);
+        let port = said["port"].as_u64().expect("a port");
+        let expected = json!({"status": "listening", "address": "127.0.0.1", "port": port});
+        assert_eq!(said, expected);
+        let address = SocketAddr::from(([127, 0, 0, 1], port as u16));
+        Server {
+            node,
+            stdout,
+            address,
+        }
+    }
+
+    fn signal(&self, signal: i32) {
+        // SAFETY: no memory is passed; the process is ours and has not been waited for.
+        let sent = unsafe { libc::kill(self.node.pid() as i32, signal) };
+        assert_eq!(sent, 0, "kill");
+    }
+
+    /// It ends well, and says that it has served so many connections and bytes.
+    #[track_caller]
+    fn ends(mut self, connections: u64, bytes: u64) {
+        let expected = json!({
+            "status": "stopped", "address": "127.0.0.1", "port": self.address.port(),
+            "total_connections": connections, "total_bytes": bytes,
+        });
+        assert_eq!(line(&mut self.stdout), expected);
+        assert!(self.node.wait().success());
+        assert_eq!(self.node.finish().stderr, "");
+    }
+}
+
+fn line(stdout: &mut impl BufRead) -> Value {
+    let mut line = String::new();
+    stdout.read_line(&mut line).expect("UTF-8");
+    serde_json::from_str(&line).expect("a line of JSON")
+}
+
+/// Nobody listens there any more. (To connect would be a way to tell, and be counted.)
+fn is_free(server: SocketAddr) -> bool {
+    TcpListener::bind(server).is_ok()
+}
+
+#[test]
+fn either_signal_ends_it() {
+    for signal in [libc::SIGINT, libc::SIGTERM] {
+        let server = Server::start(&[]);
+        converse(&client(server.address), b"hello");
+        server.signal(signal);
+        server.ends(1, 5);
+    }
+}
+
+#[test]
+fn conversations_may_go_on_after_the_first_signal() {
+    let server = Server::start(&[]);
+    let talker = client(server.address);
+    converse(&talker, b"before");
+    server.signal(libc::SIGTERM);
+    eventually("it stops listening", || {
+        is_free(server.address).then_some(())
+    });
+    converse(&talker, b"after");
+    drop(talker);
+    server.ends(1, 11);
+}
+
+#[test]
+fn a_second_signal_ends_it_at_once() {
+    for workers in ["1", "3"] {
+        let server = Server::start(&["--workers", workers]);
+        let silent = client(server.address);
+        converse(&silent, b"hello");
+        let begin = Instant::now();
+        server.signal(libc::SIGTERM);
+        eventually("it stops listening", || {
+            is_free(server.address).then_some(())
+        });
+        server.signal(libc::SIGINT);
+        server.ends(1, 5);
+        assert!(
+            begin.elapsed() < rawecho::serve::END_PATIENCE,
+            "it has waited"
+        );
+        assert_end(&silent);
+    }
+}
+
+#[test]
+fn workers_share_the_clients_and_the_counts() {
+    let server = Server::start(&["--workers", "3"]);
+    let clients: Vec<_> = (0..200).map(|_| client(server.address)).collect();
+    for (i, client) in clients.iter().enumerate() {
+        converse(client, format!("client {i:03}").as_bytes());
+    }
+    drop(clients);
+    server.signal(libc::SIGTERM);
+    server.ends(200, 200 * 10);
+}
+
+#[test]
+fn a_node_with_workers_answers_like_any_other() {
+    let mut node = Node::start(&["--workers", "3"]).initialized();
+    for round in 1..=3 {
+        let server = node.listen();
+        for i in 0..50 {
+            node.send(&format!("send {i:02}"));
+        }
+        converse(&client(server), b"outside");
+        assert_eq!(node.stats(), (round * 51, round * (50 * 7 + 7)));
+        let stopped =
+            json!({"type": "tcp_echo_stop_ok", "status": "stopped", "port": server.port()});
+        assert_eq!(node.request(json!({"type": "tcp_echo_stop"})), stopped);
+        assert!(is_free(server));
+    }
+    node.finish_well();
+}
+
+#[test]
+fn a_lone_client_is_served_with_and_without_polling() {
+    for spin in ["0", "60", "10000"] {
+        let server = Server::start(&["--spin", spin]);
+        let lone = client(server.address);
+        for _ in 0..300 {
+            converse(&lone, b"ping");
+        }
+        drop(lone);
+        server.signal(libc::SIGTERM);
+        server.ends(1, 1200);
+    }
+}
+
+/// However long it may poll: when nothing comes, it soon sleeps.
+#[test]
+fn an_idle_server_uses_no_processor() {
+    let server = Server::start(&["--spin", "10000"]);
+    let lone = client(server.address);
+    for _ in 0..100 {
+        converse(&lone, b"ping");
+    }
+    let before = server.node.processor_time();
+    std::thread::sleep(Duration::from_millis(500));
+    let used = server.node.processor_time() - before;
+    assert!(used <= Duration::from_millis(100), "{used:?} of 500 ms");
+    drop(lone);
+    server.signal(libc::SIGTERM);
+    server.ends(1, 400);
+}
+
+#[test]
+fn a_taken_port_is_told() {
+    let taken = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let port = taken.local_addr().expect("bound").port().to_string();
+    for workers in ["1", "2"] {
+        let output = program()
+            .args(["serve", "--port", &port, "--workers", workers])
+            .output()
+            .expect("the program starts");
+        assert_eq!(output.status.code(), Some(1));
+        assert_eq!(String::from_utf8_lossy(&output.stdout), "");
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        let told =
+            format!("rawecho: bind 127.0.0.1:{port}: EADDRINUSE (98): Address already in use");
+        assert!(stderr.starts_with(&told), "{stderr}");
+    }
+}
