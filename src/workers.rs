@@ -13,6 +13,9 @@ use syscalls::{Errno, Fd, Kernel, retry};
 
 use crate::engine::{Engine, Failure, Spin, Stopped, Totals, Watch};
 
+/// How often the main thread looks whether a worker has stopped.
+const LOOK_AT_WORKERS: Duration = Duration::from_millis(5);
+
 /// What a worker is told to do.
 #[derive(Clone, Copy, Debug)]
 enum Order {
@@ -86,8 +89,15 @@ impl<K: Kernel> Workers<K> {
             return;
         }
         for worker in &self.0 {
-            // Stopping cannot fail.
-            let _ = worker.result();
+            // Its result tells nothing: stopping cannot fail.
+            while !worker.is_done() {
+                // The owner's input hurries those who wait for a worker, too.
+                let hurried = engine.turn(Some(LOOK_AT_WORKERS)).map(|ready| ready.input);
+                if hurried.unwrap_or(true) {
+                    return;
+                }
+            }
+            worker.desk.papers().result = None;
         }
     }
 }
@@ -138,6 +148,12 @@ impl<K: Kernel> Worker<K> {
         self.desk.papers().order = Some(order);
         // The counter is far from full, so this is never refused.
         let _ = retry(|| self.wake.write(&1u64.to_ne_bytes()));
+    }
+
+    /// Whether the order is carried out.
+    fn is_done(&self) -> bool {
+        let papers = self.desk.papers();
+        papers.result.is_some() || papers.gone.is_some()
     }
 
     /// Waits for the result of the order.
