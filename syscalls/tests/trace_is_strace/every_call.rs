@@ -313,7 +313,8 @@ fn unusual_arguments<K: Kernel>(k: &K) {
     refused(k, sc::nr::SOCKET, [INET, 1, 9999], Errno::EINVAL);
     refused(k, sc::nr::SOCKET, [99, 1, 0], Errno::EAFNOSUPPORT);
     refused(k, sc::nr::SOCKET, [0, 1, 0], Errno::EAFNOSUPPORT);
-    let no_pair = [INET, 1, 250, at(&mut [0i32; 2])];
+    let (mut pair, mut event) = ([0i32; 2], EpollEvent::default());
+    let no_pair = [INET, 1, 250, at(&mut pair)];
     refused(k, sc::nr::SOCKETPAIR, no_pair, Errno::EPROTONOSUPPORT);
     refused(k, sc::nr::BIND, [s, 0, 0], Errno::EINVAL);
     refused(k, sc::nr::LISTEN, [usize::MAX, usize::MAX], Errno::EBADF);
@@ -336,7 +337,7 @@ fn unusual_arguments<K: Kernel>(k: &K) {
     );
     refused(k, sc::nr::EPOLL_CREATE1, [0x7], Errno::EINVAL);
     refused(k, sc::nr::EVENTFD2, [1, 0x70], Errno::EINVAL);
-    let no_operation = [s, 77, s, at(&mut EpollEvent::default())];
+    let no_operation = [s, 77, s, at(&mut event)];
     refused(k, sc::nr::EPOLL_CTL, no_operation, Errno::EINVAL);
     let pair = Socket::pair(k.clone(), AF_INET, SOCK_STREAM, IPPROTO_IP);
     fails(pair, Errno::EOPNOTSUPP);
