@@ -5,8 +5,9 @@
 //! epoll again and again for a short time before it sleeps.
 //!
 //! That must never cost more than it brings:
-//! - it happens only while turn after turn serves one and the same connection: with more of them,
-//!   the next event comes soon anyway, and each wake-up is shared;
+//! - it happens only while turn after turn is for one and the same descriptor (a lone client's
+//!   connection, say): with more of them, the next event comes soon anyway, and each wake-up is
+//!   shared;
 //! - each time that nothing came, it is tried half as often, down to once in [`MOST_SKIPPED`]
 //!   turns. So a slow client, or one that shares the processor with the server and cannot run
 //!   while that spins, soon meets a server that sleeps at once;
@@ -16,7 +17,7 @@ use std::time::Duration;
 
 use super::Token;
 
-/// Turns that have to serve the same connection, and no other, before it is taken for a lone one.
+/// Turns that have to be for the same descriptor, and no other, before it is taken for a lone one.
 const LONE_TURNS: u32 = 4;
 
 /// The most turns that are left out after spinning in vain.
