@@ -24,7 +24,7 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::thread;
 use std::time::Duration;
 
-use common::{Finished, Node, PATIENCE, client};
+use common::{Finished, Node, PATIENCE};
 use serde_json::{Value, json};
 use strace::Trace;
 
@@ -363,6 +363,13 @@ fn check(cell: &Cell, outcome: &Outcome, trace: &Trace) -> Result<(), String> {
     for error in &outcome.errors {
         check_error(error, fault).map_err(|reason| format!("{reason}: {error}"))?;
     }
+    // The end of the input is the end of the node, for all who come later.
+    let ended = call == "read"
+        && fault == "0"
+        && (trace.injected.iter()).any(|line| line.starts_with("read(0, "));
+    if ended {
+        return Ok(());
+    }
     let suffered = outcome.errors.len() + outcome.broken;
     if UNNOTICED.contains(&(call, fault)) && when != When::Always && suffered > 0 {
         return Err("somebody has noticed".into());
@@ -466,14 +473,15 @@ impl Conversation {
     /// A client of the standard library: it is served, or its connection ends.
     fn outside_client(&mut self, server: SocketAddr, talk: fn(TcpStream) -> Exchange) {
         for _ in 0..self.tries {
-            let client = client(server);
-            client
-                .set_read_timeout(Some(self.patience))
-                .expect("a time-out");
-            let Exchange { said, heard, ended } = talk(client);
-            assert!(said.starts_with(&heard), "echoed wrongly");
-            if ended.is_ok() && said == heard {
-                return;
+            if let Ok(client) = TcpStream::connect_timeout(&server, PATIENCE) {
+                client
+                    .set_read_timeout(Some(self.patience))
+                    .expect("a time-out");
+                let Exchange { said, heard, ended } = talk(client);
+                assert!(said.starts_with(&heard), "echoed wrongly");
+                if ended.is_ok() && said == heard {
+                    return;
+                }
             }
             self.outcome.broken += 1;
         }

@@ -117,13 +117,22 @@ fn slow(outside: &Outside, _: usize) {
 /// Reads only when the server takes no more.
 fn late(outside: &Outside, _: usize) {
     const PIECE: usize = 1 << 20;
+    /// So long nothing moves when all buffers are full.
+    const STILL: Duration = Duration::from_millis(10);
     let mut client = outside.connect();
     let piece = pattern(PIECE);
-    let mut said = 0;
+    let (mut said, mut still) = (0, false);
     client.set_nonblocking(true).expect("a socket");
     loop {
         match client.write(&piece[said % PIECE..]) {
-            Ok(count) => said += count,
+            Ok(count) => {
+                said += count;
+                still = false;
+            }
+            Err(error) if error.kind() == ErrorKind::WouldBlock && !still => {
+                thread::sleep(STILL);
+                still = true;
+            }
             Err(error) if error.kind() == ErrorKind::WouldBlock => break,
             Err(error) => panic!("write: {error}"),
         }
