@@ -81,8 +81,11 @@ impl<'a> Message<'a> {
 }
 
 /// What `error` says, without the place in the text: its "line 1" would stand beside the number of
-/// the line in the input.
+/// the line in the input. Nor is JSON of the wrong kind repeated: it is nobody's but the sender's.
 fn reason(error: &serde_json::Error) -> String {
+    if error.is_data() {
+        return "expected an object".into();
+    }
     let text = error.to_string();
     let reason = text.split(" at line ").next();
     reason.unwrap_or_default().to_owned()
