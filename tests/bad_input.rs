@@ -451,7 +451,10 @@ fn start_on_another_port() {
 
 #[test]
 fn port_taken() {
-    let owner = TcpListener::bind("127.0.0.1:0").expect("bind");
+    // Below the ports that the kernel hands out, lest somebody gets it when its owner is gone.
+    let mut ports = 20_000..32_000;
+    let owner = ports.find_map(|port| TcpListener::bind(("127.0.0.1", port)).ok());
+    let owner = owner.expect("a free port");
     let server = owner.local_addr().expect("an address");
     let mut node = Node::n1();
     let before = node.descriptors();
