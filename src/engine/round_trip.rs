@@ -16,8 +16,7 @@ use super::{Engine, Failure, Token};
 pub const NO_PROGRESS: Duration = Duration::from_secs(4);
 
 /// Round trips from one address. Each leaves a port in `TIME_WAIT`, and the kernel looks for a free
-/// one by trying them in turn: that gets slow long before none is left (measured: 14,000 round trips
-/// a second from one address, 20,000 when it changes).
+/// one by trying them in turn: that gets slow long before none is left.
 const CLIENTS_PER_SOURCE: u64 = 4096;
 
 /// Why a round trip has no echo to show.
