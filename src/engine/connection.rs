@@ -1,10 +1,9 @@
 //! One echo conversation, from the server's side.
 
-use syscalls::epoll::{EPOLL_CTL_ADD, EPOLL_CTL_MOD, EPOLLIN, EPOLLOUT, Epoll, EpollEvent};
+use syscalls::epoll::{EPOLLIN, EPOLLOUT};
 use syscalls::{Errno, Kernel, Socket, retry};
 
-use super::token::Token;
-use super::totals::Totals;
+use super::{Polled, Totals};
 
 /// Reads in one turn of one connection, so that a busy one does not starve the others.
 const READS_PER_TURN: usize = 4;
@@ -25,9 +24,7 @@ pub enum Next {
 /// connection holds is bounded by one read.
 #[derive(Debug)]
 pub struct Connection<K: Kernel> {
-    socket: Socket<K>,
-    /// The epoll events that are being waited for; 0 while it is not in the set.
-    waits_for: u32,
+    pub polled: Polled<K>,
     /// Read, and not yet written.
     unwritten: Vec<u8>,
     /// How much of `unwritten` has been written since.
@@ -38,8 +35,7 @@ impl<K: Kernel> Connection<K> {
     /// The conversation over `socket`, at its beginning.
     pub fn new(socket: Socket<K>) -> Connection<K> {
         Connection {
-            socket,
-            waits_for: 0,
+            polled: Polled::new(socket),
             unwritten: Vec::new(),
             written: 0,
         }
@@ -65,7 +61,7 @@ impl<K: Kernel> Connection<K> {
             self.written = 0;
         }
         for _ in 0..READS_PER_TURN {
-            let came = match retry(|| self.socket.read(buffer)) {
+            let came = match retry(|| self.polled.socket.read(buffer)) {
                 Ok(0) => return Next::Close,
                 Ok(count) => &buffer[..count],
                 Err(Errno::EAGAIN) => break,
@@ -80,7 +76,7 @@ impl<K: Kernel> Connection<K> {
             }
             // A short read has most likely emptied the socket, and epoll tells if not. But one
             // that is not in the set yet asks on: a client that is done needs no place there.
-            if came.len() < buffer.len() && self.waits_for != 0 {
+            if came.len() < buffer.len() && self.polled.is_waiting() {
                 break;
             }
         }
@@ -89,7 +85,7 @@ impl<K: Kernel> Connection<K> {
 
     /// Writes what the socket takes of `bytes`, which may be nothing, and counts it.
     fn write(&self, bytes: &[u8], totals: &Totals) -> Result<usize, Errno> {
-        match retry(|| self.socket.write(bytes)) {
+        match retry(|| self.polled.socket.write(bytes)) {
             Ok(count) => {
                 totals.add_bytes(count);
                 Ok(count)
@@ -97,27 +93,5 @@ impl<K: Kernel> Connection<K> {
             Err(Errno::EAGAIN) => Ok(0),
             Err(errno) => Err(errno),
         }
-    }
-
-    /// Has `epoll` report `events` for this connection, under `token`.
-    pub fn wait_for(&mut self, epoll: &Epoll<K>, token: Token, events: u32) -> Result<(), Errno> {
-        if self.waits_for == events {
-            return Ok(());
-        }
-        let op = if self.waits_for == 0 {
-            EPOLL_CTL_ADD
-        } else {
-            EPOLL_CTL_MOD
-        };
-        epoll.ctl(
-            op,
-            &self.socket,
-            EpollEvent {
-                events,
-                data: token.pack(),
-            },
-        )?;
-        self.waits_for = events;
-        Ok(())
     }
 }

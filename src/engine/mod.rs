@@ -7,6 +7,7 @@ mod connection;
 mod connections;
 mod failure;
 mod listener;
+mod polled;
 mod round_trip;
 mod spin;
 mod token;
@@ -27,7 +28,9 @@ use connections::{Connections, Key};
 pub use failure::Failure;
 use listener::Listener;
 pub use listener::{PEER_TIMEOUT, Stopped};
+use polled::Polled;
 pub use round_trip::{NO_PROGRESS, RoundTripError};
+use spin::Ended;
 pub use spin::Spin;
 use token::Token;
 pub use totals::{Counts, Totals};
@@ -51,6 +54,10 @@ const WAIT_FAILURES: u32 = 16;
 
 /// Polls between two looks at the clock while spinning: a look costs about as much as a poll.
 const POLLS_PER_CLOCK: u32 = 8;
+
+/// The time between two looks at the clock that tells that somebody else has been given the
+/// processor: longer than polls and interrupts take, shorter than a scheduler's time slice.
+const PREEMPTED: Duration = Duration::from_micros(500);
 
 /// A descriptor of the engine's owner, to be waited for along with everything else.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -209,20 +216,37 @@ impl<K: Kernel> Engine<K> {
             self.spin.wanted()
         };
         if let Some(limit) = spin {
-            let limit = timeout.map_or(limit, |timeout| timeout.min(limit));
-            let until = self.now() + limit;
-            while self.now() < until {
-                for _ in 0..POLLS_PER_CLOCK {
-                    let count = self.poll(Some(Duration::ZERO))?;
-                    if count > 0 {
-                        self.spin.learn(true);
-                        return Ok(count);
-                    }
-                }
+            let count = self.spin(timeout.map_or(limit, |timeout| timeout.min(limit)))?;
+            if count > 0 {
+                return Ok(count);
             }
-            self.spin.learn(false);
         }
         self.poll(timeout)
+    }
+
+    /// Polls for events for up to `limit`. Returns how many came.
+    fn spin(&mut self, limit: Duration) -> Result<usize, Failure> {
+        let mut looked = self.now();
+        let until = looked + limit;
+        loop {
+            let mut polls = 0..POLLS_PER_CLOCK;
+            let mut count = 0;
+            while count == 0 && polls.next().is_some() {
+                count = self.poll(Some(Duration::ZERO))?;
+            }
+            let before = std::mem::replace(&mut looked, self.now());
+            let ended = if looked.saturating_sub(before) > PREEMPTED {
+                Ended::Preempted
+            } else if count > 0 {
+                Ended::Came
+            } else if looked >= until {
+                Ended::InVain
+            } else {
+                continue;
+            };
+            self.spin.learn(ended);
+            return Ok(count);
+        }
     }
 
     /// One `epoll_pwait`.
@@ -258,6 +282,7 @@ impl<K: Kernel> Engine<K> {
         let goes_on = match connection.serve(&mut self.buffer[..room], &self.totals) {
             // A connection that cannot be waited for (no memory in the kernel) cannot be served.
             Next::Wait(events) => connection
+                .polled
                 .wait_for(&self.epoll, Token::Connection(key), events)
                 .is_ok(),
             Next::Close => false,

@@ -4,12 +4,12 @@ use core::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use syscalls::addr::Sockaddr;
-use syscalls::epoll::{EPOLL_CTL_ADD, EPOLL_CTL_MOD, EPOLLIN, EPOLLOUT, EpollEvent};
+use syscalls::epoll::{EPOLLIN, EPOLLOUT};
 use syscalls::socket::{IP_BIND_ADDRESS_NO_PORT, SHUT_WR, SO_ERROR, TCP_NODELAY};
 use syscalls::{Errno, Kernel, Socket, retry};
 
 use super::listener::{Listener, stream_socket};
-use super::{Engine, Failure, Token};
+use super::{Engine, Failure, Polled, Token};
 
 /// How long a round trip may stand still. It must be over before Maelstrom gives up on the request,
 /// after 5 s: a reply that comes later does harm.
@@ -39,10 +39,7 @@ pub enum RoundTripError {
 
 /// The client's end of a round trip.
 struct Client<K: Kernel> {
-    socket: Socket<K>,
-    /// The epoll events that are being waited for; 0 while it is not in the set. As long as all
-    /// goes at once, it never gets there.
-    waits_for: u32,
+    polled: Polled<K>,
     /// Since when nothing has moved, as far as known.
     stalled_since: Option<Duration>,
 }
@@ -89,8 +86,7 @@ impl<K: Kernel> Engine<K> {
         let (socket, address) = begun.map_err(RoundTripError::NotSent)?;
         self.awaited = address;
         let mut client = Client {
-            socket,
-            waits_for: 0,
+            polled: Polled::new(socket),
             stalled_since: None,
         };
         loop {
@@ -106,10 +102,11 @@ impl<K: Kernel> Engine<K> {
             }
             // Another engine may accept it, which does not tell. That it is connected must do.
             let shared = listener.is_some_and(|listener| listener.shared);
-            if shared && client.socket.getpeername().is_ok() {
+            if shared && client.polled.socket.getpeername().is_ok() {
                 return Ok(client);
             }
             let pending = client
+                .polled
                 .socket
                 .getsockopt(SO_ERROR)
                 .map_err(not_sent("getsockopt"))?;
@@ -180,7 +177,7 @@ impl<K: Kernel> Engine<K> {
         loop {
             let mut moved = false;
             if !unwritten.is_empty() {
-                match retry(|| client.socket.write(unwritten)) {
+                match retry(|| client.polled.socket.write(unwritten)) {
                     Ok(count) => {
                         unwritten = &unwritten[count..];
                         moved = true;
@@ -191,6 +188,7 @@ impl<K: Kernel> Engine<K> {
             }
             if unwritten.is_empty() && !shut {
                 client
+                    .polled
                     .socket
                     .shutdown(SHUT_WR)
                     .map_err(broken("shutdown"))?;
@@ -207,7 +205,7 @@ impl<K: Kernel> Engine<K> {
                 self.wait_for(client, events, RoundTripError::Broken)?;
             }
             loop {
-                match retry(|| client.socket.read(&mut self.buffer)) {
+                match retry(|| client.polled.socket.read(&mut self.buffer)) {
                     Ok(0) if echo.len() < message.len() => {
                         let (expected, came) = (message.len(), echo.len());
                         return Err(RoundTripError::CutShort { expected, came });
@@ -230,20 +228,10 @@ impl<K: Kernel> Engine<K> {
         events: u32,
         failed: fn(Failure) -> RoundTripError,
     ) -> Result<(), RoundTripError> {
-        if client.waits_for != events {
-            let op = if client.waits_for == 0 {
-                EPOLL_CTL_ADD
-            } else {
-                EPOLL_CTL_MOD
-            };
-            let event = EpollEvent {
-                events,
-                data: Token::Client.pack(),
-            };
-            let set = self.epoll.ctl(op, &client.socket, event);
-            set.map_err(|errno| failed(Failure::new("epoll_ctl", errno)))?;
-            client.waits_for = events;
-        }
+        client
+            .polled
+            .wait_for(&self.epoll, Token::Client, events)
+            .map_err(|errno| failed(Failure::new("epoll_ctl", errno)))?;
         let now = self.now();
         let since = *client.stalled_since.get_or_insert(now);
         let left = NO_PROGRESS.saturating_sub(now.saturating_sub(since));

@@ -23,6 +23,17 @@ const LONE_TURNS: u32 = 4;
 /// The most turns that are left out after spinning in vain.
 const MOST_SKIPPED: u32 = 256;
 
+/// How spinning has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Ended {
+    /// Something came.
+    Came,
+    /// The time was over.
+    InVain,
+    /// Somebody else was given the processor.
+    Preempted,
+}
+
 /// How long to spin, and whether it pays.
 #[derive(Clone, Copy, Debug)]
 pub struct Spin {
@@ -65,12 +76,12 @@ impl Spin {
         Some(self.limit)
     }
 
-    /// Learns whether spinning was worth its while.
-    pub(super) fn learn(&mut self, something_came: bool) {
-        self.skipped = if something_came {
-            0
-        } else {
-            (2 * self.skipped + 1).min(MOST_SKIPPED)
+    /// Learns how spinning has ended.
+    pub(super) fn learn(&mut self, ended: Ended) {
+        self.skipped = match ended {
+            Ended::Came => self.skipped / 2,
+            Ended::InVain => (2 * self.skipped + 1).min(MOST_SKIPPED),
+            Ended::Preempted => MOST_SKIPPED,
         };
         self.skip = self.skipped;
     }
@@ -106,6 +117,14 @@ mod tests {
         }
     }
 
+    /// How many turns are left out before the next one that spins.
+    fn gap(spin: &mut Spin) -> u32 {
+        let mut turns = 0..;
+        turns
+            .find(|_| spin.wanted().is_some())
+            .expect("tried again")
+    }
+
     #[test]
     fn spins_for_a_lone_client_only() {
         let mut spin = Spin::new(Spin::DEFAULT);
@@ -132,18 +151,22 @@ mod tests {
         lone_client(&mut spin);
         let mut gaps = Vec::new();
         for _ in 0..12 {
-            let gap = (0..)
-                .find(|_| spin.wanted().is_some())
-                .expect("tried again");
-            gaps.push(gap);
-            spin.learn(false);
+            gaps.push(gap(&mut spin));
+            spin.learn(Ended::InVain);
         }
         assert_eq!(gaps, [0, 1, 3, 7, 15, 31, 63, 127, 255, 256, 256, 256]);
-        while spin.wanted().is_none() {}
-        spin.learn(true);
-        assert!(
-            spin.wanted().is_some(),
-            "one success, and it is tried every time again"
-        );
+    }
+
+    #[test]
+    fn each_success_has_it_tried_twice_as_often() {
+        let mut spin = Spin::new(Spin::DEFAULT);
+        lone_client(&mut spin);
+        spin.learn(Ended::Preempted);
+        let mut gaps = Vec::new();
+        for _ in 0..10 {
+            gaps.push(gap(&mut spin));
+            spin.learn(Ended::Came);
+        }
+        assert_eq!(gaps, [256, 128, 64, 32, 16, 8, 4, 2, 1, 0]);
     }
 }
