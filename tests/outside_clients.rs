@@ -270,6 +270,48 @@ fn urgent_data() {
     node.finish_well();
 }
 
+/// What comes while the node stands still comes to it as one event: bytes, urgent ones, more bytes,
+/// and the end. None of them is waited for in vain.
+#[test]
+fn all_in_one_event() {
+    let (node, server) = Node::listening();
+    let urgently = |client: &TcpStream, byte: u8| {
+        // SAFETY: the pointer and the length describe one byte.
+        let sent = unsafe {
+            libc::send(
+                client.as_raw_fd(),
+                (&raw const byte).cast(),
+                1,
+                libc::MSG_OOB,
+            )
+        };
+        assert_eq!(sent, 1, "send");
+    };
+    let [bytes, urgent, ended] = [(); 3].map(|()| client(server));
+    for client in [&bytes, &urgent, &ended] {
+        // By its echo it is known to be waited for.
+        converse(client, b"hello");
+    }
+    node.signal(libc::SIGSTOP);
+    eventually("the node stands still", || {
+        node.proc("status").contains("State:\tT").then_some(())
+    });
+    (&bytes).write_all(b"abcd").expect("write");
+    (&urgent).write_all(b"ab").expect("write");
+    urgently(&urgent, b'!');
+    (&urgent).write_all(b"cd").expect("write");
+    (&ended).write_all(b"abcd").expect("write");
+    ended.shutdown(Shutdown::Write).expect("shutdown");
+    node.signal(libc::SIGCONT);
+    for (mut client, expected) in [(&bytes, "abcd"), (&urgent, "ab!cd"), (&ended, "abcd")] {
+        let mut echo = vec![0; expected.len()];
+        client.read_exact(&mut echo).expect("the whole echo");
+        assert_eq!(String::from_utf8_lossy(&echo), expected);
+    }
+    assert_end(&ended);
+    node.finish_well();
+}
+
 /// Idle connections cost nothing but their descriptors.
 #[test]
 fn idle_ones_use_no_processor() {

@@ -1,6 +1,6 @@
 //! One echo conversation, from the server's side.
 
-use syscalls::epoll::{EPOLLIN, EPOLLOUT};
+use syscalls::epoll::{EPOLLET, EPOLLIN, EPOLLOUT, EPOLLPRI, EPOLLRDHUP};
 use syscalls::{Errno, Kernel, Socket, retry};
 
 use super::{Polled, Totals};
@@ -8,10 +8,19 @@ use super::{Polled, Totals};
 /// Reads in one turn of one connection, so that a busy one does not starve the others.
 const READS_PER_TURN: usize = 4;
 
+/// What a connection waits for while all is written back.
+///
+/// Edge-triggered: once for each time that something comes, in the order in which it comes. Level-
+/// triggered, the kernel would look at each connection once more in the next wait, to find nothing,
+/// and report those that it has just reported before those that have waited longer.
+const INPUT: u32 = EPOLLIN | EPOLLRDHUP | EPOLLPRI | EPOLLET;
+
 /// What a connection needs to go on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Next {
-    /// One of these epoll events.
+    /// What it waits for already.
+    Input,
+    /// These epoll events, of which some may be there by now.
     Wait(u32),
     /// Nothing: the conversation is over.
     Close,
@@ -46,8 +55,9 @@ impl<K: Kernel> Connection<K> {
         self.unwritten.len()
     }
 
-    /// Echoes what has come, through `buffer`, and counts it in `totals`.
-    pub fn serve(&mut self, buffer: &mut [u8], totals: &Totals) -> Next {
+    /// Echoes what has come, through `buffer`, and counts it in `totals`. `reported` is what epoll
+    /// has said of it, if it was asked.
+    pub fn serve(&mut self, reported: u32, buffer: &mut [u8], totals: &Totals) -> Next {
         if !self.unwritten.is_empty() {
             let Ok(count) = self.write(&self.unwritten[self.written..], totals) else {
                 return Next::Close;
@@ -60,6 +70,11 @@ impl<K: Kernel> Connection<K> {
             self.unwritten = Vec::new();
             self.written = 0;
         }
+        // A read that does not fill the buffer has emptied the socket, and epoll tells when more
+        // comes: that saves the read that finds nothing (`epoll(7)`, question 9). But it has told
+        // already of the end of the stream (EPOLLRDHUP) and of an error, and at urgent data
+        // (EPOLLPRI) a read stops short of what is behind it.
+        let short_is_all = reported == EPOLLIN && self.polled.waits_for(INPUT);
         for _ in 0..READS_PER_TURN {
             let came = match retry(|| self.polled.socket.read(buffer)) {
                 Ok(0) => return Next::Close,
@@ -74,13 +89,11 @@ impl<K: Kernel> Connection<K> {
                 self.unwritten = came[count..].to_vec();
                 return Next::Wait(EPOLLOUT);
             }
-            // A short read has most likely emptied the socket, and epoll tells if not. But one
-            // that is not in the set yet asks on: a client that is done needs no place there.
-            if came.len() < buffer.len() && self.polled.is_waiting() {
-                break;
+            if short_is_all && came.len() < buffer.len() {
+                return Next::Input;
             }
         }
-        Next::Wait(EPOLLIN)
+        Next::Wait(INPUT)
     }
 
     /// Writes what the socket takes of `bytes`, which may be nothing, and counts it.

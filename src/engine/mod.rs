@@ -187,7 +187,7 @@ impl<K: Kernel> Engine<K> {
         let fresh = self.fresh.len();
         let mut ready = Ready::default();
         for i in 0..count {
-            let EpollEvent { data, .. } = self.events[i];
+            let EpollEvent { data, events } = self.events[i];
             let token = Token::unpack(data);
             self.spin.served(token, count == 1);
             match token {
@@ -198,11 +198,11 @@ impl<K: Kernel> Engine<K> {
                 Token::Listener => {
                     self.accept();
                 }
-                Token::Connection(key) => self.serve(key),
+                Token::Connection(key) => self.serve(key, events),
             }
         }
         for i in 0..fresh {
-            self.serve(self.fresh[i]);
+            self.serve(self.fresh[i], 0);
         }
         self.fresh.drain(..fresh);
         Ok(ready)
@@ -269,8 +269,8 @@ impl<K: Kernel> Engine<K> {
         }
     }
 
-    /// Lets one connection go on as far as it can now.
-    fn serve(&mut self, key: Key) {
+    /// Lets one connection go on as far as it can now. `reported` is what epoll has said of it.
+    fn serve(&mut self, key: Key, reported: u32) {
         // An event of this same batch may have been for a connection that is closed by now.
         let Some(connection) = self.connections.get(key) else {
             return;
@@ -279,7 +279,8 @@ impl<K: Kernel> Engine<K> {
             .saturating_sub(self.held)
             .clamp(LEAST_READ, READ_BUFFER);
         self.held -= connection.held();
-        let goes_on = match connection.serve(&mut self.buffer[..room], &self.totals) {
+        let goes_on = match connection.serve(reported, &mut self.buffer[..room], &self.totals) {
+            Next::Input => true,
             // A connection that cannot be waited for (no memory in the kernel) cannot be served.
             Next::Wait(events) => connection
                 .polled

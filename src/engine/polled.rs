@@ -1,6 +1,6 @@
 //! A socket, and what epoll is to tell of it.
 
-use syscalls::epoll::{EPOLL_CTL_ADD, EPOLL_CTL_MOD, Epoll, EpollEvent};
+use syscalls::epoll::{EPOLL_CTL_ADD, EPOLL_CTL_MOD, EPOLLET, Epoll, EpollEvent};
 use syscalls::{Errno, Kernel, Socket};
 
 use super::Token;
@@ -20,23 +20,24 @@ impl<K: Kernel> Polled<K> {
         Polled { socket, events: 0 }
     }
 
-    /// Whether it is in the set.
-    pub fn is_waiting(&self) -> bool {
-        self.events != 0
+    /// Whether it waits for `events`, and no others.
+    pub fn waits_for(&self, events: u32) -> bool {
+        self.events == events
     }
 
-    /// Has `epoll` report `events`, and no others, under `token`.
+    /// Has `epoll` report `events`, and no others, under `token`. Those that are there are reported
+    /// again, edge-triggered or not.
     ///
     /// # Errors
     /// `epoll_ctl`'s: `ENOMEM`, `ENOSPC`.
     pub fn wait_for(&mut self, epoll: &Epoll<K>, token: Token, events: u32) -> Result<(), Errno> {
-        if self.events == events {
+        if self.waits_for(events) && events & EPOLLET == 0 {
             return Ok(());
         }
-        let op = if self.is_waiting() {
-            EPOLL_CTL_MOD
-        } else {
+        let op = if self.waits_for(0) {
             EPOLL_CTL_ADD
+        } else {
+            EPOLL_CTL_MOD
         };
         let data = token.pack();
         epoll.ctl(op, &self.socket, EpollEvent { events, data })?;

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use syscalls::Errno;
 use syscalls::epoll::{
-    EPOLL_CLOEXEC, EPOLL_CTL_ADD, EPOLL_CTL_DEL, EPOLL_CTL_MOD, EPOLLHUP, EPOLLIN, EPOLLOUT,
+    EPOLL_CLOEXEC, EPOLL_CTL_ADD, EPOLL_CTL_DEL, EPOLL_CTL_MOD, EPOLLET, EPOLLHUP, EPOLLIN,
+    EPOLLOUT,
 };
 use syscalls::process::RLIMIT_NOFILE;
 use syscalls::signal::SIGPIPE;
@@ -171,6 +172,8 @@ impl World {
         }
         if state.readable(end) > 0 || state.is_at_end(end) {
             if self.happens(Fault::ReadAgain) {
+                // It comes right after.
+                self.conns[conn].ends[end].news += 1;
                 return Err(Errno::EAGAIN);
             }
             if self.conns[conn].established() && self.happens(Fault::ReadFails) {
@@ -183,6 +186,8 @@ impl World {
         }
         let mut count = self.conns[conn].readable(end).min(len);
         if count > 1 && self.happens(Fault::ReadShort) {
+            // The rest comes right after.
+            self.conns[conn].ends[end].news += 1;
             count = self.short(count);
         }
         let outcome = self.conns[conn].read(end, if count == 0 { len } else { count });
@@ -500,6 +505,10 @@ impl World {
             File::Stdout if self.stdout.kind == Kind::File => return Err(Errno::EPERM),
             _ => {}
         }
+        if events & EPOLLET != 0 && (self.stream(fd).is_none() || events & EPOLLOUT != 0) {
+            // The kernel does; this one has no news of anything else.
+            return Err(self.misused("edge-triggered epoll_ctl", Errno::EINVAL));
+        }
         let position = self.epolls[epoll].position(fd);
         match (op, position) {
             (EPOLL_CTL_ADD, Some(_)) => Err(self.misused("epoll_ctl", Errno::EEXIST)),
@@ -585,7 +594,8 @@ impl World {
         }
         for (i, &(position, data, events)) in events[..count].iter().enumerate() {
             if let Some(position) = position {
-                self.epolls[epoll].set[position].reported();
+                let news = self.news(self.epolls[epoll].set[position].fd);
+                self.epolls[epoll].set[position].reported(news);
             }
             memory.write(at + i * EVENT, &events.to_ne_bytes())?;
             memory.write(at + i * EVENT + DATA, &data.to_ne_bytes())?;
@@ -613,8 +623,7 @@ impl World {
         if !candidates.is_empty() && self.happens(Fault::SpuriousEvent) {
             let i = *choose(&mut self.rng, &candidates);
             let entry = self.epolls[epoll].set[i];
-            let ready = self.table[entry.fd].map_or(0, |file| self.events(file));
-            if entry.of(ready) == 0 && entry.armed {
+            if self.ready_of(&entry) == 0 && entry.armed {
                 events.push((Some(i), entry.data, entry.events & (EPOLLIN | EPOLLOUT)));
             }
         }
@@ -629,7 +638,27 @@ impl World {
     }
 
     fn ready_of(&self, entry: &Registration) -> u32 {
-        self.table[entry.fd].map_or(0, |file| entry.of(self.events(file)))
+        let news = self.news(entry.fd);
+        self.table[entry.fd].map_or(0, |file| entry.of(self.events(file), news))
+    }
+
+    /// How often something has come to descriptor `fd`.
+    fn news(&self, fd: usize) -> u64 {
+        match self.stream(fd) {
+            Some((conn, end)) => self.conns[conn].ends[end].news,
+            None => 0,
+        }
+    }
+
+    /// The end of a connection that descriptor `fd` stands for.
+    fn stream(&self, fd: usize) -> Option<(usize, usize)> {
+        match self.table[fd]? {
+            File::Socket(socket) => match self.sockets[socket].state {
+                State::Stream { conn, end } => Some((conn, end)),
+                _ => None,
+            },
+            _ => None,
+        }
     }
 
     fn ready(&self, epoll: usize) -> Vec<(Option<usize>, u64, u32)> {

@@ -1,6 +1,6 @@
 //! The epoll set.
 
-use syscalls::epoll::{EPOLLERR, EPOLLHUP, EPOLLONESHOT, EpollEvent};
+use syscalls::epoll::{EPOLLERR, EPOLLET, EPOLLHUP, EPOLLONESHOT, EpollEvent};
 
 /// Where the token lies in an epoll event, and how long one is.
 pub(crate) const DATA: usize = core::mem::offset_of!(EpollEvent, data);
@@ -14,6 +14,8 @@ pub(crate) struct Registration {
     pub(crate) data: u64,
     /// With `EPOLLONESHOT`: not reported since it was armed.
     pub(crate) armed: bool,
+    /// With `EPOLLET`: the descriptor's news when it was last reported.
+    pub(crate) reported_at: Option<u64>,
 }
 
 impl Registration {
@@ -23,19 +25,22 @@ impl Registration {
             events,
             data,
             armed: true,
+            reported_at: None,
         }
     }
 
-    /// What of `events` is reported.
-    pub(crate) fn of(&self, events: u32) -> u32 {
-        if self.armed {
+    /// What of `events` is reported, now that so much news has come.
+    pub(crate) fn of(&self, events: u32, news: u64) -> u32 {
+        let is_news = self.events & EPOLLET == 0 || self.reported_at != Some(news);
+        if self.armed && is_news {
             events & (self.events | EPOLLERR | EPOLLHUP)
         } else {
             0
         }
     }
 
-    pub(crate) fn reported(&mut self) {
+    pub(crate) fn reported(&mut self, news: u64) {
+        self.reported_at = Some(news);
         if self.events & EPOLLONESHOT != 0 {
             self.armed = false;
         }

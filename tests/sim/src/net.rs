@@ -90,6 +90,8 @@ pub(crate) struct End {
     pub(crate) reset: bool,
     /// The error that the next call reports: `SO_ERROR`.
     pub(crate) error: Option<Errno>,
+    /// How often something has come to it: what an edge-triggered wait goes by.
+    pub(crate) news: u64,
 }
 
 /// A connection, for the whole run.
@@ -251,6 +253,7 @@ impl Conn {
             return;
         }
         this.reset = true;
+        this.news += 1;
         this.error = Some(if peer_ended && errno == Errno::ECONNRESET {
             Errno::EPIPE
         } else {

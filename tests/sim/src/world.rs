@@ -581,6 +581,7 @@ impl World {
             if flow.in_flight.is_empty() && flow.fin == Fin::Sent && (quick || self.rng.bool()) {
                 flow.fin = Fin::Arrived;
             }
+            state.ends[to].news += 1;
             if to == CLIENT {
                 self.wake_owner(conn);
             }
