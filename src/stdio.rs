@@ -200,8 +200,7 @@ impl<K: Kernel> Output<K> {
         let mut written = 0;
         let mut patience = Patience::new();
         while written < self.lines.len() {
-            let piece = &self.lines[written..self.lines.len().min(written + PIPE_BUF)];
-            match self.write_without_waiting(piece) {
+            match self.write_without_waiting(&self.lines[written..]) {
                 Ok(count) => {
                     written += count;
                     patience = Patience::new();
@@ -231,8 +230,22 @@ impl<K: Kernel> Output<K> {
         Ok(())
     }
 
-    /// Writes from `piece`, which is no longer than [`PIPE_BUF`], if there is room.
-    fn write_without_waiting(&self, piece: &[u8]) -> Result<usize, Failure> {
+    /// Writes out what there is room for at once. What is not written stays, and if there was a
+    /// failure, [`flush`](Output::flush) meets it again.
+    pub fn write_now(&mut self) {
+        let mut written = 0;
+        while written < self.lines.len() {
+            match self.write_without_waiting(&self.lines[written..]) {
+                Ok(count) => written += count,
+                Err(_) => break,
+            }
+        }
+        self.lines.drain(..written);
+    }
+
+    /// Writes from `lines`, no more than [`PIPE_BUF`], if there is room.
+    fn write_without_waiting(&self, lines: &[u8]) -> Result<usize, Failure> {
+        let piece = &lines[..lines.len().min(PIPE_BUF)];
         let mut fds = [PollFd::new(&self.fd, POLLOUT)];
         match retry(|| ppoll(self.fd.kernel(), &mut fds, Some(Duration::ZERO))) {
             Ok(0) => return Err(Failure::new("ppoll", Errno::EAGAIN)),

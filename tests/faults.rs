@@ -79,7 +79,7 @@ fn round_trip(
 ) -> Result<(), RoundTripError> {
     let message: Vec<u8> = (0..len).map(|i| (i % 251) as u8).collect();
     let mut echo = Vec::new();
-    engine.round_trip(server, &message, &mut echo)?;
+    engine.round_trip(server, &message, &mut echo, &mut || {})?;
     assert!(echo == message, "{len} bytes came back changed");
     Ok(())
 }

@@ -89,7 +89,7 @@ fn trace_of_one_echo(form: Form) -> String {
     let server = engine.start(any_port, false).expect("a port");
     let so_far = fs::metadata(&file).expect("the trace").len();
     let mut echo = Vec::new();
-    let outcome = engine.round_trip(server, b"hello world", &mut echo);
+    let outcome = engine.round_trip(server, b"hello world", &mut echo, &mut || {});
     let text = fs::read_to_string(&file).expect("the trace");
     let _ = fs::remove_file(&file);
     outcome.expect("an echo");

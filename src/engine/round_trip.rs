@@ -52,6 +52,9 @@ impl<K: Kernel> Engine<K> {
     /// descriptors is an error with nothing sent. When all is written it shuts its side down, and
     /// it reads to the end of the stream: so both ends are closed when this returns.
     ///
+    /// On the loopback interface all of that goes without waiting, as a rule. If it has to wait, it
+    /// calls `before_waiting` before it does.
+    ///
     /// # Errors
     /// See [`RoundTripError`]. The connection is closed then, too.
     pub fn round_trip(
@@ -59,18 +62,23 @@ impl<K: Kernel> Engine<K> {
         server: SocketAddr,
         message: &[u8],
         echo: &mut Vec<u8>,
+        before_waiting: &mut dyn FnMut(),
     ) -> Result<(), RoundTripError> {
         echo.clear();
         let outcome = self
-            .connect(server)
-            .and_then(|mut client| self.exchange(&mut client, message, echo));
+            .connect(server, before_waiting)
+            .and_then(|mut client| self.exchange(&mut client, message, echo, before_waiting));
         self.awaited = None;
         self.descriptor_freed();
         outcome
     }
 
     /// Connects, and waits until the server has accepted the connection.
-    fn connect(&mut self, server: SocketAddr) -> Result<Client<K>, RoundTripError> {
+    fn connect(
+        &mut self,
+        server: SocketAddr,
+        before_waiting: &mut dyn FnMut(),
+    ) -> Result<Client<K>, RoundTripError> {
         let not_sent =
             |call| move |errno| RoundTripError::NotSent(Failure::at(call, server, errno));
         let mut begun = self.begin_to_connect(server);
@@ -114,6 +122,7 @@ impl<K: Kernel> Engine<K> {
                 return Err(not_sent("connect")(Errno::new(errno)));
             }
             let events = if shared { EPOLLIN | EPOLLOUT } else { EPOLLIN };
+            before_waiting();
             self.wait_for(&mut client, events, RoundTripError::NotSent)?;
         }
     }
@@ -170,6 +179,7 @@ impl<K: Kernel> Engine<K> {
         client: &mut Client<K>,
         message: &[u8],
         echo: &mut Vec<u8>,
+        before_waiting: &mut dyn FnMut(),
     ) -> Result<(), RoundTripError> {
         let broken = |call| move |errno| RoundTripError::Broken(Failure::new(call, errno));
         let mut unwritten = message;
@@ -202,6 +212,7 @@ impl<K: Kernel> Engine<K> {
                     .map_err(RoundTripError::Broken)?;
             } else {
                 let events = if shut { EPOLLIN } else { EPOLLIN | EPOLLOUT };
+                before_waiting();
                 self.wait_for(client, events, RoundTripError::Broken)?;
             }
             loop {

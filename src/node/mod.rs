@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use syscalls::{Errno, Kernel};
 
-use crate::engine::{Counts, Engine};
+use crate::engine::{Counts, Engine, RoundTripError};
 use crate::stdio::{Input, KEPT_BUFFER, Line, MAX_LINE, Output, Stop, note};
 use crate::workers::Workers;
 pub use error::{Code, Error};
@@ -22,6 +22,11 @@ pub const STOP_PATIENCE: Duration = Duration::from_secs(1);
 
 /// Replies are written out when there are this many bytes of them, or nothing more to do.
 const FLUSH_AT: usize = 64 * 1024;
+
+/// Round trips whose replies are written together, while there are more requests to handle and none
+/// has to wait. A write wakes whoever reads, which takes a tenth of a round trip; so many take about
+/// a millisecond.
+const ROUND_TRIPS_PER_FLUSH: u32 = 16;
 
 /// The port number that stands for any free one.
 const ANY_PORT: u16 = 0;
@@ -47,6 +52,7 @@ pub fn run<K: Kernel>(
         bind,
         id: None,
         next_msg_id: 0,
+        round_trips: 0,
         echo,
     };
     while !input.ended() {
@@ -55,11 +61,13 @@ pub fn run<K: Kernel>(
                 Line::Bytes(line) => node.handle(number, line, &mut output)?,
                 Line::TooLong => node.note(number, &format!("longer than {MAX_LINE} bytes")),
             }
-            if output.lines.len() >= FLUSH_AT {
+            if output.lines.len() >= FLUSH_AT || node.round_trips >= ROUND_TRIPS_PER_FLUSH {
                 output.flush(&mut node.engine)?;
+                node.round_trips = 0;
             }
         }
         output.flush(&mut node.engine)?;
+        node.round_trips = 0;
         if !input.ended() {
             input.fill(&mut node.engine)?;
         }
@@ -77,6 +85,8 @@ struct Node<K: Kernel> {
     id: Option<String>,
     /// The `msg_id` of the next message that the node sends.
     next_msg_id: u64,
+    /// Round trips since the replies were last written out.
+    round_trips: u32,
     /// What came back from the last round trip. Kept for its memory.
     echo: Vec<u8>,
 }
@@ -111,12 +121,12 @@ impl<K: Kernel> Node<K> {
             return Ok(());
         }
         let request = Request::parse(&body, self.id.is_some());
-        if request.as_ref().is_ok_and(Request::may_wait) {
+        if matches!(request, Ok(Request::TcpEchoStop)) {
             // Nobody's reply waits for another's.
             output.flush(&mut self.engine)?;
         }
         let mut echo = mem::take(&mut self.echo);
-        let reply = request.and_then(|request| self.answer(request, &mut echo));
+        let reply = request.and_then(|request| self.answer(request, &mut echo, output));
         let message = Outgoing {
             src: self.id.as_deref().unwrap_or(&dest),
             dest: &src,
@@ -132,11 +142,13 @@ impl<K: Kernel> Node<K> {
         Ok(())
     }
 
-    /// Does what a request asks for. What comes back over a connection goes into `echo`.
+    /// Does what a request asks for. What comes back over a connection goes into `echo`, and before
+    /// that is waited for, the earlier replies in `output` are written out.
     fn answer<'e>(
         &mut self,
         request: Request<'_>,
         echo: &'e mut Vec<u8>,
+        output: &mut Output<K>,
     ) -> Result<Reply<'e>, Error> {
         match request {
             Request::Init { node_id } => {
@@ -146,7 +158,7 @@ impl<K: Kernel> Node<K> {
             Request::TcpEchoStart { port } => self.start(port),
             Request::TcpEchoSend { data } => {
                 let server = self.engine.address().ok_or_else(no_server)?;
-                self.engine.round_trip(server, data.as_bytes(), echo)?;
+                self.round_trip(server, data.as_bytes(), echo, output)?;
                 let echoed = std::str::from_utf8(echo).map_err(garbled)?;
                 Ok(Reply::TcpEchoSendOk { echoed })
             }
@@ -169,12 +181,25 @@ impl<K: Kernel> Node<K> {
                     Some(server) => server,
                     None => self.listen(ANY_PORT)?,
                 };
-                self.engine
-                    .round_trip(server, value.get().as_bytes(), echo)?;
+                self.round_trip(server, value.get().as_bytes(), echo, output)?;
                 let echo = serde_json::from_slice(echo).map_err(garbled)?;
                 Ok(Reply::EchoOk { echo })
             }
         }
+    }
+
+    /// Sends `message` to the server and back. Nobody's reply waits for another's: if this has to
+    /// wait, those in `output` are written out before.
+    fn round_trip(
+        &mut self,
+        server: SocketAddr,
+        message: &[u8],
+        echo: &mut Vec<u8>,
+        output: &mut Output<K>,
+    ) -> Result<(), RoundTripError> {
+        self.round_trips += 1;
+        self.engine
+            .round_trip(server, message, echo, &mut || output.write_now())
     }
 
     fn start(&mut self, port: u16) -> Result<Reply<'static>, Error> {

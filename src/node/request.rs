@@ -61,14 +61,6 @@ impl<'a> Request<'a> {
             }
         })
     }
-
-    /// Whether the answer may take a while.
-    pub fn may_wait(&self) -> bool {
-        matches!(
-            self,
-            Request::TcpEchoSend { .. } | Request::TcpEchoStop | Request::Echo { .. }
-        )
-    }
 }
 
 /// The field `name` as `read` reads it.
