@@ -23,6 +23,7 @@ mod running;
 mod sample;
 mod servers;
 mod targets;
+mod valgrind;
 
 use crate::bench::Bench;
 use crate::machine::Header;

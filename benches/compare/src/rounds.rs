@@ -46,7 +46,7 @@ pub fn run(bench: &Bench, mut header: Header) -> Result<Run> {
                 plan.len()
             );
             eprintln!("{minutes:5.1} min: {progress}: {measure:?} {cell}");
-            let mut contestants = bench.contestants(measure);
+            let mut contestants = bench.contestants(measure, cell);
             Rng::with_seed(round << 32 | nth as u64).shuffle(&mut contestants);
             for server in contestants {
                 let sample = take(bench, measure, cell, server, round);
