@@ -35,7 +35,7 @@ struct Question {
     better: Better,
 }
 
-const QUESTIONS: [Question; 6] = [
+const QUESTIONS: [Question; 8] = [
     ask(
         "Round trips/s, 1 connection, 64 B",
         Measure::Closed,
@@ -70,6 +70,18 @@ const QUESTIONS: [Question; 6] = [
         "System calls/message, 50 connections",
         Measure::Syscalls,
         Metric::Syscalls,
+        Better::Less,
+    ),
+    ask(
+        "Round trips/s, client on the server's CPU",
+        Measure::OneCpu,
+        Metric::PerSecond,
+        Better::More,
+    ),
+    ask(
+        "Heap allocations/message",
+        Measure::Allocations,
+        Metric::Allocations,
         Better::Less,
     ),
 ];

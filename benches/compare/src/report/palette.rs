@@ -38,7 +38,7 @@ pub fn of(name: &str) -> RGBColor {
     if name == RAWECHO {
         return ACCENT;
     }
-    if role(name) == Some(Role::Floor) {
+    if matches!(role(name), Some(Role::Floor | Role::SpinFloor)) {
         return FLOOR;
     }
     let mut peers = SERVERS.iter().filter(|server| server.role == Role::Peer);
@@ -50,7 +50,7 @@ pub fn of(name: &str) -> RGBColor {
 pub fn by_role(name: &str) -> RGBColor {
     match role(name) {
         Some(Role::Subject | Role::Variant) => ACCENT,
-        Some(Role::Floor | Role::OnceFloor) => FLOOR_BAR,
+        Some(Role::Floor | Role::SpinFloor | Role::OnceFloor) => FLOOR_BAR,
         _ => PEER,
     }
 }

@@ -14,7 +14,7 @@ use super::number;
 use super::palette::{self, GRID, INK, PAPER};
 use crate::results::{Results, Spread};
 use crate::sample::{Cell, Measure, Metric};
-use crate::servers::{RAWECHO, Role, role};
+use crate::servers::{FLOOR_EPOLL, RAWECHO};
 
 type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
 
@@ -47,10 +47,10 @@ struct Plot<'a> {
 /// # Errors
 /// If the file cannot be written.
 pub fn throughput(results: &Results, file: &Path) -> Result<bool> {
-    let mut servers = results.servers(Measure::Closed);
-    servers.retain(|name| role(name) != Some(Role::Floor));
+    let mut servers = results.servers_of_grid();
+    servers.retain(|name| *name != FLOOR_EPOLL);
     let share = |cell, name| {
-        let pair = [name, "floor-epoll"];
+        let pair = [name, FLOOR_EPOLL];
         Some(
             results
                 .duel(Measure::Closed, cell, Metric::PerSecond, pair)?
@@ -83,7 +83,7 @@ pub fn latency(results: &Results, file: &Path) -> Result<bool> {
         value: &p99,
         base: 10.0,
         label: &label,
-        servers: results.servers(Measure::Closed),
+        servers: results.servers_of_grid(),
     };
     draw(results, &plot, file)
 }
