@@ -7,6 +7,7 @@ use anyhow::{Context, Result};
 use clap::Parser;
 
 mod bench;
+mod estimate;
 mod machine;
 mod measure;
 mod memory;
