@@ -13,7 +13,16 @@ use crate::pin::{Cpus, spawn_on};
 use crate::programs::Programs;
 use crate::running::Running;
 use crate::sample::{Cell, Measure};
-use crate::servers::{RAWECHO, Role, SERVERS, Server};
+use crate::servers::{
+    FLOOR_EPOLL, RAWECHO, RAWECHO_SPIN0, RAWECHO_WORKERS2, Role, SERVERS, Server, role,
+};
+
+/// Who shares a CPU with the load generator: enough to compare with.
+const ON_ONE_CPU: [&str; 4] = ["tokio", "mio", "std", FLOOR_EPOLL];
+
+/// Whose allocations valgrind can count: not those of Go, which are not made by
+/// `malloc`, nor those behind an `io_uring`, which it does not know well.
+const COUNTED: [&str; 6] = ["tokio", "mio", "smol", "std", "libuv", FLOOR_EPOLL];
 
 /// Everything that is needed to measure.
 pub struct Bench {
@@ -47,7 +56,7 @@ impl Bench {
         limits::raise_open_files()?;
         let cpus = Cpus::choose(&options)?;
         let programs = Programs::build(&options, |name| {
-            name == RAWECHO || asked_for(&options, name)
+            name == RAWECHO || role(name) == Some(Role::OnceFloor) || asked_for(&options, name)
         })?;
         Ok(Self {
             options,
@@ -57,17 +66,11 @@ impl Bench {
     }
 
     /// Those that take part in a measure, in the order of the table.
-    pub fn contestants(&self, measure: Measure) -> Vec<&'static Server> {
-        let takes_part = |server: &&Server| match (measure, server.role) {
-            _ if self.programs.path(server.program).is_none() => false,
-            (Measure::Send, role) => matches!(role, Role::Subject | Role::OnceFloor),
-            (Measure::Stats | Measure::Lines | Measure::Start | Measure::Size, role) => {
-                role == Role::Subject
-            }
-            (_, Role::OnceFloor) => false,
-            (_, Role::Subject) => true,
-            (Measure::Workers, _) if server.name == "rawecho-workers2" => true,
-            _ => asked_for(&self.options, server.name),
+    pub fn contestants(&self, measure: Measure, cell: Cell) -> Vec<&'static Server> {
+        let takes_part = |server: &&Server| {
+            self.programs.path(server.program).is_some()
+                && (asked_for(&self.options, server.name) || is_the_question(measure, cell, server))
+                && fits(measure, cell, server)
         };
         SERVERS.iter().filter(takes_part).collect()
     }
@@ -183,6 +186,34 @@ pub fn report(output: &Output) -> Result<Report> {
         .last()
         .context("the load generator said nothing")?;
     serde_json::from_str(line).with_context(|| line.to_owned())
+}
+
+/// Whether a measure says nothing without this server.
+fn is_the_question(measure: Measure, cell: Cell, server: &Server) -> bool {
+    match (measure, server.name) {
+        (_, RAWECHO) | (Measure::Workers, RAWECHO_WORKERS2) | (Measure::OneCpu, RAWECHO_SPIN0) => {
+            true
+        }
+        (Measure::Closed, RAWECHO_SPIN0) => cell.connections == 1,
+        (Measure::Send, _) => server.role == Role::OnceFloor,
+        _ => false,
+    }
+}
+
+/// Whether a server is one to put through a measure.
+fn fits(measure: Measure, cell: Cell, server: &Server) -> bool {
+    match (measure, server.role) {
+        (_, Role::Subject) => true,
+        (Measure::Send, role) => role == Role::OnceFloor,
+        (_, Role::OnceFloor) => false,
+        (measure, _) if Measure::NODE.contains(&measure) => false,
+        (Measure::Closed, Role::SpinFloor) => cell.connections == 1,
+        (_, Role::SpinFloor) => false,
+        (_, Role::Variant) => true,
+        (Measure::OneCpu, _) => ON_ONE_CPU.contains(&server.name),
+        (Measure::Allocations, _) => COUNTED.contains(&server.name),
+        _ => true,
+    }
 }
 
 fn asked_for(options: &Options, name: &str) -> bool {

@@ -7,6 +7,7 @@ use anyhow::{Context, Result};
 use clap::Parser;
 
 mod bench;
+mod estimate;
 mod machine;
 mod measure;
 mod memory;
@@ -23,6 +24,7 @@ mod running;
 mod sample;
 mod servers;
 mod targets;
+mod valgrind;
 
 use crate::bench::Bench;
 use crate::machine::Header;

@@ -71,6 +71,10 @@ pub enum Group {
     Idle,
     /// System calls for each message, by strace
     Syscalls,
+    /// Heap allocations for each message, by valgrind
+    Allocations,
+    /// Server and load generator on one CPU
+    OneCpu,
     /// More than one thread, not pinned
     Workers,
     /// The Maelstrom node, by its JSON lines
@@ -123,6 +127,14 @@ impl Options {
             Group::Grid => self.grid(),
             Group::Rate => vec![(Measure::Rate, some)],
             Group::Connect => vec![(Measure::Connect, some)],
+            Group::Allocations => vec![(Measure::Allocations, some)],
+            Group::OneCpu => vec![(
+                Measure::OneCpu,
+                Cell {
+                    connections: 1,
+                    ..some
+                },
+            )],
             Group::Idle => vec![(
                 Measure::Idle,
                 Cell {

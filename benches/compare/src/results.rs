@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::machine::Header;
 use crate::raw::Run;
 use crate::sample::{Cell, Measure, Metric, Outcome, Sample};
-use crate::servers::{RAWECHO, Role, SERVERS, role};
+use crate::servers::{Role, SERVERS, role};
 
 /// All measurements of a run.
 pub struct Results {
@@ -98,6 +98,24 @@ impl Results {
             .collect()
     }
 
+    /// The servers that were tried in all of the grid: some are for the cells of
+    /// one connection only.
+    pub fn servers_of_grid(&self) -> Vec<&'static str> {
+        let grid = |sample: &&Sample| sample.measure == Measure::Closed;
+        let most = self
+            .samples
+            .iter()
+            .filter(grid)
+            .map(|it| it.cell.connections)
+            .max();
+        let mut servers = self.servers(Measure::Closed);
+        servers.retain(|name| {
+            let mut samples = self.samples.iter().filter(grid);
+            samples.any(|it| it.server == *name && Some(it.cell.connections) == most)
+        });
+        servers
+    }
+
     /// What a server did.
     pub fn spread(
         &self,
@@ -122,9 +140,10 @@ impl Results {
         failures
     }
 
-    /// rawecho against the peer with the best median.
+    /// A server against the peer with the best median.
     pub fn against_best_peer(
         &self,
+        one: &'static str,
         measure: Measure,
         cell: Cell,
         metric: Metric,
@@ -139,7 +158,7 @@ impl Results {
             Better::More => measured.max_by(|a, b| a.1.total_cmp(&b.1)),
             Better::Less => measured.min_by(|a, b| a.1.total_cmp(&b.1)),
         };
-        self.duel(measure, cell, metric, [RAWECHO, best?.0])
+        self.duel(measure, cell, metric, [one, best?.0])
     }
 
     /// One server against another.

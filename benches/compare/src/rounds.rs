@@ -12,6 +12,7 @@ use load::limits;
 use load::shape::Shape;
 
 use crate::bench::Bench;
+use crate::estimate;
 use crate::machine::Header;
 use crate::measure;
 use crate::raw::{Run, Writer};
@@ -33,6 +34,7 @@ pub fn run(bench: &Bench, mut header: Header) -> Result<Run> {
     let mut writer = Writer::create(&bench.options.out()?, &header)?;
     let mut samples = Vec::new();
     let (start, rounds) = (Instant::now(), bench.options.rounds());
+    let expected = estimate::minutes(bench, &plan);
     for round in 0..rounds {
         for (nth, &(measure, cell)) in plan.iter().enumerate() {
             if round > 0 && measure.once() {
@@ -45,8 +47,8 @@ pub fn run(bench: &Bench, mut header: Header) -> Result<Run> {
                 nth + 1,
                 plan.len()
             );
-            eprintln!("{minutes:5.1} min: {progress}: {measure:?} {cell}");
-            let mut contestants = bench.contestants(measure);
+            eprintln!("{minutes:5.1} of about {expected:.0} min: {progress}: {measure:?} {cell}");
+            let mut contestants = bench.contestants(measure, cell);
             Rng::with_seed(round << 32 | nth as u64).shuffle(&mut contestants);
             for server in contestants {
                 let sample = take(bench, measure, cell, server, round);

@@ -19,12 +19,20 @@ pub enum Measure {
     Idle,
     /// System calls for each message.
     Syscalls,
+    /// Heap allocations for each message.
+    Allocations,
     /// Closed loop, nothing pinned.
     Workers,
+    /// Closed loop, server and load generator on one CPU.
+    OneCpu,
     /// The node's `tcp_echo_send`.
     Send,
     /// The node's `tcp_echo_stats`.
     Stats,
+    /// The node's `echo`.
+    Echo,
+    /// Heap allocations of the node for each line.
+    LineAllocations,
     /// The node's memory over millions of lines.
     Lines,
     /// From exec to `init_ok`.
@@ -35,9 +43,11 @@ pub enum Measure {
 
 impl Measure {
     /// Those that go through the node's JSON lines.
-    pub const NODE: [Self; 5] = [
+    pub const NODE: [Self; 7] = [
         Self::Send,
         Self::Stats,
+        Self::Echo,
+        Self::LineAllocations,
         Self::Lines,
         Self::Start,
         Self::Size,
@@ -45,7 +55,10 @@ impl Measure {
 
     /// Whether one round tells all: there is no chance in it.
     pub fn once(self) -> bool {
-        matches!(self, Self::Lines | Self::Size)
+        matches!(
+            self,
+            Self::Allocations | Self::LineAllocations | Self::Lines | Self::Size
+        )
     }
 }
 
@@ -100,6 +113,14 @@ pub enum Metric {
     Pss,
     /// System calls for each message.
     Syscalls,
+    /// Heap allocations for each message.
+    Allocations,
+    /// Heap allocations for each `tcp_echo_stats`.
+    StatsAllocations,
+    /// Heap allocations for each `tcp_echo_send`.
+    SendAllocations,
+    /// Heap allocations for each `echo`.
+    EchoAllocations,
     /// Milliseconds.
     Milliseconds,
     /// Size in KiB.

@@ -20,12 +20,15 @@ pub struct Server {
 pub enum Role {
     /// It is what this is about.
     Subject,
-    /// The same with other options: measured when asked for, and in `workers`.
+    /// The same with other options: measured when asked for, and where the
+    /// option is what is asked about.
     Variant,
     /// To be at least as good as it.
     Peer,
     /// The least an epoll server can do.
     Floor,
+    /// The most that polling can bring. It serves one connection at a time.
+    SpinFloor,
     /// The least one thread can do for an echo on a connection of its own.
     OnceFloor,
 }
@@ -46,17 +49,29 @@ pub enum Program {
 /// The one that all is about.
 pub const RAWECHO: &str = "rawecho";
 
+/// The same without busy polling.
+pub const RAWECHO_SPIN0: &str = "rawecho-spin0";
+
+/// The same with two threads.
+pub const RAWECHO_WORKERS2: &str = "rawecho-workers2";
+
+/// What all throughput is a share of.
+pub const FLOOR_EPOLL: &str = "floor-epoll";
+
+/// What polling can bring at most.
+pub const FLOOR_SPIN: &str = "floor-spin";
+
 /// All servers, in the order of the report.
 pub const SERVERS: &[Server] = &[
     row(RAWECHO, Role::Subject, Program::Rawecho, &["serve"]),
     row(
-        "rawecho-spin0",
+        RAWECHO_SPIN0,
         Role::Variant,
         Program::Rawecho,
         &["serve", "--spin", "0"],
     ),
     row(
-        "rawecho-workers2",
+        RAWECHO_WORKERS2,
         Role::Variant,
         Program::Rawecho,
         &["serve", "--workers", "2"],
@@ -80,10 +95,11 @@ pub const SERVERS: &[Server] = &[
     row("std", Role::Peer, Program::Cargo("std"), &[]),
     row("libuv", Role::Peer, Program::Libuv, &[]),
     row("go", Role::Peer, Program::Go, &[]),
+    row(FLOOR_EPOLL, Role::Floor, Program::Cargo("floor-epoll"), &[]),
     row(
-        "floor-epoll",
-        Role::Floor,
-        Program::Cargo("floor-epoll"),
+        FLOOR_SPIN,
+        Role::SpinFloor,
+        Program::Cargo("floor-spin"),
         &[],
     ),
     row(

@@ -34,32 +34,34 @@ pub fn run(pool: &mut Pool, shape: Shape, in_flight: u64, recorder: &mut Recorde
             if ready.writable {
                 pool.flush(ready.index)?;
             }
-            if !ready.readable {
-                continue;
-            }
-            let back = take(ready.index, pool, shape, &sent_at, recorder)?;
-            let count = back.end - back.start;
-            if over {
-                missing -= count;
-            } else if count > 0 {
-                // Each message makes room for the one that is `in_flight` later.
-                sent_at.set(ready.index, back, recorder.now());
-                pool.send(ready.index, count * shape.size)?;
+            if ready.readable {
+                pool.receive(&ready, |pool, length, position| {
+                    let back = take(ready.index, length, position, shape, &sent_at, recorder);
+                    let count = back.end - back.start;
+                    if over {
+                        missing -= count;
+                    } else if count > 0 {
+                        // Each message makes room for the one that is `in_flight` later.
+                        sent_at.set(ready.index, back, recorder.now());
+                        pool.send(ready.index, count * shape.size)?;
+                    }
+                    Ok(())
+                })?;
             }
         }
     }
     Ok(())
 }
 
-/// Takes what came back on a connection and returns the messages it completed.
+/// Records what came back on a connection and returns the messages it completed.
 fn take(
     index: usize,
-    pool: &mut Pool,
+    length: usize,
+    position: u64,
     shape: Shape,
     sent_at: &SentAt,
     recorder: &mut Recorder,
-) -> Result<Range<u64>> {
-    let (length, position) = pool.receive(index)?;
+) -> Range<u64> {
     recorder.count(length);
     let after = position - GREETING;
     let messages = (after - length as u64) / shape.size..after / shape.size;
@@ -69,7 +71,7 @@ fn take(
             recorder.message(sent_at.get(index, message), now);
         }
     }
-    Ok(messages)
+    messages
 }
 
 /// When each message in flight was sent: a ring for each connection, in which

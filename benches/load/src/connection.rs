@@ -68,16 +68,18 @@ impl Connection {
     /// # Errors
     /// If the connection breaks or ends, or a byte is not the one that was sent.
     pub fn receive(&mut self, pattern: &Pattern, buffer: &mut [u8; MAX_IO]) -> Result<usize> {
-        let length = match self.stream.read(buffer) {
-            Ok(0) => bail!(
-                "the server ended connection {} at byte {}",
-                self.key,
-                self.received
-            ),
-            Ok(length) => length,
-            Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(0),
-            Err(error) if error.kind() == ErrorKind::Interrupted => return Ok(0),
-            Err(error) => return Err(error).context("read from the server"),
+        let length = loop {
+            match self.stream.read(buffer) {
+                Ok(0) => bail!(
+                    "the server ended connection {} at byte {}",
+                    self.key,
+                    self.received
+                ),
+                Ok(length) => break length,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(0),
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => return Err(error).context("read from the server"),
+            }
         };
         ensure!(
             buffer[..length] == *pattern.window(self.key, self.received, length),

@@ -57,14 +57,17 @@ pub fn run(pool: &mut Pool, shape: Shape, rate: u64, recorder: &mut Recorder) ->
                 pool.flush(ready.index)?;
             }
             if ready.readable {
-                receive(ready.index, pool, plan, recorder)?;
+                pool.receive(&ready, |_, length, position| {
+                    take(ready.index, length, position, plan, recorder);
+                    Ok(())
+                })?;
             }
         }
     }
 }
 
-fn receive(index: usize, pool: &mut Pool, plan: Plan, recorder: &mut Recorder) -> Result<()> {
-    let (length, position) = pool.receive(index)?;
+/// Records what came back on a connection.
+fn take(index: usize, length: usize, position: u64, plan: Plan, recorder: &mut Recorder) {
     recorder.count(length);
     let after = position - GREETING;
     let now = recorder.now();
@@ -74,7 +77,6 @@ fn receive(index: usize, pool: &mut Pool, plan: Plan, recorder: &mut Recorder) -
             recorder.message(due, now);
         }
     }
-    Ok(())
 }
 
 /// Which message is due when. The `n`th goes to connection `n % connections`.

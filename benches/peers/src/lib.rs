@@ -3,6 +3,8 @@
 //!
 //! No peer handles SIGTERM: its default action ends them.
 
+pub mod bare;
+
 use std::io::{Write, stdout};
 use std::net::{Ipv4Addr, SocketAddr};
 

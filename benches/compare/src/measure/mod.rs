@@ -1,8 +1,10 @@
 //! The measures of a server, one file each.
 
+mod allocations;
 mod closed;
 mod connect;
 mod idle;
+mod one_cpu;
 mod rate;
 mod syscalls;
 mod workers;
@@ -29,9 +31,13 @@ pub fn take(bench: &Bench, measure: Measure, cell: Cell, server: &Server) -> Res
         Measure::Connect => connect::take(bench, cell, server),
         Measure::Idle => idle::take(bench, cell, server),
         Measure::Syscalls => syscalls::take(bench, cell, server),
+        Measure::Allocations => allocations::take(bench, cell, server),
         Measure::Workers => workers::take(bench, cell, server),
+        Measure::OneCpu => one_cpu::take(bench, cell, server),
         Measure::Send => node::send::take(bench, server),
         Measure::Stats => node::stats::take(bench, server),
+        Measure::Echo => node::echo::take(bench, server),
+        Measure::LineAllocations => node::allocations::take(bench, server),
         Measure::Lines => node::lines::take(bench, server),
         Measure::Start => node::start::take(bench, server),
         Measure::Size => node::size::take(bench, server),

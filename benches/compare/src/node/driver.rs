@@ -36,7 +36,14 @@ impl Node {
     /// # Errors
     /// If it does not start or answers anything else.
     pub fn start(bench: &Bench, server: &Server) -> Result<(Self, Duration)> {
-        let mut command = Command::new(bench.path(server)?);
+        Self::start_by(bench, Command::new(bench.path(server)?))
+    }
+
+    /// The same by a command of the caller's.
+    ///
+    /// # Errors
+    /// The same.
+    pub fn start_by(bench: &Bench, mut command: Command) -> Result<(Self, Duration)> {
         command.stdin(Stdio::piped()).stdout(Stdio::piped());
         let before = Instant::now();
         let mut child = spawn_on(bench.cpus.server, &mut command)?;
@@ -168,11 +175,29 @@ impl Batch {
             lines: ids.end - ids.start,
         }
     }
+}
 
-    /// How many requests there are.
-    pub fn len(&self) -> u64 {
-        self.lines
-    }
+/// How many requests of a kind a node answers in a second, all of them waiting
+/// in its stdin.
+///
+/// # Errors
+/// If it does not, or a reply's body is not as expected.
+pub fn per_second(
+    bench: &Bench,
+    server: &Server,
+    requests: u64,
+    [kind, fields]: [&str; 2],
+    expected: impl Fn(&Value) -> bool,
+) -> Result<f64> {
+    let (mut node, _) = Node::start(bench, server)?;
+    node.listen()?;
+    let ids = FIRST..FIRST + requests;
+    let batch = Batch::new(kind, fields, ids.clone());
+    let mut replies = Vec::new();
+    let took = node.run(&batch, |chunk| replies.extend_from_slice(chunk))?;
+    node.stop()?;
+    check(&replies, ids, expected)?;
+    Ok(requests as f64 / took.as_secs_f64())
 }
 
 /// Checks that there is a reply to each `msg_id`, in order, with this body
@@ -180,7 +205,7 @@ impl Batch {
 ///
 /// # Errors
 /// If there is not; with the reply that is wrong.
-pub fn check(replies: &[u8], ids: Range<u64>, expected: impl Fn(&Value) -> bool) -> Result<()> {
+fn check(replies: &[u8], ids: Range<u64>, expected: impl Fn(&Value) -> bool) -> Result<()> {
     let mut lines = replies.split(|byte| *byte == b'\n');
     for id in ids {
         let line = lines.next().context("fewer replies than requests")?;

@@ -1,5 +1,7 @@
 //! The Maelstrom node, driven by its JSON lines on stdin and stdout.
 
+pub mod allocations;
+pub mod echo;
 pub mod lines;
 pub mod send;
 pub mod size;

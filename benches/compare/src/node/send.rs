@@ -6,18 +6,18 @@ use std::process::{Command, Stdio};
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 
-use super::driver::{Batch, FIRST, Node, check};
+use super::driver::per_second;
 use crate::bench::Bench;
 use crate::pin::spawn_on;
 use crate::sample::{Metric, Values};
 use crate::servers::{Role, Server};
 
 /// What is echoed.
-const DATA: &str = "hello world";
+pub const DATA: &str = "hello world";
 
 /// Requests in a measurement. Each takes a port that stays taken for a second,
 /// and with more of them the search for a free one would become what is measured.
-const REQUESTS: u64 = 5_000;
+pub const REQUESTS: u64 = 5_000;
 
 pub fn take(bench: &Bench, server: &Server) -> Result<Values> {
     let per_second = match server.role {
@@ -28,21 +28,18 @@ pub fn take(bench: &Bench, server: &Server) -> Result<Values> {
 }
 
 fn node(bench: &Bench, server: &Server) -> Result<f64> {
-    let (mut node, _) = Node::start(bench, server)?;
-    node.listen()?;
-    let ids = FIRST..FIRST + REQUESTS;
-    let batch = Batch::new(
-        "tcp_echo_send",
-        &format!(r#","data":"{DATA}""#),
-        ids.clone(),
-    );
-    let mut replies = Vec::new();
-    let took = node.run(&batch, |chunk| replies.extend_from_slice(chunk))?;
-    node.stop()?;
-    check(&replies, ids, |body| {
-        body["type"] == "tcp_echo_send_ok" && body["echoed"] == DATA && body["bytes"] == DATA.len()
-    })?;
-    Ok(REQUESTS as f64 / took.as_secs_f64())
+    let fields = format!(r#","data":"{DATA}""#);
+    per_second(
+        bench,
+        server,
+        REQUESTS,
+        ["tcp_echo_send", &fields],
+        |body| {
+            body["type"] == "tcp_echo_send_ok"
+                && body["echoed"] == DATA
+                && body["bytes"] == DATA.len()
+        },
+    )
 }
 
 fn floor(bench: &Bench, server: &Server) -> Result<f64> {

@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 
-use super::driver::{Batch, FIRST, Node, check};
+use super::driver::per_second;
 use crate::bench::Bench;
 use crate::sample::{Metric, Values};
 use crate::servers::Server;
@@ -11,20 +11,10 @@ use crate::servers::Server;
 const REQUESTS: u64 = 500_000;
 
 pub fn take(bench: &Bench, server: &Server) -> Result<Values> {
-    let (mut node, _) = Node::start(bench, server)?;
-    node.listen()?;
-    let ids = FIRST..FIRST + REQUESTS;
-    let batch = Batch::new("tcp_echo_stats", "", ids.clone());
-    let mut replies = Vec::new();
-    let took = node.run(&batch, |chunk| replies.extend_from_slice(chunk))?;
-    node.stop()?;
-    check(&replies, ids, |body| {
+    let rate = per_second(bench, server, REQUESTS, ["tcp_echo_stats", ""], |body| {
         body["type"] == "tcp_echo_stats_ok"
             && body["total_connections"] == 0
             && body["total_bytes"] == 0
     })?;
-    Ok(Values::from([(
-        Metric::PerSecond,
-        batch.len() as f64 / took.as_secs_f64(),
-    )]))
+    Ok(Values::from([(Metric::PerSecond, rate)]))
 }

@@ -35,7 +35,7 @@ struct Question {
     better: Better,
 }
 
-const QUESTIONS: [Question; 6] = [
+const QUESTIONS: [Question; 8] = [
     ask(
         "Round trips/s, 1 connection, 64 B",
         Measure::Closed,
@@ -70,6 +70,18 @@ const QUESTIONS: [Question; 6] = [
         "System calls/message, 50 connections",
         Measure::Syscalls,
         Metric::Syscalls,
+        Better::Less,
+    ),
+    ask(
+        "Round trips/s, client on the server's CPU",
+        Measure::OneCpu,
+        Metric::PerSecond,
+        Better::More,
+    ),
+    ask(
+        "Heap allocations/message",
+        Measure::Allocations,
+        Metric::Allocations,
         Better::Less,
     ),
 ];
@@ -131,20 +143,30 @@ pub fn summary(results: &Results, file: &Path) -> Result<bool> {
         .iter()
         .filter_map(|it| Panel::of(it, results))
         .collect();
-    let Some(most) = panels.iter().map(|panel| panel.bars.len()).max() else {
+    if panels.is_empty() {
         return Ok(false);
-    };
+    }
 
-    let rows = panels.len().div_ceil(COLUMNS);
-    let height = (HEAD + STEP * most as i32 + STEP) as u32;
-    let size = (WIDTH * COLUMNS as u32, height * rows as u32);
-    let root = SVGBackend::new(file, size).into_drawing_area();
+    let rows = panels.chunks(COLUMNS);
+    let height = rows.clone().map(row_height).sum();
+    let root = SVGBackend::new(file, (WIDTH * COLUMNS as u32, height)).into_drawing_area();
     root.fill(&PAPER).map_err(failed)?;
-    for (area, panel) in root.split_evenly((rows, COLUMNS)).iter().zip(&panels) {
-        draw(area, panel)?;
+    let mut rest = root.clone();
+    for row in rows {
+        let (above, below) = rest.split_vertically(row_height(row));
+        for (area, panel) in above.split_evenly((1, COLUMNS)).iter().zip(row) {
+            draw(area, panel)?;
+        }
+        rest = below;
     }
     root.present().map_err(failed)?;
     Ok(true)
+}
+
+/// As high as its panel with the most bars.
+fn row_height(panels: &[Panel]) -> u32 {
+    let most = panels.iter().map(|panel| panel.bars.len()).max();
+    (HEAD + STEP * (most.unwrap_or(0) as i32 + 1)) as u32
 }
 
 fn draw(area: &Area, panel: &Panel) -> Result<()> {
@@ -170,8 +192,11 @@ fn draw(area: &Area, panel: &Panel) -> Result<()> {
         area.draw(&Rectangle::new(corners, colour.filled()))
             .map_err(failed)?;
         let whisker = [(x(found.min), middle), (x(found.max), middle)];
-        area.draw(&PathElement::new(whisker, INK.stroke_width(1)))
-            .map_err(failed)?;
+        // With a rim, to be seen on a dark bar.
+        for style in [PAPER.stroke_width(3), INK.stroke_width(1)] {
+            area.draw(&PathElement::new(whisker, style))
+                .map_err(failed)?;
+        }
         area.draw(&Text::new(*name, (LEFT - 8, middle), name_style.clone()))
             .map_err(failed)?;
         let end = x(found.max) + 8;

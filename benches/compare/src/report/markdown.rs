@@ -6,11 +6,11 @@ use super::{number, spread};
 use crate::machine::Header;
 use crate::results::{Better, Results};
 use crate::sample::{Cell, Measure, Metric};
-use crate::servers::RAWECHO;
-use crate::targets::{Met, verdicts};
+use crate::servers::{FLOOR_EPOLL, FLOOR_SPIN, RAWECHO, RAWECHO_SPIN0};
+use crate::targets::{Met, Verdict, verdicts};
 
 /// A table of one metric: what it shows and of which measure.
-const TABLES: [(&str, Measure, Metric); 13] = [
+const TABLES: [(&str, Measure, Metric); 15] = [
     ("Throughput, messages/s", Measure::Closed, Metric::PerSecond),
     ("Latency, p50 in µs", Measure::Closed, Metric::P50),
     ("Latency, p99 in µs", Measure::Closed, Metric::P99),
@@ -42,6 +42,16 @@ const TABLES: [(&str, Measure, Metric); 13] = [
     ),
     ("System calls/message", Measure::Syscalls, Metric::Syscalls),
     (
+        "Heap allocations/message",
+        Measure::Allocations,
+        Metric::Allocations,
+    ),
+    (
+        "Server and load generator on one CPU: messages/s",
+        Measure::OneCpu,
+        Metric::PerSecond,
+    ),
+    (
         "Nothing pinned, all CPUs: messages/s",
         Measure::Workers,
         Metric::PerSecond,
@@ -67,6 +77,7 @@ pub fn render<'a>(results: &Results, plots: impl Iterator<Item = (&'a str, &'a s
         text += &format!("![{alternative}]({file})\n\n");
     }
     duels(&mut text, results);
+    polling(&mut text, results);
     for (title, measure, metric) in TABLES {
         table(&mut text, results, title, measure, metric);
     }
@@ -109,13 +120,21 @@ fn targets(text: &mut String, results: &Results) {
     for verdict in verdicts(results) {
         let met = match verdict.met {
             Met::Yes => "yes",
+            Met::WithinSpread => "within spread",
             Met::No => "**no**",
-            Met::Unknown => "–",
+            Met::Open => "–",
         };
-        let line = [verdict.what, &verdict.target, &verdict.found, met].join(" | ");
-        *text += &format!("| {line} |\n");
+        let Verdict {
+            what,
+            target,
+            found,
+            ..
+        } = verdict;
+        *text += &format!("| {what} | {target} | {found} | {met} |\n");
     }
-    *text += "\n";
+    *text += "\nyes: the median reaches the target. \
+              Within spread: it does not, but a round does. \
+              No: none does.\n\n";
 }
 
 /// rawecho in every cell against the best peer of that cell, and the floor.
@@ -129,7 +148,7 @@ fn duels(text: &mut String, results: &Results) {
               | --- | --- | --- | --- | --- | --- | --- | --- |\n";
     for cell in cells {
         let best = |metric, better| {
-            let duel = results.against_best_peer(Measure::Closed, cell, metric, better);
+            let duel = results.against_best_peer(RAWECHO, Measure::Closed, cell, metric, better);
             let ours = results.spread(Measure::Closed, cell, RAWECHO, metric);
             [
                 ours.map(spread),
@@ -142,7 +161,7 @@ fn duels(text: &mut String, results: &Results) {
             Measure::Closed,
             cell,
             Metric::PerSecond,
-            [RAWECHO, "floor-epoll"],
+            [RAWECHO, FLOOR_EPOLL],
         );
         let [throughput, peer, ratio] = best(Metric::PerSecond, Better::More);
         let [p99, least, latency_ratio] = best(Metric::P99, Better::Less);
@@ -156,9 +175,35 @@ fn duels(text: &mut String, results: &Results) {
     *text += "\n";
 }
 
+/// What polling brings where there is one connection, and what it could.
+fn polling(text: &mut String, results: &Results) {
+    let cells = results.cells(Measure::Closed).into_iter();
+    let mut cells = cells.filter(|cell| cell.connections == 1).peekable();
+    if cells.peek().is_none() {
+        return;
+    }
+    let servers = [RAWECHO, RAWECHO_SPIN0, FLOOR_EPOLL, FLOOR_SPIN];
+    *text += &format!(
+        "## One connection, with polling and without: messages/s\n\n\
+         | cell | {} | rawecho to {FLOOR_SPIN} |\n| --- | --- | --- | --- | --- | --- |\n",
+        servers.join(" | ")
+    );
+    for cell in cells {
+        let (measure, metric) = (Measure::Closed, Metric::PerSecond);
+        let found = servers.map(|name| results.spread(measure, cell, name, metric).map(spread));
+        let share = results.duel(measure, cell, metric, [RAWECHO, FLOOR_SPIN]);
+        let share = share.map(|duel| spread(duel.ratio));
+        row(text, cell, found.into_iter().chain([share]));
+    }
+    *text += "\n";
+}
+
 /// All servers in all cells of a measure.
 fn table(text: &mut String, results: &Results, title: &str, measure: Measure, metric: Metric) {
-    let servers = results.servers(measure);
+    let servers = match measure {
+        Measure::Closed => results.servers_of_grid(),
+        _ => results.servers(measure),
+    };
     if servers.is_empty() {
         return;
     }
@@ -196,6 +241,26 @@ fn node(text: &mut String, results: &Results) {
             Metric::PerSecond,
         ),
         ("`tcp_echo_stats`/s", Measure::Stats, Metric::PerSecond),
+        (
+            "`echo`/s, 11 bytes, through TCP",
+            Measure::Echo,
+            Metric::PerSecond,
+        ),
+        (
+            "heap allocations/`tcp_echo_send`",
+            Measure::LineAllocations,
+            Metric::SendAllocations,
+        ),
+        (
+            "heap allocations/`tcp_echo_stats`",
+            Measure::LineAllocations,
+            Metric::StatsAllocations,
+        ),
+        (
+            "heap allocations/`echo`",
+            Measure::LineAllocations,
+            Metric::EchoAllocations,
+        ),
         (&lines, Measure::Lines, Metric::Rss),
         (
             "ms from exec to `init_ok`",

@@ -41,6 +41,12 @@ pub fn write(results: &Results, folder: &Path) -> Result<()> {
 /// A number with three digits that matter, and commas between thousands.
 pub fn number(value: f64) -> String {
     let magnitude = value.abs();
+    if magnitude == 0.0 {
+        return "0".into();
+    }
+    if magnitude < 1.0 {
+        return format!("{value:.3}");
+    }
     if magnitude < 10.0 {
         return format!("{value:.2}");
     }
@@ -76,11 +82,22 @@ mod tests {
 
     #[test]
     fn numbers_are_short_and_grouped() {
-        let shown = [0.0, 1.234, 12.34, 123.4, 1234.0, 1_234_567.0, -1234.0].map(number);
+        let shown = [
+            0.0,
+            0.1234,
+            1.234,
+            12.34,
+            123.4,
+            1234.0,
+            1_234_567.0,
+            -1234.0,
+        ]
+        .map(number);
         assert_eq!(
             shown,
             [
-                "0.00",
+                "0",
+                "0.123",
                 "1.23",
                 "12.3",
                 "123",

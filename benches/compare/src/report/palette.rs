@@ -12,6 +12,8 @@ pub const GRID: RGBColor = RGBColor(228, 228, 232);
 pub const PAPER: RGBColor = RGBColor(255, 255, 255);
 /// rawecho, and nothing else.
 pub const ACCENT: RGBColor = RGBColor(214, 64, 0);
+/// rawecho with other options.
+const VARIANT: RGBColor = RGBColor(240, 160, 120);
 /// The floors.
 pub const FLOOR: RGBColor = RGBColor(20, 20, 24);
 /// A peer where its name stands beside it.
@@ -38,7 +40,10 @@ pub fn of(name: &str) -> RGBColor {
     if name == RAWECHO {
         return ACCENT;
     }
-    if role(name) == Some(Role::Floor) {
+    if role(name) == Some(Role::Variant) {
+        return VARIANT;
+    }
+    if matches!(role(name), Some(Role::Floor | Role::SpinFloor)) {
         return FLOOR;
     }
     let mut peers = SERVERS.iter().filter(|server| server.role == Role::Peer);
@@ -49,8 +54,9 @@ pub fn of(name: &str) -> RGBColor {
 /// The colour of a server where it is named.
 pub fn by_role(name: &str) -> RGBColor {
     match role(name) {
-        Some(Role::Subject | Role::Variant) => ACCENT,
-        Some(Role::Floor | Role::OnceFloor) => FLOOR_BAR,
+        Some(Role::Subject) => ACCENT,
+        Some(Role::Variant) => VARIANT,
+        Some(Role::Floor | Role::SpinFloor | Role::OnceFloor) => FLOOR_BAR,
         _ => PEER,
     }
 }

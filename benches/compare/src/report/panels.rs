@@ -2,7 +2,7 @@
 //! the connections from left to right, and at each the servers side by side, a
 //! dot for the median and a line from the least to the most.
 
-use std::ops::RangeInclusive;
+use std::ops::Range;
 use std::path::Path;
 
 use anyhow::{Result, anyhow};
@@ -10,32 +10,49 @@ use plotters::coord::Shift;
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 
-use super::number;
 use super::palette::{self, GRID, INK, PAPER};
 use crate::results::{Results, Spread};
 use crate::sample::{Cell, Measure, Metric};
-use crate::servers::{RAWECHO, Role, role};
+use crate::servers::{FLOOR_EPOLL, RAWECHO};
 
 type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
 
-const PANEL: (u32, u32) = (620, 250);
+const PANEL: (u32, u32) = (620, 330);
 /// Title and legend.
 const HEAD: u32 = 92;
 /// Width of a server's name in the legend.
 const NAME: u32 = 130;
-/// Lines that an axis has room for.
-const LINES: i32 = 8;
+/// Steps that an axis has room for.
+const LINES: f64 = 8.0;
 /// Of the width that a number of connections has, what its servers take.
 const CROWD: f64 = 0.84;
+
+/// How values become heights.
+#[derive(Clone, Copy)]
+enum Scale {
+    /// Twice as high is twice as much.
+    FromZero,
+    /// For what differs by more than a picture is high.
+    Logarithmic,
+}
+
+impl Scale {
+    fn height(self, value: f64) -> f64 {
+        match self {
+            Self::FromZero => value,
+            Self::Logarithmic => value.log10(),
+        }
+    }
+}
 
 /// A question to the grid.
 struct Plot<'a> {
     title: &'a str,
     /// What a server did in a cell.
     value: &'a dyn Fn(Cell, &'static str) -> Option<Spread>,
-    /// Each line of the axis is so many times the one below.
-    base: f64,
-    /// What such a line is called.
+    /// What its axis is like.
+    scale: Scale,
+    /// What a value on the axis is called.
     label: &'a dyn Fn(f64) -> String,
     /// Who is in it.
     servers: Vec<&'static str>,
@@ -47,10 +64,10 @@ struct Plot<'a> {
 /// # Errors
 /// If the file cannot be written.
 pub fn throughput(results: &Results, file: &Path) -> Result<bool> {
-    let mut servers = results.servers(Measure::Closed);
-    servers.retain(|name| role(name) != Some(Role::Floor));
+    let mut servers = results.servers_of_grid();
+    servers.retain(|name| *name != FLOOR_EPOLL);
     let share = |cell, name| {
-        let pair = [name, "floor-epoll"];
+        let pair = [name, FLOOR_EPOLL];
         Some(
             results
                 .duel(Measure::Closed, cell, Metric::PerSecond, pair)?
@@ -60,8 +77,8 @@ pub fn throughput(results: &Results, file: &Path) -> Result<bool> {
     let plot = Plot {
         title: "Throughput as a share of floor-epoll's (more is better)",
         value: &share,
-        base: std::f64::consts::SQRT_2,
-        label: &number,
+        scale: Scale::FromZero,
+        label: &|share| format!("{:.0} %", share * 100.0),
         servers,
     };
     draw(results, &plot, file)
@@ -79,11 +96,11 @@ pub fn latency(results: &Results, file: &Path) -> Result<bool> {
         us => format!("{us} µs"),
     };
     let plot = Plot {
-        title: "99th percentile of latency (less is better)",
+        title: "99th percentile of latency (less is better, the axis is logarithmic)",
         value: &p99,
-        base: 10.0,
+        scale: Scale::Logarithmic,
         label: &label,
-        servers: results.servers(Measure::Closed),
+        servers: results.servers_of_grid(),
     };
     draw(results, &plot, file)
 }
@@ -148,9 +165,15 @@ fn legend(area: &Area, plot: &Plot) -> Result<()> {
 }
 
 fn draw_panel(area: &Area, plot: &Plot, cells: &[Cell]) -> Result<()> {
-    let scale = |value: f64| value.log(plot.base);
-    let lines = axis(plot, cells);
-    let bottom = f64::from(*lines.start());
+    let pairs = cells
+        .iter()
+        .flat_map(|cell| plot.servers.iter().map(|name| (*cell, *name)));
+    let lines = lines(
+        plot.scale,
+        pairs.filter_map(|(cell, name)| (plot.value)(cell, name)),
+    );
+    let height = |value| plot.scale.height(value);
+    let (bottom, top) = (height(lines[0]), height(lines[lines.len() - 1]));
     let title = format!("{} in flight", cells[0]);
     let title = title.split_once(" × ").map_or("", |(_, rest)| rest);
     let mut chart = ChartBuilder::on(area)
@@ -158,7 +181,7 @@ fn draw_panel(area: &Area, plot: &Plot, cells: &[Cell]) -> Result<()> {
         .caption(title, ("sans-serif", 15).into_font().color(&INK))
         .x_label_area_size(24)
         .y_label_area_size(56)
-        .build_cartesian_2d(0.0..cells.len() as f64, bottom..f64::from(*lines.end()))
+        .build_cartesian_2d(0.0..cells.len() as f64, bottom..top)
         .map_err(failed)?;
 
     let label = ("sans-serif", 13).into_font().color(&INK);
@@ -166,29 +189,31 @@ fn draw_panel(area: &Area, plot: &Plot, cells: &[Cell]) -> Result<()> {
     let below = label.pos(Pos::new(HPos::Center, VPos::Top));
     let absolute = area.strip_coord_spec();
     for place in 1..cells.len() {
-        let ends = [
-            (place as f64, bottom),
-            (place as f64, f64::from(*lines.end())),
-        ];
+        let ends = [(place as f64, bottom), (place as f64, top)];
         chart
             .draw_series([PathElement::new(ends, GRID)])
             .map_err(failed)?;
     }
-    let step = (lines.end() - lines.start()) / LINES + 1;
-    for line in lines.clone().filter(|line| line % step == 0) {
-        let ends = [(0.0, line as f64), (cells.len() as f64, line as f64)];
-        let colour = if line == 0 && plot.base < 2.0 {
-            INK
-        } else {
-            GRID
+    // Over many powers of ten there is no room for more names than theirs.
+    let many = lines.len() as f64 > LINES + 1.0;
+    let whole = |value: f64| height(value).fract().abs() < 1e-6;
+    for line in lines {
+        let ends = [(0.0, height(line)), (cells.len() as f64, height(line))];
+        let colour = match plot.scale {
+            // The floor's own line, and the ground.
+            Scale::FromZero if line == 0.0 || line == 1.0 => INK,
+            _ => GRID,
         };
         chart
             .draw_series([PathElement::new(ends, colour)])
             .map_err(failed)?;
+        if many && !whole(line) {
+            continue;
+        }
         let at = chart.backend_coord(&ends[0]);
         put(
             &absolute,
-            (plot.label)(plot.base.powi(line)),
+            (plot.label)(line),
             (at.0 - 6, at.1),
             left.clone(),
         )?;
@@ -207,28 +232,49 @@ fn draw_panel(area: &Area, plot: &Plot, cells: &[Cell]) -> Result<()> {
             };
             let x = place as f64 + (1.0 - CROWD) / 2.0 + width * (nth as f64 + 0.5);
             let colour = palette::of(name);
-            let whisker = [(x, scale(min)), (x, scale(max))];
+            let whisker = [(x, height(min)), (x, height(max))];
             chart
                 .draw_series([PathElement::new(whisker, colour.stroke_width(1))])
                 .map_err(failed)?;
-            let dot = Circle::new((x, scale(median)), radius(name), colour.filled());
+            let dot = Circle::new((x, height(median)), radius(name), colour.filled());
             chart.draw_series([dot]).map_err(failed)?;
         }
     }
     Ok(())
 }
 
-/// The lines of the axis that have all values between them, as powers of the base.
-fn axis(plot: &Plot, cells: &[Cell]) -> RangeInclusive<i32> {
-    let pairs = cells
-        .iter()
-        .flat_map(|cell| plot.servers.iter().map(|name| (*cell, *name)));
-    let spreads = pairs.filter_map(|(cell, name)| (plot.value)(cell, name));
+/// The values that an axis has lines at, such that all spreads are between the
+/// first and the last.
+fn lines(scale: Scale, spreads: impl Iterator<Item = Spread>) -> Vec<f64> {
     let all = Spread::of(spreads.flat_map(|spread| [spread.min, spread.max]));
     let Some(Spread { min, max, .. }) = all else {
-        return 0..=1;
+        return vec![0.0, 1.0];
     };
-    min.log(plot.base).floor() as i32..=max.log(plot.base).ceil() as i32
+    match scale {
+        Scale::FromZero => {
+            let steps = round_numbers(-2..6);
+            let step = steps.into_iter().find(|step| max / step <= LINES);
+            let step = step.unwrap_or(max);
+            let last = (max / step).ceil().max(1.0) as u32;
+            (0..=last).map(|line| f64::from(line) * step).collect()
+        }
+        Scale::Logarithmic => {
+            let mut lines = round_numbers(0..8);
+            // The one below the least and the one above the most stay.
+            let first = lines.iter().rposition(|line| *line <= min).unwrap_or(0);
+            lines.drain(..first);
+            let last = lines.iter().position(|line| *line >= max);
+            lines.truncate(last.map_or(lines.len(), |last| last + 1));
+            lines
+        }
+    }
+}
+
+/// 1, 2, 5, 10, 20, 50 and so on, from these powers of ten.
+fn round_numbers(powers: Range<i32>) -> Vec<f64> {
+    powers
+        .flat_map(|power| [1.0, 2.0, 5.0].map(|digit| digit * 10_f64.powi(power)))
+        .collect()
 }
 
 fn put(area: &Area, text: String, at: (i32, i32), style: TextStyle) -> Result<()> {

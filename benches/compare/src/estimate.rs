@@ -1,0 +1,43 @@
+//! How long a run will take, roughly: to know when to come back.
+
+use crate::bench::Bench;
+use crate::options::Options;
+use crate::sample::{Cell, Measure};
+
+/// Seconds to start a server and a load generator and to end them.
+const START: f64 = 0.04;
+
+/// Seconds to open a connection and to close it.
+const CONNECTION: f64 = 60e-6;
+
+/// Minutes for a plan.
+pub fn minutes(bench: &Bench, plan: &[(Measure, Cell)]) -> f64 {
+    let seconds = plan.iter().map(|&(measure, cell)| {
+        let servers = bench.contestants(measure, cell).len() as f64;
+        let rounds = if measure.once() {
+            1
+        } else {
+            bench.options.rounds()
+        };
+        rounds as f64 * servers * one(&bench.options, measure, cell)
+    });
+    seconds.sum::<f64>() / 60.0
+}
+
+/// Seconds for one measurement, as they were on one machine.
+fn one(options: &Options, measure: Measure, cell: Cell) -> f64 {
+    let own = match measure {
+        Measure::Closed | Measure::Rate | Measure::Connect | Measure::Workers | Measure::OneCpu => {
+            options.warmup + options.seconds()
+        }
+        Measure::Idle | Measure::Send | Measure::Echo => 0.5,
+        Measure::Syscalls => 1.7,
+        Measure::Allocations => 5.0,
+        Measure::LineAllocations => 18.0,
+        Measure::Stats => 1.0,
+        Measure::Lines => 1.5 * (1 + options.million_lines) as f64,
+        Measure::Start => 0.1,
+        Measure::Size => 0.0,
+    };
+    own + START + CONNECTION * cell.connections as f64
+}

@@ -1,0 +1,58 @@
+//! The most that polling can bring: one connection at a time, `epoll_wait`
+//! without a timeout again and again, `read`, `write`, and never any sleep. A
+//! server that polls can come near to this and not past it.
+//!
+//! Not a server to use: it takes a whole CPU, and serves one client after the
+//! other.
+
+use std::ffi::c_int;
+
+use clap::Parser;
+use peers::bare::{accept, checked, listen, watch, would_block};
+use peers::{Command, SHARED_BUFFER};
+
+fn main() {
+    let listener = listen(&Command::parse());
+    // SAFETY: takes no pointer.
+    let epoll = checked(unsafe { libc::epoll_create1(0) });
+    let mut buffer = vec![0_u8; SHARED_BUFFER];
+    loop {
+        let connection = accept(listener);
+        watch(epoll, libc::EPOLL_CTL_ADD, connection, libc::EPOLLIN);
+        loop {
+            wait(epoll);
+            if !echo(connection, &mut buffer) {
+                break;
+            }
+        }
+        // SAFETY: the descriptor is the connection's, and out of use from here on.
+        unsafe { libc::close(connection) };
+    }
+}
+
+/// Polls until there is something to read.
+fn wait(epoll: c_int) {
+    let mut event = libc::epoll_event { events: 0, u64: 0 };
+    // SAFETY: there is room for one event.
+    while checked(unsafe { libc::epoll_wait(epoll, &mut event, 1, 0) }) == 0 {}
+}
+
+/// One read, and all of it written. Returns whether the connection lasts.
+fn echo(fd: c_int, buffer: &mut [u8]) -> bool {
+    // SAFETY: the kernel writes into `buffer`, no more than its length.
+    let read = unsafe { libc::read(fd, buffer.as_mut_ptr().cast(), buffer.len()) };
+    let Ok(read) = usize::try_from(read) else {
+        return would_block();
+    };
+    let mut rest = &buffer[..read];
+    while !rest.is_empty() {
+        // SAFETY: the kernel reads from `rest`, no more than its length.
+        let written = unsafe { libc::write(fd, rest.as_ptr().cast(), rest.len()) };
+        match usize::try_from(written) {
+            Ok(written) => rest = &rest[written..],
+            Err(_) if would_block() => {}
+            Err(_) => return false,
+        }
+    }
+    read > 0
+}
