@@ -3,7 +3,9 @@
 //! descriptors as before.
 //!
 //! An ordinary run takes [`SECONDS`]. An hour:
-//! `SOAK_SECONDS=3600 cargo test --release --test soak -- --nocapture`.
+//! `SOAK_SECONDS=3600 cargo test --release --test soak -- --nocapture`. It takes all the processors
+//! that it can get; `SOAK_PAUSE_MS=10` leaves most of them to others, with a pause between one thing
+//! that somebody says and the next.
 
 mod common;
 #[allow(dead_code, reason = "other test files use the rest")]
@@ -34,10 +36,11 @@ const GROWTH: u64 = 4 << 20;
 /// The longest message of a client that is not out to be long.
 const SHORT: usize = 5_000;
 
-/// What the outside clients have done.
+/// What the outside clients have to know, and what they have done.
 struct Outside {
     server: SocketAddr,
     until: Instant,
+    pause: Duration,
     connections: AtomicU64,
     bytes: AtomicU64,
 }
@@ -50,6 +53,7 @@ impl Outside {
                 break;
             }
             talk(self, number);
+            thread::sleep(self.pause);
         }
     }
 
@@ -64,6 +68,7 @@ impl Outside {
 
     fn converse(&self, client: &TcpStream, bytes: &[u8]) {
         converse(client, bytes);
+        thread::sleep(self.pause);
         self.bytes.fetch_add(bytes.len() as u64, Relaxed);
     }
 }
@@ -147,10 +152,10 @@ fn late(outside: &Outside, _: usize) {
 }
 
 /// Writes requests as long as there is time, and tells what each is to be answered with.
-fn ask(stdin: ChildStdin, until: Instant, replies: &SyncSender<String>) -> ChildStdin {
+fn ask(stdin: ChildStdin, outside: &Outside, replies: &SyncSender<String>) -> ChildStdin {
     let mut stdin = BufWriter::new(stdin);
     for i in 0.. {
-        if Instant::now() >= until {
+        if outside.over() {
             break;
         }
         let data = "→".repeat(i % 50);
@@ -176,6 +181,7 @@ fn ask(stdin: ChildStdin, until: Instant, replies: &SyncSender<String>) -> Child
         stdin.flush().expect("write to the node");
         // Waits while too many are under way.
         replies.send(reply).expect("somebody reads");
+        thread::sleep(outside.pause);
     }
     stdin.into_inner().expect("flushed")
 }
@@ -183,13 +189,16 @@ fn ask(stdin: ChildStdin, until: Instant, replies: &SyncSender<String>) -> Child
 #[test]
 fn everything_at_once() {
     const KINDS: [fn(&Outside, usize); 6] = [short, long, broken, idle, slow, late];
-    let seconds = env::var("SOAK_SECONDS").map_or(SECONDS, |text| text.parse().expect("a number"));
+    let number =
+        |name, default| env::var(name).map_or(default, |text| text.parse().expect("a number"));
+    let seconds = number("SOAK_SECONDS", SECONDS);
     let (mut node, server) = Node::listening();
     let begun = Instant::now();
     let descriptors = node.descriptors();
     let outside = &Outside {
         server,
         until: begun + Duration::from_secs(seconds),
+        pause: Duration::from_millis(number("SOAK_PAUSE_MS", 0)),
         connections: AtomicU64::new(0),
         bytes: AtomicU64::new(0),
     };
@@ -200,7 +209,7 @@ fn everything_at_once() {
         for kind in KINDS {
             scope.spawn(move || outside.repeat(kind));
         }
-        let asking = scope.spawn(move || ask(stdin, outside.until, &replies));
+        let asking = scope.spawn(move || ask(stdin, outside, &replies));
         for reply in expected {
             let msg_id = sends + 2;
             assert_eq!(
