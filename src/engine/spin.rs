@@ -9,8 +9,12 @@
 //!   connection, say): with more of them, the next event comes soon anyway, and each wake-up is
 //!   shared;
 //! - each time that nothing came, it is tried half as often, down to once in [`MOST_SKIPPED`]
-//!   turns. So a slow client, or one that shares the processor with the server and cannot run
-//!   while that spins, soon meets a server that sleeps at once;
+//!   turns, and each time that something came, twice as often again. So a slow client, or one that
+//!   shares the processor with the server and cannot run while that spins, soon meets a server that
+//!   sleeps at once;
+//! - where others want the processor, too, who spins uses its share up, is put off for milliseconds,
+//!   and so serves its client later than if it had slept. It sees that by the clock, and leaves
+//!   spinning alone for a while;
 //! - an idle server sleeps.
 
 use std::time::Duration;
@@ -20,8 +24,14 @@ use super::Token;
 /// Turns that have to be for the same descriptor, and no other, before it is taken for a lone one.
 const LONE_TURNS: u32 = 4;
 
-/// The most turns that are left out after spinning in vain.
-const MOST_SKIPPED: u32 = 256;
+/// The most turns that are left out after spinning in vain: what is tried so seldom costs nothing,
+/// though in vain each time.
+const MOST_SKIPPED: u32 = 1024;
+
+/// The turns that are left out when somebody else was given the processor meanwhile. The thread has
+/// used its share up by spinning, and got none for milliseconds, with its client waiting: that must
+/// not come again for a second or so.
+const SKIPPED_IF_PREEMPTED: u32 = 16 * MOST_SKIPPED;
 
 /// How spinning has ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -81,7 +91,7 @@ impl Spin {
         self.skipped = match ended {
             Ended::Came => self.skipped / 2,
             Ended::InVain => (2 * self.skipped + 1).min(MOST_SKIPPED),
-            Ended::Preempted => MOST_SKIPPED,
+            Ended::Preempted => SKIPPED_IF_PREEMPTED,
         };
         self.skip = self.skipped;
     }
@@ -154,7 +164,7 @@ mod tests {
             gaps.push(gap(&mut spin));
             spin.learn(Ended::InVain);
         }
-        assert_eq!(gaps, [0, 1, 3, 7, 15, 31, 63, 127, 255, 256, 256, 256]);
+        assert_eq!(gaps, [0, 1, 3, 7, 15, 31, 63, 127, 255, 511, 1023, 1024]);
     }
 
     #[test]
@@ -163,10 +173,14 @@ mod tests {
         lone_client(&mut spin);
         spin.learn(Ended::Preempted);
         let mut gaps = Vec::new();
-        for _ in 0..10 {
+        for _ in 0..16 {
             gaps.push(gap(&mut spin));
             spin.learn(Ended::Came);
         }
-        assert_eq!(gaps, [256, 128, 64, 32, 16, 8, 4, 2, 1, 0]);
+        let mut expected = (0..15)
+            .map(|i| SKIPPED_IF_PREEMPTED >> i)
+            .collect::<Vec<_>>();
+        expected.push(0);
+        assert_eq!(gaps, expected);
     }
 }
