@@ -93,6 +93,17 @@ fn first(nr: libc::c_long, fate: Fate) -> impl Fn(libc::c_long, &mut [usize]) ->
     }
 }
 
+/// What `clock_gettime` with `args` answers at `now`.
+fn it_is(now: Duration, args: &[usize]) -> Fate {
+    let now = libc::timespec {
+        tv_sec: now.as_secs() as i64,
+        tv_nsec: now.subsec_nanos().into(),
+    };
+    // SAFETY: the caller passed the address of a timespec.
+    unsafe { (args[1] as *mut libc::timespec).write(now) };
+    Answered(0)
+}
+
 #[test]
 fn short_reads_and_writes() {
     for at_most in [1, 7, 1000] {
@@ -147,15 +158,7 @@ fn no_progress() {
             args[3] = 0;
             Served
         }
-        libc::SYS_clock_gettime => {
-            let now = libc::timespec {
-                tv_sec: clock.get().as_secs() as i64,
-                tv_nsec: clock.get().subsec_nanos().into(),
-            };
-            // SAFETY: the caller passed the address of a timespec.
-            unsafe { (args[1] as *mut libc::timespec).write(now) };
-            Answered(0)
-        }
+        libc::SYS_clock_gettime => it_is(clock.get(), args),
         _ => Served,
     });
     assert_eq!(
@@ -331,13 +334,121 @@ fn no_start() {
     }
 }
 
-/// A broken epoll set ends the engine's turns with an error instead of a loop without end.
+/// A broken epoll set ends the engine's turns with an error instead of a loop without end. What
+/// passes is borne with.
 #[test]
 fn a_broken_epoll_set() {
-    let (mut engine, _) = listening(|call, _| match call {
-        libc::SYS_epoll_pwait => Failed(Errno::EBADF),
+    let broken = Rc::new(Cell::new(true));
+    let is_broken = Rc::clone(&broken);
+    let (mut engine, _) = listening(move |call, _| match call {
+        libc::SYS_epoll_pwait if is_broken.get() => Failed(Errno::EBADF),
+        libc::SYS_epoll_pwait => Answered(0),
         _ => Served,
     });
-    let failure = (0..100).find_map(|_| engine.turn(None).err());
-    assert_eq!(failure, Some(Failure::new("epoll_pwait", Errno::EBADF)));
+    let failures =
+        |engine: &mut Engine<Faulty>| (0..100).find_map(|i| Some((i, engine.turn(None).err()?)));
+    for _ in 0..100 {
+        broken.set(true);
+        assert!(engine.turn(None).is_ok(), "a single failure");
+        broken.set(false);
+        assert!(engine.turn(None).is_ok());
+    }
+    broken.set(true);
+    let failure = Failure::new("epoll_pwait", Errno::EBADF);
+    assert_eq!(failures(&mut engine), Some((15, failure)));
+}
+
+/// An engine with a lone client, to which something came turn after turn, over a kernel where from
+/// then on the clock goes on by `step` whenever it is looked at, and no wait takes time.
+struct Lone {
+    engine: Engine<Faulty>,
+    client: TcpStream,
+    /// Polls, and waits that would have slept, since they were last taken.
+    waits: Rc<Cell<(u32, u32)>>,
+}
+
+impl Lone {
+    fn new(step: Duration) -> Lone {
+        let waits = Rc::new(Cell::new((0, 0)));
+        let (seen, now) = (Rc::clone(&waits), Cell::new(Duration::ZERO));
+        let steps = Rc::new(Cell::new(Duration::ZERO));
+        let step_now = Rc::clone(&steps);
+        let fates = move |call, args: &mut [usize]| match call {
+            libc::SYS_epoll_pwait => {
+                let (polls, sleeps) = seen.get();
+                seen.set(match args[3] {
+                    0 => (polls + 1, sleeps),
+                    _ => (polls, sleeps + 1),
+                });
+                args[3] = 0;
+                Served
+            }
+            libc::SYS_clock_gettime => {
+                now.set(now.get() + step_now.get());
+                it_is(now.get(), args)
+            }
+            _ => Served,
+        };
+        let kernel = Faulty(Rc::new(fates));
+        let spin = Spin::new(Duration::from_micros(60));
+        let mut engine = Engine::new(kernel, spin, Arc::default()).expect("an epoll set");
+        let server = engine
+            .start(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), false)
+            .expect("a free port");
+        let client = TcpStream::connect(server).expect("connect");
+        let mut lone = Lone {
+            engine,
+            client,
+            waits,
+        };
+        for _ in 0..20 {
+            lone.client.write_all(b"x").expect("write");
+            lone.turn(None);
+        }
+        steps.set(step);
+        lone
+    }
+
+    /// A turn: how often it polled, and how often it would have slept.
+    fn turn(&mut self, timeout: Option<Duration>) -> (u32, u32) {
+        self.waits.take();
+        self.engine.turn(timeout).expect("a turn");
+        self.waits.get()
+    }
+}
+
+/// Polls between two looks at the clock.
+const ROUND: u32 = 8;
+
+#[test]
+fn it_polls_before_it_sleeps() {
+    let mut lone = Lone::new(Duration::from_micros(20));
+    assert_eq!(lone.turn(None), (3 * ROUND, 1), "for 60 µs");
+    assert_eq!(lone.turn(None), (0, 1), "which was in vain");
+    lone.client.write_all(b"x").expect("write");
+    assert_eq!(lone.turn(None), (1, 0), "the first poll finds it");
+    let limit = Duration::from_micros(40);
+    assert_eq!(
+        lone.turn(Some(limit)),
+        (2 * ROUND, 1),
+        "for no longer than it may"
+    );
+    let mut lone = Lone::new(Duration::from_micros(20));
+    assert_eq!(lone.turn(Some(Duration::ZERO)), (1, 0), "it may not wait");
+    assert_eq!(lone.turn(None), (3 * ROUND, 1), "and has not tried");
+}
+
+/// Between two looks at the clock somebody else had the processor.
+#[test]
+fn it_polls_no_more_where_it_is_put_off() {
+    const TIME_SLICE: Duration = Duration::from_micros(500);
+    let mut lone = Lone::new(TIME_SLICE + Duration::from_micros(1));
+    assert_eq!(lone.turn(None), (ROUND, 1));
+    for _ in 0..10_000 {
+        assert_eq!(lone.turn(None), (0, 1));
+    }
+    let mut lone = Lone::new(TIME_SLICE);
+    assert_eq!(lone.turn(None), (ROUND, 1));
+    assert_eq!(lone.turn(None), (0, 1));
+    assert_eq!(lone.turn(None), (ROUND, 1), "that was just slow");
 }
