@@ -8,7 +8,7 @@ use core::net::SocketAddr;
 use std::env;
 use std::ffi::CString;
 use std::process::ExitCode;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use rawecho::engine::{Engine, Spin, Totals};
 use rawecho::stdio::{Stop, note};
@@ -23,6 +23,10 @@ use command_line::{Command, Options, TraceTo};
 /// The exit code for a command line that cannot be understood, as most programs have it.
 const USAGE_ERROR: u8 = 2;
 
+/// Where system calls are written down, if they are. It is there as long as the process: threads
+/// write to it, and the last call is traced, too.
+static TRACE: OnceLock<Trace<Linux>> = OnceLock::new();
+
 fn main() -> ExitCode {
     let args = env::args_os()
         .skip(1)
@@ -30,8 +34,7 @@ fn main() -> ExitCode {
     match command_line::parse(args) {
         Ok(Command::Run(options)) => match options.trace.as_ref().map(open_trace) {
             None => run(Linux, &options),
-            // It is there as long as the process: the last call is traced, too.
-            Some(Ok(trace)) => run(Traced::new(Linux, Box::leak(Box::new(trace))), &options),
+            Some(Ok(trace)) => run(Traced::new(Linux, TRACE.get_or_init(|| trace)), &options),
             Some(Err(reason)) => {
                 note(&Linux, format_args!("{reason}"));
                 ExitCode::FAILURE
