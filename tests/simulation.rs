@@ -9,7 +9,7 @@ use std::time::Duration;
 use sim::{Cuts, Sim};
 use syscalls::addr::{AF_INET, Sockaddr};
 use syscalls::epoll::{
-    EPOLL_CTL_ADD, EPOLL_CTL_DEL, EPOLL_CTL_MOD, EPOLLIN, EPOLLONESHOT, EPOLLOUT, EPOLLRDHUP,
+    EPOLL_CTL_ADD, EPOLL_CTL_DEL, EPOLL_CTL_MOD, EPOLLET, EPOLLIN, EPOLLONESHOT, EPOLLOUT, EPOLLRDHUP,
     Epoll, EpollEvent,
 };
 use syscalls::poll::{POLLIN, POLLOUT, PollFd, ppoll};
@@ -81,6 +81,7 @@ stories! {
     wrong_calls
     the_epoll_set
     one_shot
+    edge_triggered
     full_buffers
 }
 
@@ -339,6 +340,39 @@ mod stories {
         seen.push(reported(&epoll));
         drop(client);
         wait(&server, POLLIN);
+        seen.push(reported(&epoll));
+    }
+
+    pub fn edge_triggered<K: Kernel>(kernel: K, seen: &mut Seen) {
+        let epoll = Epoll::create1(kernel.clone(), 0).expect("an epoll set");
+        let [client, server] = pair(&kernel);
+        let input = event(EPOLLIN | EPOLLRDHUP | EPOLLET, 7);
+        done(seen, "add", epoll.ctl(EPOLL_CTL_ADD, &server, input));
+        seen.push(reported(&epoll));
+        count(seen, "write", client.write(b"abc"));
+        wait(&server, POLLIN);
+        for _ in 0..2 {
+            seen.push(reported(&epoll));
+        }
+        // What is left is not told of, unless one asks.
+        let mut buffer = [0; 16];
+        count(seen, "read a part", server.read(&mut buffer[..1]));
+        seen.push(reported(&epoll));
+        done(seen, "arm again", epoll.ctl(EPOLL_CTL_MOD, &server, input));
+        for _ in 0..2 {
+            seen.push(reported(&epoll));
+        }
+        count(seen, "read the rest", server.read(&mut buffer));
+        count(seen, "write", client.write(b"d"));
+        wait(&server, POLLIN);
+        seen.push(reported(&epoll));
+        count(seen, "read", server.read(&mut buffer));
+        done(seen, "shutdown", client.shutdown(SHUT_WR));
+        wait(&server, POLLIN);
+        for _ in 0..2 {
+            seen.push(reported(&epoll));
+        }
+        count(seen, "read the end", server.read(&mut buffer));
         seen.push(reported(&epoll));
     }
 
