@@ -422,20 +422,30 @@ const ROUND: u32 = 8;
 
 #[test]
 fn it_polls_before_it_sleeps() {
-    let mut lone = Lone::new(Duration::from_micros(20));
-    assert_eq!(lone.turn(None), (3 * ROUND, 1), "for 60 µs");
+    const STEP: Duration = Duration::from_micros(8);
+    let mut lone = Lone::new(STEP);
+    assert_eq!(lone.turn(None), (8 * ROUND, 1), "for 60 µs");
     assert_eq!(lone.turn(None), (0, 1), "which was in vain");
     lone.client.write_all(b"x").expect("write");
     assert_eq!(lone.turn(None), (1, 0), "the first poll finds it");
     let limit = Duration::from_micros(40);
-    assert_eq!(
-        lone.turn(Some(limit)),
-        (2 * ROUND, 1),
-        "for no longer than it may"
-    );
-    let mut lone = Lone::new(Duration::from_micros(20));
+    let mut lone = Lone::new(STEP);
+    let polled = lone.turn(Some(limit));
+    assert_eq!(polled, (5 * ROUND, 1), "for no longer than it may");
+    let mut lone = Lone::new(STEP);
     assert_eq!(lone.turn(Some(Duration::ZERO)), (1, 0), "it may not wait");
-    assert_eq!(lone.turn(None), (3 * ROUND, 1), "and has not tried");
+    assert_eq!(lone.turn(None), (8 * ROUND, 1), "and has not tried");
+}
+
+/// What came may have come because the client could run at last: that is no success.
+#[test]
+fn it_is_no_success_if_the_client_ran_meanwhile() {
+    for (step, polls_again) in [(8, true), (9, false)] {
+        let mut lone = Lone::new(Duration::from_micros(step));
+        lone.client.write_all(b"x").expect("write");
+        assert_eq!(lone.turn(None), (1, 0));
+        assert_eq!(lone.turn(None).0 > 0, polls_again, "{step} µs");
+    }
 }
 
 /// Between two looks at the clock somebody else had the processor.

@@ -9,8 +9,8 @@ use std::time::Duration;
 use sim::{Cuts, Sim};
 use syscalls::addr::{AF_INET, Sockaddr};
 use syscalls::epoll::{
-    EPOLL_CTL_ADD, EPOLL_CTL_DEL, EPOLL_CTL_MOD, EPOLLET, EPOLLIN, EPOLLONESHOT, EPOLLOUT, EPOLLRDHUP,
-    Epoll, EpollEvent,
+    EPOLL_CTL_ADD, EPOLL_CTL_DEL, EPOLL_CTL_MOD, EPOLLET, EPOLLIN, EPOLLONESHOT, EPOLLOUT,
+    EPOLLRDHUP, Epoll, EpollEvent,
 };
 use syscalls::poll::{POLLIN, POLLOUT, PollFd, ppoll};
 use syscalls::socket::{

@@ -55,6 +55,11 @@ const WAIT_FAILURES: u32 = 16;
 /// Polls between two looks at the clock while spinning: a look costs about as much as a poll.
 const POLLS_PER_CLOCK: u32 = 8;
 
+/// The longest time between two looks at the clock in which nobody else can have run: the polls take
+/// 2 to 4 µs. If it was longer, it may have been the client itself that ran, on this processor: then
+/// spinning has not brought its message, but put it off.
+const UNDISTURBED: Duration = Duration::from_micros(8);
+
 /// The time between two looks at the clock that tells that somebody else has been given the
 /// processor: longer than polls and interrupts take, shorter than a scheduler's time slice.
 const PREEMPTED: Duration = Duration::from_micros(500);
@@ -235,11 +240,12 @@ impl<K: Kernel> Engine<K> {
                 count = self.poll(Some(Duration::ZERO))?;
             }
             let before = std::mem::replace(&mut looked, self.now());
-            let ended = if looked.saturating_sub(before) > PREEMPTED {
+            let passed = looked.saturating_sub(before);
+            let ended = if passed > PREEMPTED {
                 Ended::Preempted
-            } else if count > 0 {
+            } else if count > 0 && passed <= UNDISTURBED {
                 Ended::Came
-            } else if looked >= until {
+            } else if count > 0 || looked >= until {
                 Ended::InVain
             } else {
                 continue;
