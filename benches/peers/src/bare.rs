@@ -39,12 +39,22 @@ pub fn accept(listener: c_int) -> c_int {
 /// # Panics
 /// If the kernel refuses.
 pub fn listen(command: &Command) -> c_int {
+    let (listener, address) = listen_on(command.port);
+    announce((command.address().ip(), u16::from_be(address.sin_port)).into());
+    listener
+}
+
+/// Listens on `port` of 127.0.0.1, 0 for any. Returns the socket and where it listens.
+///
+/// # Panics
+/// If the kernel refuses.
+pub fn listen_on(port: u16) -> (c_int, libc::sockaddr_in) {
     // SAFETY: all pointers are to locals of the type the call expects.
     unsafe {
         let listener = checked(libc::socket(libc::AF_INET, libc::SOCK_STREAM, 0));
         let mut address: libc::sockaddr_in = zeroed();
         address.sin_family = libc::AF_INET as libc::sa_family_t;
-        address.sin_port = command.port.to_be();
+        address.sin_port = port.to_be();
         address.sin_addr.s_addr = libc::INADDR_LOOPBACK.to_be();
         let mut length = size_of::<libc::sockaddr_in>() as libc::socklen_t;
         checked(libc::bind(listener, (&raw const address).cast(), length));
@@ -54,8 +64,7 @@ pub fn listen(command: &Command) -> c_int {
             (&raw mut address).cast(),
             &mut length,
         ));
-        announce((command.address().ip(), u16::from_be(address.sin_port)).into());
-        listener
+        (listener, address)
     }
 }
 

@@ -4,10 +4,8 @@ mod allocations;
 mod closed;
 mod connect;
 mod idle;
-mod one_cpu;
 mod rate;
 mod syscalls;
-mod workers;
 
 use anyhow::Result;
 use load::report::Report;
@@ -25,15 +23,18 @@ const MICROSECONDS: f64 = 1e6;
 /// # Errors
 /// If the server, the load generator or a byte that came back was not right.
 pub fn take(bench: &Bench, measure: Measure, cell: Cell, server: &Server) -> Result<Values> {
+    let cpus = &bench.cpus;
     match measure {
-        Measure::Closed => closed::take(bench, cell, server),
+        Measure::Closed => closed::take(bench, cell, server, [cpus.server, cpus.load]),
         Measure::Rate => rate::take(bench, cell, server),
         Measure::Connect => connect::take(bench, cell, server),
         Measure::Idle => idle::take(bench, cell, server),
         Measure::Syscalls => syscalls::take(bench, cell, server),
         Measure::Allocations => allocations::take(bench, cell, server),
-        Measure::Workers => workers::take(bench, cell, server),
-        Measure::OneCpu => one_cpu::take(bench, cell, server),
+        // What more threads are worth, and what the load generator takes of the machine.
+        Measure::Workers => closed::take(bench, cell, server, [cpus.all; 2]),
+        // Who polls there keeps the other from the work it waits for.
+        Measure::OneCpu => closed::take(bench, cell, server, [cpus.server; 2]),
         Measure::Send => node::send::take(bench, server),
         Measure::Stats => node::stats::take(bench, server),
         Measure::Echo => node::echo::take(bench, server),

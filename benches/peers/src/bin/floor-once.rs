@@ -5,14 +5,12 @@
 
 use std::ffi::c_int;
 use std::io::Error;
-use std::mem::{size_of, zeroed};
+use std::mem::size_of;
 use std::ptr::null_mut;
 use std::time::Instant;
 
 use clap::Parser;
-
-/// Connections the kernel keeps until they are accepted; one is enough.
-const BACKLOG: c_int = 1;
+use peers::bare::{checked, listen_on};
 
 #[derive(Parser)]
 struct Command {
@@ -28,7 +26,7 @@ fn main() {
     let Command { count, size } = Command::parse();
     let message: Vec<u8> = (0..size).map(|at| at as u8).collect();
     let mut buffer = vec![0; size];
-    let (listener, address) = listen();
+    let (listener, address) = listen_on(0);
     let start = Instant::now();
     for _ in 0..count {
         buffer.fill(0);
@@ -80,29 +78,4 @@ fn read(fd: c_int, buffer: &mut [u8]) {
     // SAFETY: the kernel writes into `buffer`, no more than its length.
     let read = unsafe { libc::read(fd, buffer.as_mut_ptr().cast(), buffer.len()) };
     assert_eq!(read, buffer.len() as isize, "{}", Error::last_os_error());
-}
-
-fn listen() -> (c_int, libc::sockaddr_in) {
-    // SAFETY: all pointers are to locals of the type the call expects.
-    unsafe {
-        let listener = checked(libc::socket(libc::AF_INET, libc::SOCK_STREAM, 0));
-        let mut address: libc::sockaddr_in = zeroed();
-        address.sin_family = libc::AF_INET as libc::sa_family_t;
-        address.sin_addr.s_addr = libc::INADDR_LOOPBACK.to_be();
-        let mut length = size_of::<libc::sockaddr_in>() as libc::socklen_t;
-        checked(libc::bind(listener, (&raw const address).cast(), length));
-        checked(libc::listen(listener, BACKLOG));
-        checked(libc::getsockname(
-            listener,
-            (&raw mut address).cast(),
-            &mut length,
-        ));
-        (listener, address)
-    }
-}
-
-/// The result of a call that must not fail.
-fn checked(result: c_int) -> c_int {
-    assert!(result >= 0, "{}", Error::last_os_error());
-    result
 }
