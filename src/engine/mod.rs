@@ -30,7 +30,6 @@ use listener::Listener;
 pub use listener::{PEER_TIMEOUT, Stopped};
 use polled::Polled;
 pub use round_trip::{NO_PROGRESS, RoundTripError};
-use spin::Ended;
 pub use spin::Spin;
 use token::Token;
 pub use totals::{Counts, Totals};
@@ -51,18 +50,6 @@ const EVENTS_PER_TURN: usize = 256;
 /// How often `epoll_pwait` may fail in a row with something other than `EINTR`. Such an error tells
 /// of a broken process (`EBADF`, say): trying for ever would spin.
 const WAIT_FAILURES: u32 = 16;
-
-/// Polls between two looks at the clock while spinning: a look costs about as much as a poll.
-const POLLS_PER_CLOCK: u32 = 8;
-
-/// The longest time between two looks at the clock in which nobody else can have run: the polls take
-/// 2 to 4 µs. If it was longer, it may have been the client itself that ran, on this processor: then
-/// spinning has not brought its message, but put it off.
-const UNDISTURBED: Duration = Duration::from_micros(8);
-
-/// The time between two looks at the clock that tells that somebody else has been given the
-/// processor: longer than polls and interrupts take, shorter than a scheduler's time slice.
-const PREEMPTED: Duration = Duration::from_micros(500);
 
 /// A descriptor of the engine's owner, to be waited for along with everything else.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -227,37 +214,6 @@ impl<K: Kernel> Engine<K> {
             }
         }
         self.poll(timeout)
-    }
-
-    /// Polls for events for up to `limit`. Returns how many came.
-    fn spin(&mut self, limit: Duration) -> Result<usize, Failure> {
-        // What is there already tells nothing of spinning, and needs no look at the clock.
-        let count = self.poll(Some(Duration::ZERO))?;
-        if count > 0 {
-            return Ok(count);
-        }
-        let mut looked = self.now();
-        let until = looked + limit;
-        loop {
-            let mut polls = 0..POLLS_PER_CLOCK;
-            let mut count = 0;
-            while count == 0 && polls.next().is_some() {
-                count = self.poll(Some(Duration::ZERO))?;
-            }
-            let before = std::mem::replace(&mut looked, self.now());
-            let passed = looked.saturating_sub(before);
-            let ended = if passed > PREEMPTED {
-                Ended::Preempted
-            } else if count > 0 && passed <= UNDISTURBED {
-                Ended::Came
-            } else if count > 0 || looked >= until {
-                Ended::InVain
-            } else {
-                continue;
-            };
-            self.spin.learn(ended);
-            return Ok(count);
-        }
     }
 
     /// One `epoll_pwait`.

@@ -19,7 +19,9 @@
 
 use std::time::Duration;
 
-use super::Token;
+use syscalls::Kernel;
+
+use super::{Engine, Failure, Token};
 
 /// Turns that have to be for the same descriptor, and no other, before it is taken for a lone one.
 const LONE_TURNS: u32 = 4;
@@ -33,12 +35,24 @@ const MOST_SKIPPED: u32 = 1024;
 /// not come again for a second or so.
 const SKIPPED_IF_PREEMPTED: u32 = 16 * MOST_SKIPPED;
 
+/// Polls between two looks at the clock while spinning: a look costs about as much as a poll.
+const POLLS_PER_CLOCK: u32 = 8;
+
+/// The longest time between two looks at the clock in which nobody else can have run: the polls take
+/// 2 to 4 µs. If it was longer, it may have been the client itself that ran, on this processor: then
+/// spinning has not brought its message, but put it off.
+const UNDISTURBED: Duration = Duration::from_micros(8);
+
+/// The time between two looks at the clock that tells that somebody else has been given the
+/// processor: longer than polls and interrupts take, shorter than a scheduler's time slice.
+const PREEMPTED: Duration = Duration::from_micros(500);
+
 /// How spinning has ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Ended {
+enum Ended {
     /// Something came.
     Came,
-    /// The time was over.
+    /// The time was over, or what came may have been put off by it.
     InVain,
     /// Somebody else was given the processor.
     Preempted,
@@ -87,7 +101,7 @@ impl Spin {
     }
 
     /// Learns how spinning has ended.
-    pub(super) fn learn(&mut self, ended: Ended) {
+    fn learn(&mut self, ended: Ended) {
         self.skipped = match ended {
             Ended::Came => self.skipped / 2,
             Ended::InVain => (2 * self.skipped + 1).min(MOST_SKIPPED),
@@ -105,6 +119,39 @@ impl Spin {
             0
         };
         self.lone = alone.then_some(token);
+    }
+}
+
+impl<K: Kernel> Engine<K> {
+    /// Polls for events for up to `limit`. Returns how many came.
+    pub(super) fn spin(&mut self, limit: Duration) -> Result<usize, Failure> {
+        // What is there already tells nothing of spinning, and needs no look at the clock.
+        let count = self.poll(Some(Duration::ZERO))?;
+        if count > 0 {
+            return Ok(count);
+        }
+        let mut looked = self.now();
+        let until = looked + limit;
+        loop {
+            let mut polls = 0..POLLS_PER_CLOCK;
+            let mut count = 0;
+            while count == 0 && polls.next().is_some() {
+                count = self.poll(Some(Duration::ZERO))?;
+            }
+            let before = std::mem::replace(&mut looked, self.now());
+            let passed = looked.saturating_sub(before);
+            let ended = if passed > PREEMPTED {
+                Ended::Preempted
+            } else if count > 0 && passed <= UNDISTURBED {
+                Ended::Came
+            } else if count > 0 || looked >= until {
+                Ended::InVain
+            } else {
+                continue;
+            };
+            self.spin.learn(ended);
+            return Ok(count);
+        }
     }
 }
 

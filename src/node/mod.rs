@@ -62,12 +62,10 @@ pub fn run<K: Kernel>(
                 Line::TooLong => node.note(number, &format!("longer than {MAX_LINE} bytes")),
             }
             if output.lines.len() >= FLUSH_AT || node.round_trips >= ROUND_TRIPS_PER_FLUSH {
-                output.flush(&mut node.engine)?;
-                node.round_trips = 0;
+                node.flush(&mut output)?;
             }
         }
-        output.flush(&mut node.engine)?;
-        node.round_trips = 0;
+        node.flush(&mut output)?;
         if !input.ended() {
             input.fill(&mut node.engine)?;
         }
@@ -100,6 +98,12 @@ impl<K: Kernel> Node<K> {
         );
     }
 
+    /// Writes the replies out.
+    fn flush(&mut self, output: &mut Output<K>) -> Result<(), Stop> {
+        self.round_trips = 0;
+        output.flush(&mut self.engine)
+    }
+
     /// Handles line `number` of the input, and adds the reply, if there is one, to `output`.
     fn handle(&mut self, number: u64, line: &[u8], output: &mut Output<K>) -> Result<(), Stop> {
         if line.trim_ascii().is_empty() {
@@ -123,7 +127,7 @@ impl<K: Kernel> Node<K> {
         let request = Request::parse(&body, self.id.is_some());
         if matches!(request, Ok(Request::TcpEchoStop)) {
             // Nobody's reply waits for another's.
-            output.flush(&mut self.engine)?;
+            self.flush(output)?;
         }
         let mut echo = mem::take(&mut self.echo);
         let reply = request.and_then(|request| self.answer(request, &mut echo, output));
