@@ -140,6 +140,32 @@ fn no_progress() {
     node.finish_well();
 }
 
+/// Two requests that come at once. The second stands still, and the reply to the first is written
+/// out before that is waited for.
+#[test]
+fn a_reply_does_not_wait_for_the_next_request() {
+    let inject = "--inject=shutdown:retval=0:when=2";
+    let mut node = under_strace(&["--trace=shutdown,write", inject]);
+    node.listen();
+    let request = |id| {
+        let body = format!(r#"{{"type":"tcp_echo_send","msg_id":{id},"data":"x"}}"#);
+        format!("{{\"src\":\"c1\",\"dest\":\"n1\",\"body\":{body}}}\n")
+    };
+    node.write(request(100) + &request(101));
+    let [first, second] = [node.reply(), node.reply()];
+    assert_eq!(
+        (&first["type"], &first["in_reply_to"]),
+        (&json!("tcp_echo_send_ok"), &json!(100))
+    );
+    assert_eq!(
+        (&second["code"], &second["in_reply_to"]),
+        (&json!(0), &json!(101))
+    );
+    let trace = node.finish().stderr;
+    let (_, since) = trace.rsplit_once("shutdown(").expect("the second request");
+    assert_eq!(since.matches("write(1, ").count(), 2, "{trace}");
+}
+
 #[test]
 fn no_socket() {
     for (fault, text) in [
