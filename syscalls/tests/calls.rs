@@ -13,7 +13,7 @@ use std::net::{
 use std::os::fd::{FromRawFd, IntoRawFd, RawFd};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
-use std::sync::Once;
+use std::sync::{Mutex, MutexGuard, Once};
 use std::time::{Duration, Instant};
 use std::{env, fs, io, mem, process, thread};
 
@@ -125,9 +125,24 @@ fn libc_option(socket: &Socket<Linux>, level: i32, option: i32) -> i32 {
     value
 }
 
+/// No child is there while this is held. One would hold every descriptor of the process, too, and so
+/// keep open what a test closes.
+fn no_children() -> MutexGuard<'static, ()> {
+    static CHILDREN: Mutex<()> = Mutex::new(());
+    // It guards no memory that a panic could leave half changed.
+    CHILDREN.lock().unwrap_or_else(|error| error.into_inner())
+}
+
+/// Closes `end`, so that it is closed when this returns.
+fn close_for_good<T>(end: T) {
+    let _none = no_children();
+    drop(end);
+}
+
 /// Runs `test` in a process of its own, where limits and rights can be given up. It must not panic
 /// (other threads' locks may be held for ever there): it returns whether it succeeded.
 fn in_child(test: impl FnOnce() -> bool) {
+    let _others = no_children();
     // SAFETY: the child makes calls and leaves.
     let child = unsafe { libc::fork() };
     if child == 0 {
@@ -580,7 +595,7 @@ fn sendto_errors() {
     assert_eq!(unconnected.sendto(b"x", 0, None), Err(Errno::ENOTCONN));
     // Without MSG_NOSIGNAL the signal would kill the child.
     let (a, b) = Socket::pair(Linux, AF_UNIX, SOCK_STREAM, 0).unwrap();
-    drop(b);
+    close_for_good(b);
     in_child(|| {
         // SAFETY: the default disposition runs no code of ours.
         unsafe { libc::signal(libc::SIGPIPE, libc::SIG_DFL) };
@@ -780,7 +795,7 @@ fn write_errors() {
     set_nonblocking(&write_end);
     while write_end.write(&[0; 4096]).is_ok() {}
     assert_eq!(write_end.write(b"x"), Err(Errno::EAGAIN));
-    drop(read_end);
+    close_for_good(read_end);
     // Rust's start-up code has SIGPIPE ignored.
     assert_eq!(write_end.write(b"x"), Err(Errno::EPIPE));
 }
@@ -814,7 +829,7 @@ fn writev_sends_one_buffer_after_the_other() {
 
     let too_many = [IoSlice::new(b"x"); UIO_MAXIOV + 1];
     assert_eq!(ours.writev(&too_many), Err(Errno::EINVAL));
-    drop(theirs);
+    close_for_good(theirs);
     assert_eq!(ours.writev(&bufs), Err(Errno::EPIPE));
 }
 
@@ -898,7 +913,7 @@ fn ppoll_tells_what_came() {
     let mut fds = [PollFd::new(&quiet, POLLIN), PollFd::new(&ours, POLLIN)];
     assert_eq!(ppoll(&Linux, &mut fds, None), Ok(1));
     assert_eq!(fds.map(|fd| fd.revents()), [0, POLLIN]);
-    drop(theirs);
+    close_for_good(theirs);
     assert_eq!(wait_for(&ours, POLLIN), POLLIN | POLLHUP);
 }
 
@@ -970,9 +985,9 @@ fn epoll_ctl_adds_changes_and_takes_out() {
     set.ctl(EPOLL_CTL_MOD, &ours, wait(EPOLLRDHUP)).unwrap();
     theirs.shutdown(Shutdown::Write).unwrap();
     assert_eq!(events(&set, true), [(EPOLLRDHUP, token)]);
-    drop(theirs);
+    close_for_good(theirs);
     assert_eq!(events(&set, true), [(EPOLLRDHUP | EPOLLHUP, token)]);
-    drop(ours);
+    close_for_good(ours);
     assert_eq!(events(&set, false), [], "closing it took it out");
 }
 
@@ -1133,7 +1148,7 @@ fn rt_sigaction_ignores_a_signal() {
         assert_eq!(ignore(&Linux, signal), Err(Errno::EINVAL));
     }
     let (read_end, write_end) = pipe();
-    drop(read_end);
+    close_for_good(read_end);
     in_child(|| {
         // SAFETY: the default disposition runs no code of ours.
         unsafe { libc::signal(libc::SIGPIPE, libc::SIG_DFL) };
@@ -1201,6 +1216,7 @@ fn prlimit64_reads_and_sets() {
 
 #[test]
 fn exit_group_ends_the_process_with_the_lowest_8_bits() {
+    let _others = no_children();
     // SAFETY: the child makes one call, which ends it.
     let child = unsafe { libc::fork() };
     if child == 0 {
