@@ -9,14 +9,15 @@ use std::env;
 use std::ffi::CString;
 use std::process::ExitCode;
 use std::sync::{Arc, OnceLock};
+use std::thread;
 
-use rawecho::engine::{Engine, Spin, Totals};
+use rawecho::engine::{Engine, Failure, Spin, Totals};
 use rawecho::stdio::{Stop, note};
 use rawecho::workers::Workers;
 use rawecho::{node, serve, setup};
 use syscalls::io::{O_CLOEXEC, O_CREAT, O_TRUNC, O_WRONLY, openat};
 use syscalls::trace::{Form, Trace, Traced};
-use syscalls::{Inherited, Kernel, Linux, retry, stderr, stdout};
+use syscalls::{Errno, Inherited, Kernel, Linux, retry, stderr, stdout};
 
 use command_line::{Command, Options, TraceTo};
 
@@ -70,7 +71,15 @@ fn try_run<K: Kernel + Send + Sync + 'static>(kernel: &K, options: &Options) -> 
     let (spin, totals) = (Spin::new(options.spin), Arc::new(Totals::default()));
     let engine = Engine::new(kernel.clone(), spin, Arc::clone(&totals))?;
     // The main thread is one of them.
-    let workers = Workers::spawn(kernel, options.workers - 1, spin, &totals)?;
+    let count = options.workers - 1;
+    let (workers, each) = Workers::new(kernel, count, &engine, spin, &totals)?;
+    for worker in each {
+        thread::Builder::new()
+            .name("worker".into())
+            .spawn(move || worker.run())
+            // The one thing that it lacks, whatever the library says.
+            .map_err(|_| Failure::new("clone", Errno::EAGAIN))?;
+    }
     match (options.serve, signals) {
         (Some(port), Some(signals)) => {
             let address = SocketAddr::new(options.bind, port);

@@ -2,58 +2,100 @@
 //!
 //! The kernel spreads the connections over them (`SO_REUSEPORT`, `socket(7)`). Each has its own
 //! epoll set and connections, and they share nothing but the counters.
+//!
+//! A worker is told what to do by an order, and answers with its result. Each of the two goes with a
+//! write to an eventfd, for which the other side waits in its epoll set: so connections are served
+//! while one thread waits for another, and no thread ever waits outside of a system call.
 
 use core::net::SocketAddr;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard};
-use std::thread;
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use syscalls::event::{EFD_CLOEXEC, EFD_NONBLOCK, eventfd2};
-use syscalls::{Errno, Fd, Kernel, retry};
+use syscalls::{Fd, Kernel, retry};
 
 use crate::engine::{Engine, Failure, Spin, Stopped, Totals, Watch};
-
-/// How often the main thread looks whether a worker has stopped.
-const LOOK_AT_WORKERS: Duration = Duration::from_millis(5);
 
 /// What a worker is told to do.
 #[derive(Clone, Copy, Debug)]
 enum Order {
     Start(SocketAddr),
     Stop(Duration),
+    /// To end.
+    Leave,
 }
 
 /// What passes between the main thread and a worker: one order, then its result.
-#[derive(Debug, Default)]
-struct Desk {
+#[derive(Debug)]
+struct Desk<K: Kernel> {
     papers: Mutex<Papers>,
-    result_is_there: Condvar,
+    /// The eventfd that tells the worker of an order.
+    orders: Fd<K>,
+    /// The eventfd, common to all workers, that tells the main thread of a result.
+    results: Arc<Fd<K>>,
 }
 
 #[derive(Debug, Default)]
 struct Papers {
     order: Option<Order>,
     result: Option<Result<(), Failure>>,
-    /// Why the worker has gone, if it has: every result from then on.
+    /// Why the worker has gone without being told to, if it has: every result from then on.
     gone: Option<Failure>,
 }
 
-/// A worker, from the main thread's side.
+/// The workers beside the main engine, from the main thread's side; there may be none. They end when
+/// this is dropped.
 #[derive(Debug)]
-struct Worker<K: Kernel> {
-    desk: Arc<Desk>,
-    /// Written to when there is an order to read.
-    wake: Arc<Fd<K>>,
-}
+pub struct Workers<K: Kernel>(Vec<Arc<Desk<K>>>);
 
-/// The workers beside the main engine; there may be none.
+/// A worker, to be [run](Worker::run) by a thread of its own.
 #[derive(Debug)]
-pub struct Workers<K: Kernel>(Vec<Worker<K>>);
+pub struct Worker<K: Kernel> {
+    engine: Engine<K>,
+    desk: Arc<Desk<K>>,
+}
 
 impl<K: Kernel> Workers<K> {
     /// No workers: the main engine serves alone.
     pub fn none() -> Workers<K> {
         Workers(Vec::new())
+    }
+
+    /// `count` workers beside the engine `main`. The caller starts their threads.
+    ///
+    /// # Errors
+    /// Those of eventfd2, epoll_ctl and [`Engine::new`].
+    pub fn new(
+        kernel: &K,
+        count: usize,
+        main: &Engine<K>,
+        spin: Spin,
+        totals: &Arc<Totals>,
+    ) -> Result<(Workers<K>, Vec<Worker<K>>), Failure> {
+        if count == 0 {
+            return Ok((Workers::none(), Vec::new()));
+        }
+        let event = || {
+            eventfd2(kernel.clone(), 0, EFD_CLOEXEC | EFD_NONBLOCK)
+                .map_err(|errno| Failure::new("eventfd2", errno))
+        };
+        let results = Arc::new(event()?);
+        // They are put into the epoll sets now, when there is somebody to tell if that fails. To arm
+        // them again takes no memory.
+        main.watch(&results, Watch::Workers)?;
+        let worker = |_| {
+            let engine = Engine::new(kernel.clone(), spin, Arc::clone(totals))?;
+            let desk = Arc::new(Desk {
+                papers: Mutex::default(),
+                orders: event()?,
+                results: Arc::clone(&results),
+            });
+            engine.watch(&desk.orders, Watch::Input)?;
+            Ok(Worker { engine, desk })
+        };
+        let workers = (0..count).map(worker).collect::<Result<Vec<_>, _>>()?;
+        let desks = workers.iter().map(|worker| Arc::clone(&worker.desk));
+        Ok((Workers(desks.collect()), workers))
     }
 
     /// Has `engine` and all workers listen on `address`. Returns where that is.
@@ -67,13 +109,10 @@ impl<K: Kernel> Workers<K> {
     ) -> Result<SocketAddr, Failure> {
         let shared = !self.0.is_empty();
         let address = engine.start(address, shared)?;
-        let failed = self.0.iter().find_map(|worker| {
-            worker.order(Order::Start(address));
-            worker.result().err()
-        });
-        match failed {
-            None => Ok(address),
-            Some(failure) => {
+        self.order(Order::Start(address));
+        match self.results(engine) {
+            Ok(()) => Ok(address),
+            Err(failure) => {
                 self.stop(engine, Duration::ZERO);
                 Err(failure)
             }
@@ -82,121 +121,118 @@ impl<K: Kernel> Workers<K> {
 
     /// Has `engine` and all workers stop, as [`Engine::stop`] does, at the same time.
     pub fn stop(&self, engine: &mut Engine<K>, patience: Duration) {
-        for worker in &self.0 {
-            worker.order(Order::Stop(patience));
+        self.order(Order::Stop(patience));
+        if engine.stop(patience) == Stopped::InTime {
+            // Stopping cannot fail; where the loop does, nothing can be waited for.
+            let _ = self.wait(engine);
         }
-        if engine.stop(patience) == Stopped::Hurried {
-            return;
+    }
+
+    /// Hands an order to every worker. The results of the one before have to be there.
+    fn order(&self, order: Order) {
+        for desk in &self.0 {
+            let mut papers = desk.papers();
+            papers.order = Some(order);
+            papers.result = None;
+            drop(papers);
+            add_one(&desk.orders);
         }
-        for worker in &self.0 {
-            // Its result tells nothing: stopping cannot fail.
-            while !worker.is_done() {
-                // The owner's input hurries those who wait for a worker, too.
-                let hurried = engine.turn(Some(LOOK_AT_WORKERS)).map(|ready| ready.input);
-                if hurried.unwrap_or(true) {
-                    return;
+    }
+
+    /// Serves with `engine` until every worker has carried out its order, or, as in
+    /// [`Engine::stop`], the owner's input is ready.
+    fn wait(&self, engine: &mut Engine<K>) -> Result<Stopped, Failure> {
+        for desk in &self.0 {
+            while desk.papers().outcome().is_none() {
+                engine.watch(&desk.results, Watch::Workers)?;
+                let mut ready = engine.turn(None)?;
+                while !(ready.workers || ready.input) {
+                    ready = engine.turn(None)?;
                 }
+                if ready.input {
+                    return Ok(Stopped::Hurried);
+                }
+                set_to_zero(&desk.results);
             }
-            worker.desk.papers().result = None;
+        }
+        Ok(Stopped::InTime)
+    }
+
+    /// Waits for the results of an order, however much input there is. Returns the first failure.
+    fn results(&self, engine: &mut Engine<K>) -> Result<(), Failure> {
+        while self.wait(engine)? == Stopped::Hurried {}
+        let mut outcomes = self.0.iter().filter_map(|desk| desk.papers().outcome());
+        outcomes.find(Result::is_err).unwrap_or(Ok(()))
+    }
+}
+
+impl<K: Kernel> Drop for Workers<K> {
+    fn drop(&mut self) {
+        self.order(Order::Leave);
+    }
+}
+
+impl<K: Kernel> Worker<K> {
+    /// The worker's life: it serves, and carries out orders, until it is told to leave.
+    pub fn run(mut self) {
+        if let Err(failure) = self.work() {
+            // Its loop is broken, which is a failure whatever it is told to do.
+            self.desk.papers().gone = Some(failure);
+            add_one(&self.desk.results);
+        }
+    }
+
+    fn work(&mut self) -> Result<(), Failure> {
+        loop {
+            let result = match self.next_order()? {
+                Order::Start(address) => self.engine.start(address, true).map(|_| ()),
+                Order::Stop(patience) => {
+                    // The next order hurries it.
+                    self.engine.watch(&self.desk.orders, Watch::Input)?;
+                    self.engine.stop(patience);
+                    Ok(())
+                }
+                Order::Leave => return Ok(()),
+            };
+            self.desk.papers().result = Some(result);
+            add_one(&self.desk.results);
+        }
+    }
+
+    /// Serves until there is an order.
+    fn next_order(&mut self) -> Result<Order, Failure> {
+        loop {
+            self.engine.watch(&self.desk.orders, Watch::Input)?;
+            while !self.engine.turn(None)?.input {}
+            set_to_zero(&self.desk.orders);
+            // Not before: what tells of this order would be taken for the next one.
+            if let Some(order) = self.desk.papers().order.take() {
+                return Ok(order);
+            }
         }
     }
 }
 
-impl<K: Kernel + Send + Sync + 'static> Workers<K> {
-    /// Starts `count` workers.
-    ///
-    /// # Errors
-    /// Those of eventfd2 and [`Engine::new`]; clone's, if no thread can be had.
-    pub fn spawn(
-        kernel: &K,
-        count: usize,
-        spin: Spin,
-        totals: &Arc<Totals>,
-    ) -> Result<Workers<K>, Failure> {
-        let worker = |_| {
-            let wake = eventfd2(kernel.clone(), 0, EFD_CLOEXEC | EFD_NONBLOCK)
-                .map_err(|errno| Failure::new("eventfd2", errno))?;
-            let (wake, engine) = (
-                Arc::new(wake),
-                Engine::new(kernel.clone(), spin, Arc::clone(totals))?,
-            );
-            let desk = Arc::new(Desk::default());
-            let (woken, own_desk) = (Arc::clone(&wake), Arc::clone(&desk));
-            thread::Builder::new()
-                .name("worker".into())
-                .spawn(move || work(engine, &woken, &own_desk))
-                // The one thing that it lacks, whatever the library says.
-                .map_err(|_| Failure::new("clone", Errno::EAGAIN))?;
-            Ok(Worker { desk, wake })
-        };
-        (0..count)
-            .map(worker)
-            .collect::<Result<_, _>>()
-            .map(Workers)
-    }
-}
-
-impl Desk {
+impl<K: Kernel> Desk<K> {
     fn papers(&self) -> MutexGuard<'_, Papers> {
         self.papers.lock().expect("nobody panics with it")
     }
 }
 
-impl<K: Kernel> Worker<K> {
-    /// Hands an order over. Its result has to be taken before the next.
-    fn order(&self, order: Order) {
-        self.desk.papers().order = Some(order);
-        // The counter is far from full, so this is never refused.
-        let _ = retry(|| self.wake.write(&1u64.to_ne_bytes()));
-    }
-
-    /// Whether the order is carried out.
-    fn is_done(&self) -> bool {
-        let papers = self.desk.papers();
-        papers.result.is_some() || papers.gone.is_some()
-    }
-
-    /// Waits for the result of the order.
-    fn result(&self) -> Result<(), Failure> {
-        let missing = |papers: &mut Papers| papers.result.is_none() && papers.gone.is_none();
-        let papers = self
-            .desk
-            .result_is_there
-            .wait_while(self.desk.papers(), missing);
-        let mut papers = papers.expect("nobody panics with it");
-        let gone = papers.gone.map_or(Ok(()), Err);
-        papers.result.take().unwrap_or(gone)
+impl Papers {
+    /// What has come of the order, once it is carried out.
+    fn outcome(&self) -> Option<Result<(), Failure>> {
+        self.gone.map(Err).or(self.result)
     }
 }
 
-/// A worker's life: serves until there is an order, and carries it out.
-fn work<K: Kernel>(mut engine: Engine<K>, wake: &Fd<K>, desk: &Desk) {
-    let gone = loop {
-        if let Err(failure) = serve_until_woken(&mut engine, wake) {
-            break failure;
-        }
-        let Some(order) = desk.papers().order.take() else {
-            continue;
-        };
-        let result = match order {
-            Order::Start(address) => engine.start(address, true).map(|_| ()),
-            Order::Stop(patience) => {
-                engine.stop(patience);
-                Ok(())
-            }
-        };
-        desk.papers().result = Some(result);
-        desk.result_is_there.notify_one();
-    };
-    // Its loop is broken, which is a failure whatever it is told to do.
-    desk.papers().gone = Some(gone);
-    desk.result_is_there.notify_one();
+/// Adds to an eventfd, and so wakes who waits for it. (The counter is far from full, so this is never
+/// refused.)
+fn add_one<K: Kernel>(event: &Fd<K>) {
+    let _ = retry(|| event.write(&1u64.to_ne_bytes()));
 }
 
-fn serve_until_woken<K: Kernel>(engine: &mut Engine<K>, wake: &Fd<K>) -> Result<(), Failure> {
-    engine.watch(wake, Watch::Input)?;
-    while !engine.turn(None)?.input {}
-    // Sets the counter to 0; that it was above is known.
-    let _ = retry(|| wake.read(&mut [0; 8]));
-    Ok(())
+/// Takes what has been added to an eventfd. (If that is nothing, it is 0 already.)
+fn set_to_zero<K: Kernel>(event: &Fd<K>) {
+    let _ = retry(|| event.read(&mut [0; 8]));
 }

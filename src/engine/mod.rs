@@ -58,6 +58,8 @@ pub enum Watch {
     Input,
     /// Until there is room to write.
     Output,
+    /// Until a worker has carried out its order.
+    Workers,
 }
 
 /// Which of its owner's descriptors a turn found ready.
@@ -67,6 +69,8 @@ pub struct Ready {
     pub input: bool,
     /// The one watched as [`Watch::Output`].
     pub output: bool,
+    /// The one watched as [`Watch::Workers`].
+    pub workers: bool,
 }
 
 /// A TCP echo server that lives in its caller's thread: it works while [`turn`](Engine::turn) runs.
@@ -148,6 +152,7 @@ impl<K: Kernel> Engine<K> {
         let (events, token) = match watch {
             Watch::Input => (EPOLLIN, Token::Input),
             Watch::Output => (EPOLLOUT, Token::Output),
+            Watch::Workers => (EPOLLIN, Token::Workers),
         };
         let event = EpollEvent {
             events: events | EPOLLONESHOT,
@@ -185,6 +190,7 @@ impl<K: Kernel> Engine<K> {
             match token {
                 Token::Input => ready.input = true,
                 Token::Output => ready.output = true,
+                Token::Workers => ready.workers = true,
                 // The round trip looks for itself what it can do now.
                 Token::Client => {}
                 Token::Listener => {

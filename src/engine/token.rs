@@ -9,6 +9,8 @@ pub enum Token {
     Input,
     /// The owner's output.
     Output,
+    /// What the owner's workers write to.
+    Workers,
     /// The listening socket.
     Listener,
     /// The client socket of a round trip.
@@ -18,7 +20,13 @@ pub enum Token {
 }
 
 /// Generation 0 is no connection's: with it, the index stands for one of the others.
-const OTHERS: [Token; 4] = [Token::Input, Token::Output, Token::Listener, Token::Client];
+const OTHERS: [Token; 5] = [
+    Token::Input,
+    Token::Output,
+    Token::Workers,
+    Token::Listener,
+    Token::Client,
+];
 
 impl Token {
     /// The token as 64 bits: the generation above the index.
