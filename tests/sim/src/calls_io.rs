@@ -7,6 +7,7 @@ use syscalls::epoll::{
     EPOLL_CLOEXEC, EPOLL_CTL_ADD, EPOLL_CTL_DEL, EPOLL_CTL_MOD, EPOLLET, EPOLLHUP, EPOLLIN,
     EPOLLOUT,
 };
+use syscalls::event::{EFD_CLOEXEC, EFD_NONBLOCK};
 use syscalls::process::RLIMIT_NOFILE;
 use syscalls::signal::SIGPIPE;
 use syscalls::socket::MSG_NOSIGNAL;
@@ -17,6 +18,7 @@ use crate::faults::{Fault, choose};
 use crate::memory::{Memory, possible};
 use crate::net::{CLIENT, Owner, SERVER};
 use crate::stdio::{Kind, Output};
+use crate::threads::{Waits, What};
 use crate::world::{Actor, File, MILLISECOND, State, World};
 
 /// `MAX_RW_COUNT`: no read or write takes more.
@@ -29,6 +31,9 @@ const IGNORE: u64 = 1;
 
 /// `sizeof(sigset_t)`, the kernel's.
 const SIGSET: usize = 8;
+
+/// What epoll reports: where it stands in the set if it does, token, events.
+type Event = (Option<usize>, u64, u32);
 
 impl World {
     /// What descriptor `fd` stands for.
@@ -112,6 +117,7 @@ impl World {
         let bytes = match file {
             File::Stdin => self.read_stdin(len)?,
             File::Socket(socket) => self.read_socket(socket, len)?,
+            File::Event(event) => self.read_event(event, len)?,
             File::Stdout | File::Stderr => return Err(self.misused("read", Errno::EBADF)),
             File::Epoll(_) => return Err(self.misused("read", Errno::EINVAL)),
         };
@@ -151,6 +157,38 @@ impl World {
         self.model.read_up_to(taken, calls);
         self.schedule_in(Actor::Stdin, 0);
         Ok(bytes)
+    }
+
+    pub(crate) fn eventfd2(&mut self, initial: usize, flags: usize) -> Result<usize, Errno> {
+        if flags as i32 != EFD_CLOEXEC | EFD_NONBLOCK {
+            // The kernel takes others, too; here none waits.
+            return Err(self.misused("eventfd2", Errno::EINVAL));
+        }
+        self.events.push(u64::from(initial as u32));
+        self.open(File::Event(self.events.len() - 1))
+    }
+
+    fn read_event(&mut self, event: usize, len: usize) -> Result<Vec<u8>, Errno> {
+        if len < size_of::<u64>() {
+            return Err(self.misused("read of an eventfd", Errno::EINVAL));
+        }
+        match std::mem::take(&mut self.events[event]) {
+            0 => Err(Errno::EAGAIN),
+            count => Ok(count.to_ne_bytes().into()),
+        }
+    }
+
+    fn write_event(&mut self, event: usize, bytes: &[u8]) -> Result<usize, Errno> {
+        let Some(&count) = bytes.first_chunk() else {
+            return Err(self.misused("write to an eventfd", Errno::EINVAL));
+        };
+        match self.events[event].checked_add(u64::from_ne_bytes(count)) {
+            None | Some(u64::MAX) => Err(Errno::EAGAIN),
+            Some(sum) => {
+                self.events[event] = sum;
+                Ok(size_of::<u64>())
+            }
+        }
     }
 
     /// A part of `count`: 1 in most cases.
@@ -264,6 +302,7 @@ impl World {
             File::Stdout => self.write_stdout(bytes),
             File::Stderr => self.write_stderr(bytes),
             File::Socket(socket) => self.write_socket(socket, bytes),
+            File::Event(event) => self.write_event(event, bytes),
             File::Stdin => return Err(self.misused(call, Errno::EBADF)),
             File::Epoll(_) => return Err(self.misused(call, Errno::EINVAL)),
         };
@@ -453,6 +492,8 @@ impl World {
             File::Stdout => self.stdout.events(),
             File::Stderr => self.stderr.events(),
             File::Epoll(_) => 0,
+            File::Event(event) if self.events[event] == 0 => EPOLLOUT,
+            File::Event(_) => EPOLLIN | EPOLLOUT,
             File::Socket(socket) => match &self.sockets[socket].state {
                 State::Fresh | State::Bound => EPOLLOUT | EPOLLHUP,
                 State::Listening { queue, .. } if queue.is_empty() => 0,
@@ -513,7 +554,8 @@ impl World {
         match (op, position) {
             (EPOLL_CTL_ADD, Some(_)) => Err(self.misused("epoll_ctl", Errno::EEXIST)),
             (EPOLL_CTL_ADD, None) => {
-                if self.happens(Fault::EpollCtlFails) {
+                // The program makes its eventfds when it starts, and may still give up.
+                if !matches!(file, File::Event(_)) && self.happens(Fault::EpollCtlFails) {
                     let errno = *choose(&mut self.rng, &[Errno::ENOMEM, Errno::ENOSPC]);
                     if let File::Socket(socket) = file {
                         self.blame(socket, "epoll_ctl", errno);
@@ -565,18 +607,21 @@ impl World {
         if possible(at, room * EVENT).is_err() {
             return Err(self.misused("epoll_pwait", Errno::EFAULT));
         }
-        if self.happens(Fault::WaitInterrupted) {
-            return Err(Errno::EINTR);
-        }
-        if timeout != 0 && self.happens(Fault::EmptyWake) {
-            return Ok(0);
-        }
-        let deadline = u64::try_from(timeout)
-            .ok()
-            .map(|timeout| self.now + timeout * MILLISECOND);
-        let mut spurious = self.spurious(epoll);
-        if spurious.is_empty() {
-            self.wait(deadline, |world| world.any_ready(epoll).then_some(()));
+        let mut spurious = Vec::new();
+        if self.waited().is_none() {
+            if self.happens(Fault::WaitInterrupted) {
+                return Err(Errno::EINTR);
+            }
+            if timeout != 0 && self.happens(Fault::EmptyWake) {
+                return Ok(0);
+            }
+            let milliseconds = u64::try_from(timeout).ok();
+            let deadline = milliseconds.map(|timeout| self.now + timeout * MILLISECOND);
+            spurious = self.spurious(epoll);
+            let what = What::Epoll(epoll);
+            if spurious.is_empty() && !self.wait(Waits { what, deadline }) {
+                return Ok(0);
+            }
         }
         if timeout != 0 && self.happens(Fault::LateWake) {
             let late = self.now + self.rng.u64(..20 * MILLISECOND);
@@ -585,8 +630,10 @@ impl World {
         // A stale event may have been collected before its descriptor was closed; a late one comes
         // with all that is ready.
         let mut events = self.ready(epoll);
+        // What has become true is told as it is.
+        let is_true = |event: &Event| events.iter().any(|&(position, ..)| position == event.0);
+        spurious.retain(|event| event.2 != 0 && !is_true(event));
         events.append(&mut spurious);
-        events.retain(|event| event.2 != 0);
         self.rng.shuffle(&mut events);
         let mut count = events.len().min(room);
         if count > 1 && self.happens(Fault::FewEvents) {
@@ -603,18 +650,19 @@ impl World {
         Ok(count)
     }
 
-    /// Events for nothing, and for what is gone: position in the set, token, events.
-    fn spurious(&mut self, epoll: usize) -> Vec<(Option<usize>, u64, u32)> {
+    /// Events for nothing, and for what is gone.
+    fn spurious(&mut self, epoll: usize) -> Vec<Event> {
         let mut events = Vec::new();
         if !self.epolls[epoll].gone.is_empty() && self.happens(Fault::StaleEvent) {
             let (happened, data) = *choose(&mut self.rng, &self.epolls[epoll].gone);
             events.push((None, data, happened & (EPOLLIN | EPOLLOUT)));
         }
-        // Standard input and output are spared where a call on them would wait: what poll has told
-        // of a pipe that nobody else uses is true.
+        // Standard input and output are spared where a call on them would wait, and so are eventfds:
+        // what poll has told of a pipe or a counter that nobody else uses is true.
         let sockets = |entry: &Registration| match self.table[entry.fd] {
             Some(File::Stdin) => self.stdin.kind == Kind::NonblockingPipe,
             Some(File::Stdout) => self.stdout.kind == Kind::NonblockingPipe,
+            Some(File::Event(_)) => false,
             _ => true,
         };
         let candidates = (0..self.epolls[epoll].set.len())
@@ -630,11 +678,18 @@ impl World {
         events
     }
 
-    fn any_ready(&self, epoll: usize) -> bool {
-        self.epolls[epoll]
-            .set
-            .iter()
-            .any(|entry| self.ready_of(entry) != 0)
+    /// Whether that which a call waits for is there.
+    pub(crate) fn is_ready(&self, what: &What) -> bool {
+        match what {
+            &What::Epoll(epoll) => {
+                let mut set = self.epolls[epoll].set.iter();
+                set.any(|entry| self.ready_of(entry) != 0)
+            }
+            What::Poll(files) => {
+                let mut files = files.iter();
+                files.any(|&(file, events)| self.events(file) & events != 0)
+            }
+        }
     }
 
     fn ready_of(&self, entry: &Registration) -> u32 {
@@ -661,7 +716,7 @@ impl World {
         }
     }
 
-    fn ready(&self, epoll: usize) -> Vec<(Option<usize>, u64, u32)> {
+    fn ready(&self, epoll: usize) -> Vec<Event> {
         let set = self.epolls[epoll].set.iter().enumerate();
         set.map(|(i, entry)| (Some(i), entry.data, self.ready_of(entry)))
             .filter(|event| event.2 != 0)
@@ -692,7 +747,7 @@ impl World {
             let events = u16::from_ne_bytes([bytes[EVENTS], bytes[EVENTS + 1]]);
             let file = self.file("ppoll", fd as usize)?;
             let always = (syscalls::poll::POLLERR | syscalls::poll::POLLHUP) as u16;
-            watched.push((entry + REVENTS, file, u32::from(events | always)));
+            watched.push((file, u32::from(events | always)));
         }
         let deadline = if timeout == 0 {
             None
@@ -700,23 +755,23 @@ impl World {
             let (seconds, nanos) = (memory.u64(timeout)?, memory.u64(timeout + 8)?);
             Some(self.now + Duration::new(seconds, nanos as u32).as_nanos() as u64)
         };
-        if self.happens(Fault::PollInterrupted) {
-            return Err(Errno::EINTR);
+        if self.waited().is_none() {
+            if self.happens(Fault::PollInterrupted) {
+                return Err(Errno::EINTR);
+            }
+            if self.happens(Fault::PollFails) {
+                return Err(Errno::ENOMEM);
+            }
+            let what = What::Poll(watched.clone());
+            if !self.wait(Waits { what, deadline }) {
+                return Ok(0);
+            }
         }
-        if self.happens(Fault::PollFails) {
-            return Err(Errno::ENOMEM);
-        }
-        let ready = |world: &mut World| {
-            let ready = watched
-                .iter()
-                .filter(|(_, file, events)| world.events(*file) & events != 0);
-            let count = ready.count();
-            (count > 0).then_some(count)
-        };
-        let count = self.wait(deadline, ready).unwrap_or(0);
-        for &(at, file, events) in &watched {
+        let mut count = 0;
+        for (i, (file, events)) in watched.into_iter().enumerate() {
             let came = (self.events(file) & events) as u16;
-            memory.write(at, &came.to_ne_bytes())?;
+            count += usize::from(came != 0);
+            memory.write(at + i * POLLFD + REVENTS, &came.to_ne_bytes())?;
         }
         Ok(count)
     }

@@ -13,6 +13,7 @@ use syscalls::socket::{
 use crate::faults::{Fault, choose};
 use crate::memory::Memory;
 use crate::net::{CLIENT, Conn, Fin, Owner, Phase, SERVER};
+use crate::threads::MAIN;
 use crate::world::{Actor, Attempt, File, MILLISECOND, Socket, State, World};
 
 /// `net.core.somaxconn`.
@@ -22,6 +23,7 @@ const SOMAXCONN: usize = 4096;
 const REUSEADDR: i32 = 2;
 const ERROR: i32 = 4;
 const LINGER: i32 = 13;
+const REUSEPORT: i32 = 15;
 const NODELAY: i32 = 1;
 const BIND_ADDRESS_NO_PORT: i32 = 24;
 
@@ -60,6 +62,7 @@ impl World {
         }
         let attempt = self.attempts.len();
         self.attempts.push(Attempt {
+            thread: self.running,
             moved_at: self.now,
             ..Attempt::default()
         });
@@ -78,6 +81,7 @@ impl World {
                     aborts: false,
                     reuses_address: false,
                     no_delay: false,
+                    shares_port: false,
                     late_port: false,
                     local: None,
                     state: State::Fresh,
@@ -174,9 +178,11 @@ impl World {
         } else if address.port() == 0 {
             address.set_port(40_000 + self.rng.u16(..10_000));
         }
+        let shares_port = self.sockets[socket].shares_port;
         let taken = address.port() != 0
             && self.sockets.iter().any(|other| {
-                !other.closed
+                let shared = shares_port && other.shares_port;
+                !(other.closed || shared)
                     && other.local == Some(address)
                     && matches!(other.state, State::Bound | State::Listening { .. })
             });
@@ -212,6 +218,8 @@ impl World {
         self.sockets[socket].state = State::Listening {
             queue: VecDeque::new(),
             backlog: (backlog as u32 as usize).min(SOMAXCONN),
+            failed: false,
+            failure: None,
         };
         self.stopping_since = None;
         if let Some(attempt) = self.sockets[socket].attempt {
@@ -246,7 +254,9 @@ impl World {
                 return Err(errno);
             }
         }
-        self.accept_failed = false;
+        if let State::Listening { failed, .. } = &mut self.sockets[listener].state {
+            *failed = false;
+        }
         // The kernel reserves the descriptor first, whether a connection waits or not.
         if !self.has_descriptor() {
             self.faults.counts.count(Fault::DescriptorLimit);
@@ -317,7 +327,10 @@ impl World {
         if at != 0 {
             self.put_address(peer, at, len_at, memory)?;
         }
-        self.client_moved(conn);
+        if self.running == MAIN {
+            // The client sees nothing of what another thread accepts.
+            self.client_moved(conn);
+        }
         self.count(1, 0);
         Ok(new)
     }
@@ -389,7 +402,7 @@ impl World {
         self.sockets[socket].state = State::Stream { conn, end: CLIENT };
         self.attempts[attempt].conn = Some(conn);
         self.attempts[attempt].moved_at = self.now;
-        if let Some(errno) = self.accepting_rests() {
+        for errno in self.accepting_rests() {
             self.blame_attempt(attempt, "accept4", errno);
         }
         self.step();
@@ -427,16 +440,18 @@ impl World {
         Ok(0)
     }
 
-    /// Why the listener is not watched, if it is not: accepting rests since it failed.
-    fn accepting_rests(&self) -> Option<Errno> {
-        let listener = File::Socket(self.any_listener()?);
-        let watched = |fd: usize| self.table[fd] == Some(listener);
-        let mut sets = self.epolls.iter().flat_map(|epoll| &epoll.set);
-        if sets.any(|entry| watched(entry.fd)) {
-            None
-        } else {
-            self.accept_failure
-        }
+    /// Why listeners are not watched: their accepting rests since it failed.
+    fn accepting_rests(&self) -> Vec<Errno> {
+        let why = |listener: usize| {
+            let mut sets = self.epolls.iter().flat_map(|epoll| &epoll.set);
+            let watched = sets.any(|entry| self.table[entry.fd] == Some(File::Socket(listener)));
+            match self.sockets[listener].state {
+                State::Listening { failure, .. } if !watched => failure,
+                _ => None,
+            }
+        };
+        let listeners = self.listeners(|_| true);
+        listeners.into_iter().filter_map(why).collect()
     }
 
     pub(crate) fn getsockname(
@@ -530,6 +545,7 @@ impl World {
         let on = value != 0;
         match (level as i32, name as i32) {
             (SOL_SOCKET, REUSEADDR) => self.sockets[socket].reuses_address = on,
+            (SOL_SOCKET, REUSEPORT) => self.sockets[socket].shares_port = on,
             (SOL_SOCKET, LINGER) => {
                 if len < 2 * INT {
                     return Err(self.misused("setsockopt", Errno::EINVAL));
@@ -589,11 +605,12 @@ impl World {
         let state = std::mem::replace(&mut self.sockets[socket].state, State::Fresh);
         match state {
             State::Fresh | State::Bound => {}
-            State::Listening { queue, .. } => {
+            State::Listening { queue, failed, .. } => {
+                let previous_call = self.thread().previous_call;
                 for conn in queue {
                     let state = &self.conns[conn];
-                    let came_late = state.queued_at_call == self.calls;
-                    let refused = state.refused_while_queued || self.accept_failed;
+                    let came_late = state.queued_at_call >= previous_call;
+                    let refused = state.refused_while_queued || failed;
                     if !(came_late || refused || self.exiting) {
                         self.violated(
                             "who has connected is served",
@@ -606,7 +623,8 @@ impl World {
                 }
                 let set_up = attempt.is_none_or(|attempt| self.attempts[attempt].watched);
                 if set_up && !self.no_conversation() {
-                    self.stopping_since = Some(self.now);
+                    // Others that share the port may have stopped before.
+                    self.stopping_since.get_or_insert(self.now);
                 }
             }
             State::Stream { conn, end } => {

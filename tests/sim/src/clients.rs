@@ -134,7 +134,7 @@ impl World {
             self.schedule_in(Actor::Client(id), delay);
             return;
         };
-        if let State::Listening { queue, backlog } = &self.sockets[listener].state {
+        if let State::Listening { queue, backlog, .. } = &self.sockets[listener].state {
             if queue.len() >= *backlog {
                 // The kernel drops the request, and the client's kernel asks again.
                 self.schedule_in(Actor::Client(id), 1_000 * MILLISECOND);

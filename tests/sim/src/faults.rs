@@ -81,6 +81,7 @@ faults! {
     ClientNeverReads "a client sends and never reads";
     ClientStays "a client never leaves";
     ClientGoesEarly "a client is gone before it is accepted";
+    Preempted "another thread goes on between two calls";
 }
 
 /// How many kinds there are.

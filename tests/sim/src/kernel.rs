@@ -1,10 +1,7 @@
 //! [`Sim`]: the simulated kernel, where calls come in.
 
 use core::fmt;
-use std::cell::RefCell;
-use std::panic;
-use std::rc::Rc;
-use std::thread;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 
 use sc::nr;
 use syscalls::{Errno, Kernel};
@@ -13,15 +10,30 @@ use crate::faults::Faults;
 use crate::memory::Memory;
 use crate::plan::{self, Cuts};
 use crate::trace::TRACE_FD;
-use crate::world::{Violation, World};
+use crate::world::World;
 
 /// A simulated kernel. Its clones are the same kernel.
 #[derive(Clone)]
-pub struct Sim(pub(crate) Rc<RefCell<World>>);
+pub struct Sim(pub(crate) Arc<Shared>);
+
+/// What the program's threads share.
+pub(crate) struct Shared {
+    world: Mutex<World>,
+    /// It is another thread's turn, or there is a violation.
+    pub(crate) passed: Condvar,
+}
 
 impl Sim {
     pub(crate) fn new(world: World) -> Sim {
-        Sim(Rc::new(RefCell::new(world)))
+        Sim(Arc::new(Shared {
+            world: Mutex::new(world),
+            passed: Condvar::new(),
+        }))
+    }
+
+    pub(crate) fn world(&self) -> MutexGuard<'_, World> {
+        let world = self.0.world.lock();
+        world.unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 
     /// A kernel in which nothing goes wrong and nobody is outside, and which answers a wrong call
@@ -49,7 +61,7 @@ impl Sim {
         let [first, at, len, ..] = args;
         match nr {
             nr::WRITE if first == TRACE_FD => {
-                let mut world = self.0.borrow_mut();
+                let mut world = self.world();
                 Some(memory.read(at, len).map(|bytes| {
                     world.traced(bytes);
                     len
@@ -77,19 +89,20 @@ impl Kernel for Sim {
         if let Some(result) = self.trace_call(nr, padded, &memory) {
             return result.unwrap_or_else(Errno::to_result);
         }
-        // A violation unwinds the program, which then closes what it holds: that is not part of
-        // the run any more.
-        if thread::panicking() {
+        // A violation unwinds the program, which then closes what it holds.
+        if Sim::unwinds() {
             return 0;
         }
-        let mut world = self.0.borrow_mut();
-        world.enter();
-        let result = world.call(nr, padded, &memory);
-        if let Some(violation) = world.violation.clone() {
-            drop(world);
-            panic::panic_any::<Violation>(violation);
+        let mut world = self.enter();
+        let me = world.running;
+        loop {
+            let result = world.call(nr, padded, &memory);
+            let over = world.running == me;
+            world = self.turn(world, me);
+            if over {
+                return result.unwrap_or_else(Errno::to_result);
+            }
         }
-        result.unwrap_or_else(Errno::to_result)
     }
 }
 
@@ -115,6 +128,7 @@ impl World {
             nr::SHUTDOWN => self.shutdown(a, b),
             nr::SETSOCKOPT => self.setsockopt(a, b, c, d, e, memory),
             nr::GETSOCKOPT => self.getsockopt(a, b, c, d, e, memory),
+            nr::EVENTFD2 => self.eventfd2(a, b),
             nr::EPOLL_CREATE1 => self.epoll_create1(a),
             nr::EPOLL_CTL => self.epoll_ctl(a, b, c, d, memory),
             nr::EPOLL_PWAIT => self.epoll_pwait(a, b, c, d, e, memory),

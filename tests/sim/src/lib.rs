@@ -19,7 +19,7 @@
 //! [`run`] is one run; [`shrink`] looks for the smallest part of it that still shows a violation.
 //! Everything depends on the seed alone: there is no real time, no address, no unordered map.
 //!
-//! Where to find what: `kernel`, `calls_io`, `calls_socket` answer calls; `world` has time, the
+//! Where to find what: `threads` takes turns; `kernel`, `calls_io`, `calls_socket` answer calls; `world` has time, the
 //! agenda and the invariants; `net`, `epoll`, `stdio` the kernel's objects; `clients` those who are
 //! outside; `script`, `plan` draw a run; `model` judges the replies.
 
@@ -36,6 +36,7 @@ mod plan;
 mod run;
 mod script;
 mod stdio;
+mod threads;
 mod trace;
 mod world;
 

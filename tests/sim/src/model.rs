@@ -3,7 +3,7 @@
 use serde_json::Value;
 use syscalls::Errno;
 
-use crate::world::{Attempt, Totals, World};
+use crate::world::{Attempt, Count, World};
 
 /// Maelstrom's error codes in use.
 const TIMEOUT: u64 = 0;
@@ -55,6 +55,7 @@ pub(crate) struct Request {
 #[derive(Clone, Copy, Debug)]
 struct Server {
     port: u16,
+    /// The first of the attempts to listen, one after the other.
     attempt: usize,
 }
 
@@ -261,24 +262,35 @@ impl World {
         reply: &Reply<'_>,
     ) -> Result<Option<u16>, String> {
         let index = self.next_attempt()?;
-        let attempt = &self.attempts[index];
-        if let Some((call, errno)) = attempt.failure {
+        let mut last = index;
+        if self.attempts[index].failure.is_none() {
+            // Then the other threads try, too.
+            for _ in 1..self.threads.len() {
+                last = self.next_attempt()?;
+            }
+        }
+        let attempts = &self.attempts[index..=last];
+        let failed = attempts.iter().filter(|attempt| attempt.failure.is_some());
+        let first = failed.min_by_key(|attempt| attempt.thread);
+        if let Some((call, errno)) = first.and_then(|attempt| attempt.failure) {
             let code = if errno == Errno::EADDRINUSE {
                 UNAVAILABLE
             } else {
                 ABORT
             };
-            if attempt.closed_at.is_none() {
+            if attempts.iter().any(|attempt| attempt.closed_at.is_none()) {
                 return Err("its socket is left open".into());
             }
             reply.error(Some(id), code, call)?;
             reply.error(Some(id), code, &format!(": {errno}"))?;
             return Ok(None);
         }
-        if !attempt.listened || !attempt.watched {
+        let got = attempts[0].port;
+        let listens =
+            |attempt: &Attempt| attempt.listened && attempt.watched && attempt.port == got;
+        if !attempts.iter().all(listens) {
             return Err("its server does not listen".into());
         }
-        let got = attempt.port;
         if port != 0 && port != got {
             return Err(format!("the server listens on {got}"));
         }
@@ -294,9 +306,12 @@ impl World {
         let Some(Server { port, attempt }) = self.model.listening.take() else {
             return reply.error(Some(id), PRECONDITION, "");
         };
-        let Some(closed_at) = self.attempts[attempt].closed_at else {
-            return Err("its listener is left open".into());
+        let attempts = &self.attempts[attempt..attempt + self.threads.len()];
+        let closed_at = attempts.iter().map(|attempt| attempt.closed_at);
+        let Some(closed_at) = closed_at.collect::<Option<Vec<_>>>() else {
+            return Err("a listener is left open".into());
         };
+        let closed_at = closed_at.into_iter().max().unwrap_or_default();
         if self
             .conns
             .iter()
@@ -384,7 +399,10 @@ impl World {
                     return Err(format!("it tells of none of: {}", names(attempt)));
                 }
             }
-            CRASH if !accepted => return Err("nothing was accepted".into()),
+            // The client does not wait for what another thread accepts.
+            CRASH if !accepted && self.threads.len() == 1 => {
+                return Err("nothing was accepted".into());
+            }
             TIMEOUT | CRASH => {}
             _ => return Err(format!("code {code} for: {}", names(attempt))),
         }
@@ -396,25 +414,40 @@ impl World {
     /// end of what was done for the requests before it) and now.
     fn check_stats(&mut self, id: u64, read_at: u64, reply: &Reply<'_>) -> Checked {
         let from = read_at.max(self.model.attempts_until);
-        let first = self
-            .totals
-            .iter()
-            .rposition(|totals| totals.since <= from)
-            .unwrap_or(0);
-        let expected = |totals: &Totals| {
-            format!(
-                "\"tcp_echo_stats_ok\", \"in_reply_to\": {id}, \"total_connections\": {}, \"total_bytes\": {}",
-                totals.connections, totals.bytes
-            )
+        let sum = |(connections, bytes): (u64, u64), count: &Count| {
+            (connections + count.connections, bytes + count.bytes)
         };
-        let possible = self.totals[first..].iter().rev();
-        if possible.map(expected).any(|possible| possible == reply.own) {
+        let (settled, later): (Vec<&Count>, Vec<_>) =
+            self.counts.iter().partition(|count| count.since <= from);
+        let first = settled.into_iter().fold((0, 0), sum);
+        let mut possible = vec![first];
+        for count in later {
+            possible.push(sum(possible[possible.len() - 1], count));
+        }
+        let last = possible[possible.len() - 1];
+        let told = reply
+            .between(
+                &format!("\"tcp_echo_stats_ok\", \"in_reply_to\": {id}, \"total_connections\": "),
+                "",
+            )?
+            .split_once(", \"total_bytes\": ")
+            .and_then(|(connections, bytes)| {
+                Some((connections.parse().ok()?, bytes.parse().ok()?))
+            });
+        let is_right = |told: (u64, u64)| {
+            if self.threads.len() == 1 {
+                possible.contains(&told)
+            } else {
+                // What different threads have done is counted in any order.
+                (first.0..=last.0).contains(&told.0) && (first.1..=last.1).contains(&told.1)
+            }
+        };
+        if told.is_some_and(is_right) {
             return Ok(());
         }
-        let (first, last) = (self.totals[first], self.totals[self.totals.len() - 1]);
         Err(format!(
             "there were {} to {} connections and {} to {} bytes",
-            first.connections, last.connections, first.bytes, last.bytes
+            first.0, last.0, first.1, last.1
         ))
     }
 }

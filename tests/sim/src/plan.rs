@@ -23,6 +23,8 @@ pub struct Cuts {
     pub clients: BTreeSet<usize>,
     /// Lines of the input that are not written, by number.
     pub lines: BTreeSet<usize>,
+    /// Whether there are no workers.
+    pub workers: bool,
 }
 
 /// What a run consists of.
@@ -31,6 +33,8 @@ pub(crate) struct Plan {
     pub(crate) bind: IpAddr,
     /// How long the program polls before it sleeps.
     pub(crate) spin: Spin,
+    /// How many threads serve beside the main one.
+    pub(crate) workers: usize,
     pub(crate) quick: bool,
     pub(crate) limit: u64,
     pub(crate) hard_limit: u64,
@@ -47,8 +51,14 @@ pub(crate) struct Plan {
 /// How many bytes a client sends: mostly few, so that many runs fit into a second.
 const CLIENT_BYTES: [u32; 9] = [0, 1, 5, 64, 1_000, 4_096, 10_000, 70_000, 300_000];
 
+/// Threads beside the main one, where there are any.
+const MOST_WORKERS: usize = 3;
+
 /// Descriptors in a run that is short of them: the program's own five, and few more.
 const SCARCE: [u64; 4] = [8, 10, 12, 16];
+
+/// Descriptors that a worker takes: its epoll set, its eventfd, its listener. All share one more.
+const PER_WORKER: u64 = 3;
 const PLENTY: u64 = 1_024;
 
 /// Draws the run of `seed`, without `cuts`.
@@ -73,8 +83,12 @@ pub(crate) fn draw(seed: u64, cuts: &Cuts) -> (Plan, Faults) {
             clients.push(client);
         }
     }
+    let mut workers = rng.usize(1..=MOST_WORKERS);
+    if rng.u8(..8) != 0 || cuts.workers {
+        workers = 0;
+    }
     let hard_limit = if rng.u8(..4) == 0 {
-        *choose(&mut rng, &SCARCE) + staying
+        *choose(&mut rng, &SCARCE) + staying + PER_WORKER * workers as u64 + 1
     } else {
         PLENTY
     };
@@ -176,6 +190,7 @@ pub(crate) fn draw(seed: u64, cuts: &Cuts) -> (Plan, Faults) {
     let plan = Plan {
         bind,
         spin: Spin::new(spin),
+        workers,
         quick,
         limit: hard_limit.min(32),
         hard_limit,

@@ -1,21 +1,21 @@
 //! One run: the whole node against one seed's world; and the shortest run that shows a violation.
 
 use core::net::IpAddr;
-use std::cell::RefCell;
-use std::panic::{self, AssertUnwindSafe};
-use std::sync::{Arc, Once};
+use std::sync::Arc;
+use std::thread;
 
 use rawecho::engine::{Engine, Spin};
 use rawecho::node;
 use rawecho::setup;
 use rawecho::stdio::Stop;
-use rawecho::workers::Workers;
+use rawecho::workers::{Worker, Workers};
 use syscalls::Kernel;
 use syscalls::trace::Traced;
 
 use crate::faults::{Counts, Fault};
 use crate::kernel::Sim;
 use crate::plan::{self, Cuts};
+use crate::threads::MAIN;
 use crate::trace;
 use crate::world::{File, Violation, World};
 
@@ -40,60 +40,29 @@ pub struct Report {
     lines: usize,
 }
 
-thread_local! {
-    /// The last panic's message, for those that are the program's own.
-    static PANIC: RefCell<String> = const { RefCell::new(String::new()) };
-}
-
-/// Keeps panics of runs from standard error: they are part of the report.
-fn catch_panics() {
-    static ONCE: Once = Once::new();
-    ONCE.call_once(|| {
-        let before = panic::take_hook();
-        panic::set_hook(Box::new(move |info| {
-            let in_run = RUNNING.with(|running| *running.borrow());
-            if !in_run {
-                before(info);
-            } else if info.payload().downcast_ref::<Violation>().is_none() {
-                PANIC.with(|message| *message.borrow_mut() = info.to_string().replace('\n', ": "));
-            }
-        }));
-    });
-}
-
-thread_local! {
-    static RUNNING: RefCell<bool> = const { RefCell::new(false) };
-}
-
 /// Runs the node against the world of `seed`, without `cuts`; with `trace`, writes down the calls.
 pub fn run(seed: u64, cuts: &Cuts, trace: bool) -> Report {
-    catch_panics();
     let (plan, faults) = plan::draw(seed, cuts);
-    let (bind, spin, lines, clients) = (plan.bind, plan.spin, plan.lines, plan.all_clients);
+    let program = Program {
+        bind: plan.bind,
+        spin: plan.spin,
+        workers: plan.workers,
+    };
+    let (lines, clients) = (plan.lines, plan.all_clients);
     let mut world = World::new(plan, faults);
     world.trace = trace.then(Vec::new);
     let sim = Sim::new(world);
-    let program = sim.clone();
-    RUNNING.with(|running| *running.borrow_mut() = true);
-    let outcome = panic::catch_unwind(AssertUnwindSafe(move || {
-        if trace {
-            let trace = trace::of(&program);
-            node(Traced::new(program, &trace), bind, spin)
-        } else {
-            node(program, bind, spin)
-        }
-    }));
-    RUNNING.with(|running| *running.borrow_mut() = false);
-    let mut world = sim.0.borrow_mut();
-    match outcome {
-        Ok(stop) => world.check_the_end(stop),
-        Err(payload) if payload.downcast_ref::<Violation>().is_some() => {}
-        Err(_) => {
-            let message = PANIC.with(|message| message.borrow().clone());
-            world.violated("the program never panics", message);
-        }
+    let outcome = if trace {
+        let trace = trace::of(&sim);
+        program.run(&sim, Traced::new(sim.clone(), &trace))
+    } else {
+        program.run(&sim, sim.clone())
+    };
+    let mut world = sim.world();
+    if let Some(stop) = outcome {
+        world.check_the_end(stop);
     }
-    let bytes = world.totals.last().map_or(0, |totals| totals.bytes);
+    let bytes = world.counts.iter().map(|count| count.bytes).sum();
     Report {
         violation: world.violation.take(),
         faults: world.faults.counts.clone(),
@@ -108,10 +77,33 @@ pub fn run(seed: u64, cuts: &Cuts, trace: bool) -> Report {
 }
 
 /// The program, from its beginning to its end.
-fn node<K: Kernel>(kernel: K, bind: IpAddr, spin: Spin) -> Result<(), Stop> {
-    setup::prepare(&kernel);
-    let engine = Engine::new(kernel.clone(), spin, Arc::default())?;
-    node::run(kernel, engine, Workers::none(), bind)
+struct Program {
+    bind: IpAddr,
+    spin: Spin,
+    workers: usize,
+}
+
+impl Program {
+    /// Runs it, with all its threads, on `kernel`, which is `sim` behind all. Returns how it ended,
+    /// unless it came to a violation.
+    fn run<K: Kernel + Send + Sync>(&self, sim: &Sim, kernel: K) -> Option<Result<(), Stop>> {
+        thread::scope(|scope| {
+            let start = |worker: Worker<K>| {
+                let id = sim.new_thread();
+                scope.spawn(move || sim.in_thread(id, || worker.run()));
+            };
+            sim.in_thread(MAIN, || self.main(kernel, start))
+        })
+    }
+
+    fn main<K: Kernel>(&self, kernel: K, start: impl Fn(Worker<K>)) -> Result<(), Stop> {
+        setup::prepare(&kernel);
+        let totals = Arc::default();
+        let engine = Engine::new(kernel.clone(), self.spin, Arc::clone(&totals))?;
+        let (workers, each) = Workers::new(&kernel, self.workers, &engine, self.spin, &totals)?;
+        each.into_iter().for_each(start);
+        node::run(kernel, engine, workers, self.bind)
+    }
 }
 
 impl World {
@@ -205,6 +197,7 @@ pub fn shrink(seed: u64, invariant: &str) -> (Cuts, Report) {
         for line in (0..whole.lines).rev() {
             attempt(&|cuts| cuts.lines.insert(line), &cuts);
         }
+        attempt(&|cuts| !std::mem::replace(&mut cuts.workers, true), &cuts);
         for &fault in Fault::ALL {
             attempt(&|cuts| cuts.faults.insert(fault), &cuts);
         }
@@ -214,6 +207,7 @@ pub fn shrink(seed: u64, invariant: &str) -> (Cuts, Report) {
             merged.clients.extend(&more.clients);
             merged.lines.extend(&more.lines);
             merged.faults.extend(&more.faults);
+            merged.workers |= more.workers;
             if let Some(calls) = shows(&merged) {
                 if calls <= best {
                     (best, cuts) = (calls, merged);

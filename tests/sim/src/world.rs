@@ -15,11 +15,12 @@ use syscalls::Errno;
 
 use crate::clients::Client;
 use crate::epoll::Epoll;
-use crate::faults::{Fault, Faults};
+use crate::faults::{Fault, Faults, choose};
 use crate::model::Model;
 use crate::net::{CLIENT, Conn, Fin, Owner, Phase, SERVER};
 use crate::plan::Plan;
 use crate::stdio::{Input, Output};
+use crate::threads::{MAIN, Thread};
 
 /// Nanoseconds.
 pub(crate) const MICROSECOND: u64 = 1_000;
@@ -62,6 +63,7 @@ pub(crate) enum File {
     Stdout,
     Stderr,
     Epoll(usize),
+    Event(usize),
     Socket(usize),
 }
 
@@ -72,6 +74,10 @@ pub(crate) enum State {
     Listening {
         queue: VecDeque<usize>,
         backlog: usize,
+        /// The last try to accept has failed.
+        failed: bool,
+        /// Why the last one that failed did.
+        failure: Option<Errno>,
     },
     Stream {
         conn: usize,
@@ -88,6 +94,7 @@ pub(crate) struct Socket {
     pub(crate) aborts: bool,
     pub(crate) reuses_address: bool,
     pub(crate) no_delay: bool,
+    pub(crate) shares_port: bool,
     /// `IP_BIND_ADDRESS_NO_PORT`.
     pub(crate) late_port: bool,
     pub(crate) local: Option<SocketAddr>,
@@ -99,6 +106,8 @@ pub(crate) struct Socket {
 /// A socket that the program made itself, for a request: its server's or its client's.
 #[derive(Debug, Default)]
 pub(crate) struct Attempt {
+    /// Who made it.
+    pub(crate) thread: usize,
     pub(crate) listened: bool,
     /// In the epoll set, as far as a server needs it.
     pub(crate) watched: bool,
@@ -124,9 +133,11 @@ pub(crate) enum Actor {
     Stdout,
 }
 
-/// The counters as the simulator sees them, from one call on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Totals {
+/// Something that the program counts.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Count {
+    /// The call from which on it must be counted: the thread's next, since it counts what a call has
+    /// done right after it.
     pub(crate) since: u64,
     pub(crate) connections: u64,
     pub(crate) bytes: u64,
@@ -148,6 +159,8 @@ pub(crate) struct World {
     pub(crate) attempts: Vec<Attempt>,
     pub(crate) conns: Vec<Conn>,
     pub(crate) epolls: Vec<Epoll>,
+    /// The counters of eventfds.
+    pub(crate) events: Vec<u64>,
     pub(crate) clients: Vec<Client>,
     pub(crate) stdin: Input,
     pub(crate) stdout: Output,
@@ -166,15 +179,14 @@ pub(crate) struct World {
     pub(crate) exiting: bool,
     /// When the program closed its listener, if conversations are left from then.
     pub(crate) stopping_since: Option<u64>,
-    /// The counters' history.
-    pub(crate) totals: Vec<Totals>,
+    /// What was to be counted, in order.
+    pub(crate) counts: Vec<Count>,
+    pub(crate) threads: Vec<Thread>,
+    /// Whose turn it is.
+    pub(crate) running: usize,
     /// Ports of clients, and the connection that each is in use for.
     pub(crate) ports: BTreeMap<u16, usize>,
     pub(crate) most_owed: usize,
-    /// Why accepting failed last.
-    pub(crate) accept_failure: Option<Errno>,
-    /// The last try to accept failed so.
-    pub(crate) accept_failed: bool,
 }
 
 impl World {
@@ -206,6 +218,7 @@ impl World {
             attempts: Vec::new(),
             conns: Vec::new(),
             epolls: Vec::new(),
+            events: Vec::new(),
             clients: Vec::new(),
             stdin,
             stdout,
@@ -220,15 +233,11 @@ impl World {
             ignores_sigpipe: false,
             exiting: false,
             stopping_since: None,
-            totals: vec![Totals {
-                since: 0,
-                connections: 0,
-                bytes: 0,
-            }],
+            counts: Vec::new(),
+            threads: vec![Thread::default()],
+            running: MAIN,
             ports: BTreeMap::new(),
             most_owed: 0,
-            accept_failure: None,
-            accept_failed: false,
         };
         world.clients = clients.into_iter().map(Client::new).collect();
         for i in 0..world.clients.len() {
@@ -313,46 +322,8 @@ impl World {
         self.agenda.peek().map(|&Reverse((at, ..))| at)
     }
 
-    /// Waits until `ready` finds something or `deadline` (`None`: never) has come. Returns what was
-    /// found.
-    pub(crate) fn wait<T>(
-        &mut self,
-        deadline: Option<u64>,
-        mut ready: impl FnMut(&mut World) -> Option<T>,
-    ) -> Option<T> {
-        loop {
-            if self.violation.is_some() {
-                return None;
-            }
-            if let Some(found) = ready(self) {
-                return Some(found);
-            }
-            if deadline.is_some_and(|deadline| deadline <= self.now) {
-                return None;
-            }
-            let next = match (self.next_event(), deadline) {
-                (Some(event), Some(deadline)) => event.min(deadline),
-                (Some(event), None) => event,
-                (None, Some(deadline)) => deadline,
-                (None, None) => {
-                    self.violated(
-                        "everybody finishes",
-                        format!("the program waits for ever; {}", self.who_waits()),
-                    );
-                    return None;
-                }
-            };
-            let now = self.now;
-            self.advance(next);
-            if self.now >= now + MILLISECOND {
-                // Time has passed in which the processor could do something else.
-                self.step();
-            }
-        }
-    }
-
     /// Who has not finished, for a message.
-    fn who_waits(&self) -> String {
+    pub(crate) fn who_waits(&self) -> String {
         let clients = self.clients.iter().enumerate();
         let waiting = clients
             .filter(|(_, client)| !client.is_done() && client.must_finish())
@@ -473,10 +444,15 @@ impl World {
 
     /// `accept4` has failed for want of something: nobody is accepted for a while.
     pub(crate) fn blame_accept(&mut self, listener: usize, errno: Errno) {
-        self.accept_failure = Some(errno);
-        self.accept_failed = true;
-        if let State::Listening { queue, .. } = &self.sockets[listener].state {
-            for &conn in queue {
+        if let State::Listening {
+            queue,
+            failed,
+            failure,
+            ..
+        } = &mut self.sockets[listener].state
+        {
+            (*failed, *failure) = (true, Some(errno));
+            for &conn in queue.iter() {
                 self.conns[conn].refused_while_queued = true;
             }
         }
@@ -639,31 +615,50 @@ impl World {
         }
     }
 
-    /// The socket that listens on the port of `address`.
-    pub(crate) fn listener_at(&self, address: SocketAddr) -> Option<usize> {
-        self.sockets.iter().position(|socket| {
-            !socket.closed
-                && matches!(socket.state, State::Listening { .. })
-                && socket.local == Some(address)
-        })
+    /// A socket that listens on the port of `address`: which of those that share it, the kernel says.
+    pub(crate) fn listener_at(&mut self, address: SocketAddr) -> Option<usize> {
+        self.some_listener(|socket| socket.local == Some(address))
     }
 
-    /// The socket that listens, wherever.
-    pub(crate) fn any_listener(&self) -> Option<usize> {
-        self.sockets
-            .iter()
-            .rposition(|socket| !socket.closed && matches!(socket.state, State::Listening { .. }))
+    /// A socket that listens, wherever.
+    pub(crate) fn any_listener(&mut self) -> Option<usize> {
+        self.some_listener(|_| true)
+    }
+
+    fn some_listener(&mut self, right: impl Fn(&Socket) -> bool) -> Option<usize> {
+        match *self.listeners(right) {
+            [] => None,
+            [only] => Some(only),
+            ref several => Some(*choose(&mut self.rng, several)),
+        }
+    }
+
+    /// The sockets that listen, of those that are `right`.
+    pub(crate) fn listeners(&self, right: impl Fn(&Socket) -> bool) -> Vec<usize> {
+        let listens = |socket: &Socket| {
+            !socket.closed && matches!(socket.state, State::Listening { .. }) && right(socket)
+        };
+        let sockets = self.sockets.iter().enumerate();
+        let listeners = sockets.filter(|(_, socket)| listens(socket));
+        listeners.map(|(i, _)| i).collect()
     }
 
     // What the program does with connections.
 
     pub(crate) fn count(&mut self, connections: u64, bytes: u64) {
-        let last = self.totals[self.totals.len() - 1];
-        self.totals.push(Totals {
-            since: self.calls,
-            connections: last.connections + connections,
-            bytes: last.bytes + bytes,
+        self.threads[self.running].uncounted = Some(self.counts.len());
+        self.counts.push(Count {
+            since: u64::MAX,
+            connections,
+            bytes,
         });
+    }
+
+    /// Thread `id` makes a call, so it has counted what its last one did.
+    pub(crate) fn settle_count(&mut self, id: usize) {
+        if let Some(i) = self.threads[id].uncounted.take() {
+            self.counts[i].since = self.calls;
+        }
     }
 
     /// The program has read `bytes` at the server's end of `conn` (none: the end of the stream).
@@ -708,13 +703,16 @@ impl World {
         let out_of_patience = self
             .stopping_since
             .is_some_and(|since| now - since >= patience);
-        let exiting = self.exiting;
+        // The workers that do listen stop at once if another one cannot.
+        let unanswered = &self.attempts[self.model.attempts()..];
+        let start_failed = |attempt: &Attempt| attempt.thread != MAIN && attempt.failure.is_some();
+        let stops = self.exiting || unanswered.iter().any(start_failed);
         let state = &mut self.conns[conn];
         let finished = state.server_saw_end && state.owed.is_empty();
         if finished || state.excuse.is_some() {
             return;
         }
-        if exiting || out_of_patience {
+        if stops || out_of_patience {
             state.excuse = Some("the program stops".into());
             if let Owner::Inside(attempt) = state.owner {
                 self.blame_attempt(attempt, "stop", Errno::ECONNRESET);
