@@ -12,10 +12,11 @@ use syscalls::epoll::{
     EPOLL_CTL_ADD, EPOLL_CTL_DEL, EPOLL_CTL_MOD, EPOLLET, EPOLLIN, EPOLLONESHOT, EPOLLOUT,
     EPOLLRDHUP, Epoll, EpollEvent,
 };
+use syscalls::event::{EFD_CLOEXEC, EFD_NONBLOCK, eventfd2};
 use syscalls::poll::{POLLIN, POLLOUT, PollFd, ppoll};
 use syscalls::socket::{
-    IPPROTO_IP, Linger, SHUT_RD, SHUT_WR, SO_ERROR, SO_LINGER, SO_REUSEADDR, SOCK_CLOEXEC,
-    SOCK_NONBLOCK, SOCK_STREAM,
+    IPPROTO_IP, Linger, SHUT_RD, SHUT_WR, SO_ERROR, SO_LINGER, SO_REUSEADDR, SO_REUSEPORT,
+    SOCK_CLOEXEC, SOCK_NONBLOCK, SOCK_STREAM,
 };
 use syscalls::{Errno, Fd, Kernel, Linux, Socket};
 
@@ -48,7 +49,8 @@ fn every_seed_holds() {
 
 #[test]
 fn a_seed_decides_everything() {
-    for seed in 0..20 {
+    // Every eighth of them has threads.
+    for seed in 0..40 {
         let [once, again] = [(); 2].map(|()| sim::run(seed, &Cuts::default(), true));
         assert_eq!(once.trace, again.trace, "seed {seed}");
         assert_eq!(once.faults.0, again.faults.0, "seed {seed}");
@@ -83,6 +85,8 @@ stories! {
     one_shot
     edge_triggered
     full_buffers
+    a_shared_port
+    a_counter
 }
 
 /// Notes an outcome: a number that is the same on both, or the error's name.
@@ -404,5 +408,68 @@ mod stories {
         wait(&client, POLLOUT);
         seen.push(reported(&epoll));
         count(seen, "read on", server.read(&mut buffer));
+    }
+
+    pub fn a_shared_port<K: Kernel>(kernel: K, seen: &mut Seen) {
+        let reusing = || {
+            let socket = socket(&kernel);
+            socket.setsockopt(SO_REUSEADDR, 1).expect("an option");
+            socket
+        };
+        let first = reusing();
+        done(seen, "share", first.setsockopt(SO_REUSEPORT, 1));
+        let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        done(seen, "bind", first.bind(&Sockaddr::from(any)));
+        let name = first.getsockname().expect("its name");
+        let alone = socket(&kernel);
+        done(seen, "bind without sharing", alone.bind(&name));
+        let mut listeners = vec![first];
+        for _ in 0..2 {
+            let next = reusing();
+            done(seen, "share", next.setsockopt(SO_REUSEPORT, 1));
+            done(seen, "bind to the same", next.bind(&name));
+            listeners.push(next);
+        }
+        for listener in &listeners {
+            done(seen, "listen", listener.listen(16));
+        }
+        // Each of them is in one queue.
+        let clients = [(); 8].map(|()| {
+            let client = socket(&kernel);
+            let _ = client.connect(&name);
+            wait(&client, POLLOUT);
+            client
+        });
+        let accept = |listener: &Socket<K>| listener.accept4(0).is_ok();
+        let accepted = listeners
+            .iter()
+            .map(|listener| std::iter::repeat_with(|| accept(listener)).take_while(|&yes| yes));
+        seen.push(format!("{} accepted", accepted.flatten().count()));
+        drop(listeners);
+        done(seen, "bind when they are closed", reusing().bind(&name));
+        drop(clients);
+    }
+
+    pub fn a_counter<K: Kernel>(kernel: K, seen: &mut Seen) {
+        let flags = EFD_CLOEXEC | EFD_NONBLOCK;
+        let counter = eventfd2(kernel.clone(), 0, flags).expect("a counter");
+        let epoll = Epoll::create1(kernel, 0).expect("an epoll set");
+        let once = event(EPOLLIN | EPOLLONESHOT, 7);
+        done(seen, "add", epoll.ctl(EPOLL_CTL_ADD, &counter, once));
+        seen.push(reported(&epoll));
+        let mut value = [0; 8];
+        count(seen, "read while it is 0", counter.read(&mut value));
+        for number in [1, 2, u64::MAX - 4, 1, u64::MAX] {
+            count(seen, "add", counter.write(&number.to_ne_bytes()));
+            seen.push(reported(&epoll));
+        }
+        done(seen, "arm again", epoll.ctl(EPOLL_CTL_MOD, &counter, once));
+        seen.push(reported(&epoll));
+        count(seen, "read", counter.read(&mut value));
+        seen.push(u64::from_ne_bytes(value).to_string());
+        done(seen, "arm again", epoll.ctl(EPOLL_CTL_MOD, &counter, once));
+        seen.push(reported(&epoll));
+        count(seen, "read too little", counter.read(&mut value[..4]));
+        count(seen, "write too little", counter.write(&[0; 4]));
     }
 }

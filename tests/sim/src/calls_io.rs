@@ -179,10 +179,11 @@ impl World {
     }
 
     fn write_event(&mut self, event: usize, bytes: &[u8]) -> Result<usize, Errno> {
-        let Some(&count) = bytes.first_chunk() else {
-            return Err(self.misused("write to an eventfd", Errno::EINVAL));
+        let count = match bytes.first_chunk() {
+            Some(&count) if count != [0xff; 8] => u64::from_ne_bytes(count),
+            _ => return Err(self.misused("write to an eventfd", Errno::EINVAL)),
         };
-        match self.events[event].checked_add(u64::from_ne_bytes(count)) {
+        match self.events[event].checked_add(count) {
             None | Some(u64::MAX) => Err(Errno::EAGAIN),
             Some(sum) => {
                 self.events[event] = sum;
