@@ -177,14 +177,30 @@ fn check_cells(when: fn(&str, &str, usize) -> Vec<When>) {
     check_all(&cells, &reference);
 }
 
-/// The run without a fault: how often each call comes, and how often before the program's own
-/// first, while the loader and the language's runtime start.
+/// Runs without a fault: how often each call comes, and how often before the program's own first,
+/// while the loader and the language's runtime start.
 struct Reference {
     skipped: BTreeMap<String, usize>,
     calls: BTreeMap<String, usize>,
 }
 
+/// Runs without a fault. How often some calls come depends on how things meet: the lowest count is
+/// taken, so that nearly all runs with a fault get as far.
+const REFERENCES: usize = 5;
+
 fn reference() -> Reference {
+    let mut all = (0..REFERENCES).map(|_| one_reference());
+    let mut lowest = all.next().expect("there are some");
+    for Reference { calls, .. } in all {
+        for (call, count) in calls {
+            let known = lowest.calls.entry(call).or_insert(count);
+            *known = count.min(*known);
+        }
+    }
+    lowest
+}
+
+fn one_reference() -> Reference {
     let (outcome, trace) = run(None);
     assert_eq!(outcome.errors, Vec::<Value>::new());
     assert_eq!(outcome.broken, 0);
@@ -342,8 +358,11 @@ fn check(cell: &Cell, outcome: &Outcome, trace: &Trace) -> Result<(), String> {
     if end.stderr.contains("panicked") {
         return Err("a panic".into());
     }
-    if trace.calls.len() > MOST_CALLS {
-        return Err(format!("{} calls", trace.calls.len()));
+    // What strace does not let be closed stays in the epoll set, and is ready for ever.
+    let counts = |name: &&String| call != "close" || *name != "epoll_pwait";
+    let calls = trace.calls.iter().filter(counts).count();
+    if calls > MOST_CALLS {
+        return Err(format!("{calls} calls"));
     }
     // Nobody is left to read the replies: the one error that ends a node without a word.
     let output_closed = call == "write"

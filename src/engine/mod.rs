@@ -159,7 +159,8 @@ impl<K: Kernel> Engine<K> {
             data: token.pack(),
         };
         let armed = match self.epoll.ctl(EPOLL_CTL_MOD, fd, event) {
-            Err(Errno::ENOENT) => self.epoll.ctl(EPOLL_CTL_ADD, fd, event),
+            // A regular file is refused as such before it is found missing.
+            Err(Errno::ENOENT | Errno::EPERM) => self.epoll.ctl(EPOLL_CTL_ADD, fd, event),
             armed => armed,
         };
         match armed {

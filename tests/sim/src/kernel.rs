@@ -39,14 +39,7 @@ impl Sim {
     /// A kernel in which nothing goes wrong and nobody is outside, and which answers a wrong call
     /// with its error: to be compared with a real one.
     pub fn calm() -> Sim {
-        let (mut plan, _) = plan::draw(0, &Cuts::default());
-        plan.clients.clear();
-        plan.requests.clear();
-        plan.quick = true;
-        (plan.limit, plan.hard_limit) = (1_024, 1_024);
-        let mut world = World::new(plan, Faults::none());
-        world.strict = false;
-        Sim::new(world)
+        Sim::new(World::calm())
     }
 }
 
@@ -107,6 +100,19 @@ impl Kernel for Sim {
 }
 
 impl World {
+    /// One in which nothing happens by itself.
+    pub(crate) fn calm() -> World {
+        let (mut plan, _) = plan::draw(0, &Cuts::default());
+        plan.clients = Vec::new();
+        plan.requests = Vec::new();
+        plan.stdin.script = Vec::new();
+        plan.quick = true;
+        (plan.limit, plan.hard_limit) = (1_024, 1_024);
+        let mut world = World::new(plan, Faults::none());
+        world.strict = false;
+        world
+    }
+
     fn call(&mut self, nr: usize, args: [usize; 6], memory: &Memory<'_>) -> Result<usize, Errno> {
         let [a, b, c, d, e, f] = args;
         match nr {

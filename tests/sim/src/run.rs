@@ -62,6 +62,8 @@ pub fn run(seed: u64, cuts: &Cuts, trace: bool) -> Report {
     if let Some(stop) = outcome {
         world.check_the_end(stop);
     }
+    // What is inherited is never dropped, nor is the handle of its kernel: let go of what is behind.
+    let mut world = std::mem::replace(&mut *world, World::calm());
     let bytes = world.counts.iter().map(|count| count.bytes).sum();
     Report {
         violation: world.violation.take(),
