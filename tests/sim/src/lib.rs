@@ -1,8 +1,8 @@
 //! A simulated kernel, and all that is outside of it, to run the whole node in.
 //!
 //! [`Sim`] answers every call that the program makes from memory: sockets, pipes, epoll, time. A
-//! seed decides everything that may go one way or another, and what goes wrong ([`Fault`]). While a
-//! run goes on, this must hold, at every call:
+//! seed decides everything that may go one way or another, which thread goes on, and what goes wrong
+//! ([`Fault`]). While a run goes on, this must hold, at every call:
 //!
 //! - each client gets its own bytes, in order, none twice, and a conversation ends when all is
 //!   echoed, unless the client or a fault has ended it;
@@ -19,9 +19,10 @@
 //! [`run`] is one run; [`shrink`] looks for the smallest part of it that still shows a violation.
 //! Everything depends on the seed alone: there is no real time, no address, no unordered map.
 //!
-//! Where to find what: `threads` takes turns; `kernel`, `calls_io`, `calls_socket` answer calls; `world` has time, the
-//! agenda and the invariants; `net`, `epoll`, `stdio` the kernel's objects; `clients` those who are
-//! outside; `script`, `plan` draw a run; `model` judges the replies.
+//! Where to find what: `kernel`, `calls_io`, `calls_socket` answer calls; `threads` has the program's
+//! threads take turns; `world` has time, the agenda and the invariants; `net`, `epoll`, `stdio` the
+//! kernel's objects; `clients` those who are outside; `script`, `plan` draw a run; `model` judges the
+//! replies.
 
 mod calls_io;
 mod calls_socket;
