@@ -81,7 +81,7 @@ faults! {
     ClientNeverReads "a client sends and never reads";
     ClientStays "a client never leaves";
     ClientGoesEarly "a client is gone before it is accepted";
-    Preempted "another thread goes on between two calls";
+    Preempted "a thread is put off before a call or after it";
 }
 
 /// How many kinds there are.

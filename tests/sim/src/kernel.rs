@@ -93,6 +93,7 @@ impl Kernel for Sim {
             let over = world.running == me;
             world = self.turn(world, me);
             if over {
+                self.leave(world);
                 return result.unwrap_or_else(Errno::to_result);
             }
         }

@@ -1,7 +1,7 @@
 //! The program's threads: real ones, of which one runs at a time.
 //!
-//! A thread runs until it makes a call. There another one may go on, and if the call waits, another
-//! one must; which, the seed decides. So a run with threads is the same each time, too. Time passes
+//! A thread runs until it makes a call. Before the call and after it another thread may go on, and
+//! if the call waits, another one must; which, the seed decides. So a run with threads is the same each time, too. Time passes
 //! when all of them wait.
 
 use std::any::Any;
@@ -104,17 +104,26 @@ impl Sim {
     /// A call of this thread begins: it waits until it is its turn.
     pub(crate) fn enter(&self) -> MutexGuard<'_, World> {
         let me = ME.get();
-        let mut world = self.turn(self.world(), me);
-        if world.threads.len() > 1 && world.faults.happens(Fault::Preempted) {
-            world.somebody_goes_on();
-            world = self.turn(world, me);
-        }
+        let mut world = self.maybe_preempted(self.turn(self.world(), me));
         world.enter();
         let calls = world.calls;
         let thread = &mut world.threads[me];
         thread.previous_call = std::mem::replace(&mut thread.call, calls);
         world.settle_count(me);
         world
+    }
+
+    /// A call of this thread is done. In a trace it stands where the thread goes on after it.
+    pub(crate) fn leave<'w>(&'w self, world: MutexGuard<'w, World>) {
+        drop(self.maybe_preempted(world));
+    }
+
+    fn maybe_preempted<'w>(&'w self, mut world: MutexGuard<'w, World>) -> MutexGuard<'w, World> {
+        let me = world.running;
+        if world.threads.len() > 1 && world.faults.happens(Fault::Preempted) {
+            world.somebody_goes_on();
+        }
+        self.turn(world, me)
     }
 
     /// Waits until it is thread `id`'s turn, or there is a violation, which unwinds it.
