@@ -17,7 +17,38 @@ use common::{
     Node, assert_end, assert_error, client, converse, eventually, open_files_limit, program,
     set_open_files_limit,
 };
+use rawecho::engine::{HELD_MEMORY, LEAST_READ, NO_PROGRESS, PEER_TIMEOUT, READ_BUFFER};
+use rawecho::node::STOP_PATIENCE;
+use rawecho::serve::END_PATIENCE;
+use rawecho::stdio::MAX_LINE;
 use serde_json::json;
+
+/// The table of limits in the README, held to the constants that it names.
+#[test]
+fn the_readme_tells_the_limits() {
+    let readme = include_str!("../README.md");
+    let (_, limits) = readme.split_once("\n## Limits\n").expect("a section");
+    let mebibytes = |bytes: usize| format!("{} MiB", bytes >> 20);
+    let kibibytes = |bytes: usize| format!("{} KiB", bytes >> 10);
+    let seconds = |time: Duration| format!("{} s", time.as_secs());
+    for (name, value) in [
+        ("stdio::MAX_LINE", mebibytes(MAX_LINE)),
+        ("engine::READ_BUFFER", kibibytes(READ_BUFFER)),
+        ("engine::HELD_MEMORY", mebibytes(HELD_MEMORY)),
+        ("LEAST_READ", kibibytes(LEAST_READ)),
+        ("engine::PEER_TIMEOUT", seconds(PEER_TIMEOUT)),
+        ("engine::NO_PROGRESS", seconds(NO_PROGRESS)),
+        ("node::STOP_PATIENCE", seconds(STOP_PATIENCE)),
+        ("serve::END_PATIENCE", seconds(END_PATIENCE)),
+    ] {
+        let rows = limits.lines().filter(|row| row.starts_with("| "));
+        let row = rows
+            .into_iter()
+            .find(|row| row.contains(&format!("`{name}`")));
+        let row = row.unwrap_or_else(|| panic!("no row names {name}"));
+        assert!(row.contains(&value), "{name} is {value}: {row}");
+    }
+}
 
 /// A TCP socket of a node, as `/proc` tells.
 #[derive(Debug)]

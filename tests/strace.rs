@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
-use common::{Node, program};
+use common::{Node, client, converse, program};
 use rawecho::engine::NO_PROGRESS;
 use serde_json::json;
 
@@ -164,6 +164,68 @@ fn a_reply_does_not_wait_for_the_next_request() {
     let trace = node.finish().stderr;
     let (_, since) = trace.rsplit_once("shutdown(").expect("the second request");
     assert_eq!(since.matches("write(1, ").count(), 2, "{trace}");
+}
+
+/// Replies to sends that need not wait are written together, but nobody's waits for many others.
+#[test]
+fn replies_are_written_while_more_requests_are_there() {
+    const AT_MOST: usize = 16;
+    let mut node = under_strace(&["--trace=connect,write"]);
+    node.listen();
+    let requests = 100..100 + 4 * AT_MOST;
+    let lines = requests.clone().map(|id| {
+        let body = format!(r#"{{"type":"tcp_echo_send","msg_id":{id},"data":"x"}}"#);
+        format!("{{\"src\":\"c1\",\"dest\":\"n1\",\"body\":{body}}}\n")
+    });
+    node.write(lines.collect::<String>());
+    for id in requests {
+        assert_eq!(node.reply()["in_reply_to"], json!(id));
+    }
+    let trace = node.finish().stderr;
+    let between = trace.split("write(1, ");
+    let most = between.map(|calls| calls.matches("connect(").count()).max();
+    assert!(
+        most <= Some(AT_MOST),
+        "{most:?} sends between two writes of replies"
+    );
+}
+
+/// In the steady state a message costs one read and one write beside the wait, since a connection is
+/// waited for edge-triggered: the read that would find nothing is not made.
+#[test]
+fn a_message_takes_one_read_and_one_write() {
+    let mut node = under_strace(&["--trace=read,write,close,epoll_ctl"]);
+    let server = node.listen();
+    let client = client(server);
+    // The first ones may come before the connection is in the epoll set.
+    for i in 0..9 {
+        converse(&client, format!("message {i}").as_bytes());
+    }
+    drop(client);
+    let trace = node.finish().stderr;
+    let (before, since) = trace.split_once("\"message 8\"").expect("it was read");
+    let (_, fd) = before.rsplit_once("read(").expect("by a read");
+    let fd = fd.trim_end_matches(", ");
+    let added = format!("EPOLL_CTL_ADD, {fd}, {{events=EPOLLIN|EPOLLPRI|EPOLLRDHUP|EPOLLET, ");
+    assert!(before.contains(&added), "{trace}");
+    let on_it = [
+        format!("read({fd}, "),
+        format!("write({fd}, "),
+        format!("close({fd})"),
+    ];
+    let calls: Vec<&str> = since
+        .lines()
+        .skip(1)
+        .filter(|line| on_it.iter().any(|call| line.starts_with(call)))
+        .collect();
+    let [echo, end, close] = *calls else {
+        panic!("expected a write, a read of the end and a close: {calls:?}");
+    };
+    assert!(
+        echo.contains("\"message 8\"") && end.ends_with("= 0"),
+        "{calls:?}"
+    );
+    assert!(close.starts_with("close("), "{calls:?}");
 }
 
 #[test]

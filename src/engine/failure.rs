@@ -68,3 +68,38 @@ impl fmt::Display for Failure {
 }
 
 impl std::error::Error for Failure {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Each failure with a word of what helps. A port that needs a privilege is bind's matter only.
+    #[test]
+    fn every_failure_says_what_to_do() {
+        let advised = [
+            ("bind", Errno::EADDRINUSE, "choose another port"),
+            ("bind", Errno::EACCES, "from 1024 on"),
+            ("bind", Errno::EPERM, "from 1024 on"),
+            ("accept4", Errno::EPERM, "section 2"),
+            ("bind", Errno::EADDRNOTAVAIL, "an address of this machine"),
+            ("connect", Errno::EADDRNOTAVAIL, "in a minute"),
+            ("accept4", Errno::EMFILE, "ulimit -n"),
+            ("accept4", Errno::ENFILE, "out of resources"),
+            ("socket", Errno::ENOBUFS, "out of resources"),
+            ("epoll_ctl", Errno::ENOMEM, "out of resources"),
+            ("connect", Errno::ECONNREFUSED, "start the server"),
+            ("read", Errno::ECONNRESET, "the connection broke"),
+            ("write", Errno::EPIPE, "the connection broke"),
+            ("socket", Errno::EAFNOSUPPORT, "--bind another"),
+            ("shutdown", Errno::ENOTCONN, "section 2"),
+        ];
+        for (call, errno, advice) in advised {
+            let text = Failure::new(call, errno).to_string();
+            assert!(
+                text.starts_with(&format!("{call}: {}", errno.name())),
+                "{text}"
+            );
+            assert!(text.contains(advice), "{text}");
+        }
+    }
+}

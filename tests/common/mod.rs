@@ -345,6 +345,15 @@ impl Node {
             .collect()
     }
 
+    /// How often the node's main thread has given the processor up to wait.
+    pub fn times_it_slept(&self) -> u64 {
+        let status = self.proc("status");
+        let switches = status.split_once("\nvoluntary_ctxt_switches:");
+        let (_, switches) = switches.expect("the kernel counts them");
+        let number = switches.split_whitespace().next();
+        number.expect("a number").parse().expect("a number")
+    }
+
     /// The processor time that the node has used.
     pub fn processor_time(&self) -> Duration {
         let stat = self.proc("stat");
