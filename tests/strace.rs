@@ -201,6 +201,8 @@ fn a_message_takes_one_read_and_one_write() {
     for i in 0..9 {
         converse(&client, format!("message {i}").as_bytes());
     }
+    // The server is done with the last one when it answers.
+    node.stats();
     drop(client);
     let trace = node.finish().stderr;
     let (before, since) = trace.split_once("\"message 8\"").expect("it was read");
