@@ -694,7 +694,7 @@ impl World {
     }
 
     fn ready_of(&self, entry: &Registration) -> u32 {
-        let news = self.news(entry.fd);
+        let news = || self.news(entry.fd);
         self.table[entry.fd].map_or(0, |file| entry.of(self.events(file), news))
     }
 

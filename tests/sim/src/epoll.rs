@@ -29,11 +29,12 @@ impl Registration {
         }
     }
 
-    /// What of `events` is reported, now that so much news has come.
-    pub(crate) fn of(&self, events: u32, news: u64) -> u32 {
-        let is_news = self.events & EPOLLET == 0 || self.reported_at != Some(news);
-        if self.armed && is_news {
-            events & (self.events | EPOLLERR | EPOLLHUP)
+    /// What of `events` is reported, now that so much `news` has come.
+    pub(crate) fn of(&self, events: u32, news: impl FnOnce() -> u64) -> u32 {
+        let wanted = events & (self.events | EPOLLERR | EPOLLHUP);
+        let is_news = || self.events & EPOLLET == 0 || self.reported_at != Some(news());
+        if self.armed && wanted != 0 && is_news() {
+            wanted
         } else {
             0
         }

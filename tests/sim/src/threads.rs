@@ -10,7 +10,7 @@ use std::panic::{self, AssertUnwindSafe};
 use std::sync::{MutexGuard, Once};
 use std::thread;
 
-use crate::faults::{Fault, choose};
+use crate::faults::Fault;
 use crate::kernel::Sim;
 use crate::world::{File, MILLISECOND, Violation, World};
 
@@ -181,14 +181,10 @@ impl World {
     pub(crate) fn somebody_goes_on(&mut self) {
         while self.violation.is_none() {
             let threads = 0..self.threads.len();
-            let ready = threads.filter(|&id| self.can_go_on(&self.threads[id]));
-            match *ready.collect::<Vec<_>>() {
-                [] => {}
-                [only] => return self.goes_on(only),
-                ref several => {
-                    let next = *choose(&mut self.rng, several);
-                    return self.goes_on(next);
-                }
+            let mut ready = threads.filter(|&id| self.can_go_on(&self.threads[id]));
+            if let Some(first) = ready.next() {
+                let others: Vec<usize> = ready.collect();
+                return self.one_goes_on(first, &others);
             }
             let live = || self.threads.iter().filter(|thread| !thread.ended);
             if live().next().is_none() {
@@ -216,10 +212,15 @@ impl World {
         !thread.ended && thread.waits.as_ref().is_none_or(over)
     }
 
-    fn goes_on(&mut self, id: usize) {
-        if self.running != id {
-            self.remark(|| format!("thread {id} goes on"));
-            self.running = id;
+    fn one_goes_on(&mut self, first: usize, others: &[usize]) {
+        let i = match others.len() {
+            0 => 0,
+            several => self.rng.usize(..=several),
+        };
+        let next = if i == 0 { first } else { others[i - 1] };
+        if self.running != next {
+            self.remark(|| format!("thread {next} goes on"));
+            self.running = next;
         }
     }
 }
