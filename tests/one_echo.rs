@@ -10,7 +10,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use rawecho::engine::{Engine, Spin, Totals};
+use rawecho::engine::{Engine, Ready, Spin, Totals};
 use syscalls::arch::NAME;
 use syscalls::io::{O_CLOEXEC, O_CREAT, O_TRUNC, O_WRONLY, openat};
 use syscalls::trace::{Form, Trace, Traced};
@@ -73,7 +73,7 @@ fn assert_same(shown: &[&str], form: Form, without_chance: fn(&[&str]) -> Vec<St
     assert_eq!(shown.len(), fresh.len(), "{stale}");
 }
 
-/// The trace of one round trip.
+/// The trace of one round trip, and of the wait after it.
 fn trace_of_one_echo(form: Form) -> String {
     let name = format!("rawecho-one-echo-{}-{form:?}", std::process::id());
     let file = env::temp_dir().join(name);
@@ -90,9 +90,11 @@ fn trace_of_one_echo(form: Form) -> String {
     let so_far = fs::metadata(&file).expect("the trace").len();
     let mut echo = Vec::new();
     let outcome = engine.round_trip(server, b"hello world", &mut echo, &mut || {});
+    let idle = engine.turn(Some(Duration::ZERO)).expect("an epoll set");
     let text = fs::read_to_string(&file).expect("the trace");
     let _ = fs::remove_file(&file);
     outcome.expect("an echo");
+    assert_eq!(idle, Ready::default());
     assert_eq!(echo, b"hello world");
     text[so_far as usize..].to_owned()
 }

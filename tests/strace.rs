@@ -166,13 +166,9 @@ fn a_reply_does_not_wait_for_the_next_request() {
     assert_eq!(since.matches("write(1, ").count(), 2, "{trace}");
 }
 
-/// Replies to sends that need not wait are written together, but nobody's waits for many others.
-#[test]
-fn replies_are_written_while_more_requests_are_there() {
-    const AT_MOST: usize = 16;
-    let mut node = under_strace(&["--trace=connect,write"]);
-    node.listen();
-    let requests = 100..100 + 4 * AT_MOST;
+/// Sends so many messages, and asks for all of it at once.
+fn send_at_once(node: &mut Node, count: usize) {
+    let requests = 100..100 + count;
     let lines = requests.clone().map(|id| {
         let body = format!(r#"{{"type":"tcp_echo_send","msg_id":{id},"data":"x"}}"#);
         format!("{{\"src\":\"c1\",\"dest\":\"n1\",\"body\":{body}}}\n")
@@ -181,6 +177,15 @@ fn replies_are_written_while_more_requests_are_there() {
     for id in requests {
         assert_eq!(node.reply()["in_reply_to"], json!(id));
     }
+}
+
+/// Replies to sends that need not wait are written together, but nobody's waits for many others.
+#[test]
+fn replies_are_written_while_more_requests_are_there() {
+    const AT_MOST: usize = 16;
+    let mut node = under_strace(&["--trace=connect,write"]);
+    node.listen();
+    send_at_once(&mut node, 4 * AT_MOST);
     let trace = node.finish().stderr;
     let between = trace.split("write(1, ");
     let most = between.map(|calls| calls.matches("connect(").count()).max();
@@ -188,6 +193,23 @@ fn replies_are_written_while_more_requests_are_there() {
         most <= Some(AT_MOST),
         "{most:?} sends between two writes of replies"
     );
+}
+
+/// Whoever is connected has a turn in each send.
+#[test]
+fn others_are_served_between_sends() {
+    const SENDS: usize = 32;
+    let mut node = under_strace(&["--trace=connect,epoll_pwait"]);
+    let server = node.listen();
+    let other = client(server);
+    converse(&other, b"hello");
+    send_at_once(&mut node, SENDS);
+    let trace = node.finish().stderr;
+    let sends: Vec<&str> = trace.split("connect(").skip(1).collect();
+    assert_eq!(sends.len(), SENDS);
+    for calls in sends {
+        assert!(calls.contains("epoll_pwait("), "{trace}");
+    }
 }
 
 /// In the steady state a message costs one read and one write beside the wait, since a connection is

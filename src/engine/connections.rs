@@ -97,9 +97,9 @@ impl<K: Kernel> Connections<K> {
         }
     }
 
-    /// Whether there is none.
-    pub fn is_empty(&self) -> bool {
-        self.slots.len() == self.free.len()
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.slots.len() - self.free.len()
     }
 }
 
@@ -123,7 +123,7 @@ mod tests {
         let mut connections = Connections::default();
         let first = connections.insert(connection());
         connections.remove(first);
-        assert!(connections.is_empty());
+        assert_eq!(connections.len(), 0);
         let second = connections.insert(connection());
         assert_eq!(first.index, second.index, "the place is used again");
         assert!(connections.get(first).is_none());
@@ -145,7 +145,7 @@ mod tests {
         let keys = [(); 3].map(|()| connections.insert(connection()));
         connections.remove(keys[1]);
         connections.clear();
-        assert!(connections.is_empty());
+        assert_eq!(connections.len(), 0);
         assert!(keys.iter().all(|&key| connections.get(key).is_none()));
     }
 }

@@ -161,7 +161,7 @@ impl<K: Kernel> Engine<K> {
 
     fn serve_until_all_end(&mut self, patience: Duration) -> Result<Stopped, Failure> {
         let deadline = self.now() + patience;
-        while !self.connections.is_empty() {
+        while self.connections.len() > 0 {
             let left = deadline.saturating_sub(self.now());
             if left.is_zero() {
                 break;

@@ -200,11 +200,16 @@ impl<K: Kernel> Engine<K> {
                 Token::Connection(key) => self.serve(key, events),
             }
         }
-        for i in 0..fresh {
+        self.serve_fresh(fresh);
+        Ok(ready)
+    }
+
+    /// Has the first `count` of those that are fresh have their turn.
+    fn serve_fresh(&mut self, count: usize) {
+        for i in 0..count {
             self.serve(self.fresh[i], 0);
         }
-        self.fresh.drain(..fresh);
-        Ok(ready)
+        self.fresh.drain(..count);
     }
 
     /// Waits for events, and puts them into `self.events`. Returns how many came.

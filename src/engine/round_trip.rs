@@ -208,8 +208,14 @@ impl<K: Kernel> Engine<K> {
             // The server's side of it.
             if moved {
                 client.stalled_since = None;
-                self.turn(Some(Duration::ZERO))
-                    .map_err(RoundTripError::Broken)?;
+                let fresh = self.fresh.len();
+                if fresh == self.connections.len() {
+                    // Epoll could tell of nobody: the listener has just been asked.
+                    self.serve_fresh(fresh);
+                } else {
+                    self.turn(Some(Duration::ZERO))
+                        .map_err(RoundTripError::Broken)?;
+                }
             } else {
                 let events = if shut { EPOLLIN } else { EPOLLIN | EPOLLOUT };
                 before_waiting();
