@@ -311,6 +311,76 @@ fn an_endless_talker_is_interrupted() {
     assert!(reads.get() <= 16, "{} reads in one turn", reads.get());
 }
 
+/// A kernel whose clock stands still, and for which `accept` decides about each accept4. No wait takes
+/// longer than a moment.
+fn accepting(accept: impl Fn() -> Fate + 'static) -> (Engine<Faulty>, SocketAddr) {
+    listening(move |call, args| match call {
+        libc::SYS_accept4 => accept(),
+        libc::SYS_epoll_pwait => {
+            args[3] = 1;
+            Served
+        }
+        libc::SYS_clock_gettime => it_is(Duration::ZERO, args),
+        _ => Served,
+    })
+}
+
+/// One connection that is gone is passed over. If all of them are, accepting rests: it would spin.
+#[test]
+fn accepting_rests_where_it_only_ever_fails() {
+    let tries = Rc::new(Cell::new(0));
+    let counter = Rc::clone(&tries);
+    let (mut engine, server) = accepting(move || {
+        counter.set(counter.get() + 1);
+        Failed(Errno::ECONNABORTED)
+    });
+    let _client = TcpStream::connect(server).expect("connect");
+    for _ in 0..100 {
+        engine.turn(None).expect("a turn");
+    }
+    assert!((2..100).contains(&tries.get()), "{} tries", tries.get());
+}
+
+/// A descriptor that is free again is used at once, not when accepting has had its rest.
+#[test]
+fn accepting_goes_on_when_a_connection_ends() {
+    let full = Rc::new(Cell::new(false));
+    let is_full = Rc::clone(&full);
+    let (mut engine, server) = accepting(move || match is_full.get() {
+        true => Failed(Errno::EMFILE),
+        false => Served,
+    });
+    let turns = |engine: &mut Engine<Faulty>| {
+        for _ in 0..100 {
+            engine.turn(None).expect("a turn");
+        }
+        engine.totals().connections
+    };
+    let first = TcpStream::connect(server).expect("connect");
+    assert_eq!(turns(&mut engine), 1);
+    full.set(true);
+    let _second = TcpStream::connect(server).expect("connect");
+    assert_eq!(turns(&mut engine), 1);
+    full.set(false);
+    assert_eq!(turns(&mut engine), 1, "it rests");
+    drop(first);
+    assert_eq!(turns(&mut engine), 2);
+}
+
+/// A stop takes those who wait, and asks once more to know that they are all.
+#[test]
+fn a_stop_accepts_those_who_wait() {
+    let tries = Rc::new(Cell::new(0));
+    let counter = Rc::clone(&tries);
+    let (mut engine, server) = accepting(move || {
+        counter.set(counter.get() + 1);
+        Served
+    });
+    let _clients = [(); 3].map(|()| TcpStream::connect(server).expect("connect"));
+    engine.stop(Duration::ZERO);
+    assert_eq!((engine.totals().connections, tries.get()), (3, 4));
+}
+
 /// A start that fails leaves nothing behind, and the next one works.
 #[test]
 fn no_start() {

@@ -221,7 +221,7 @@ fn before_the_start_no_socket_is_open() {
     node.finish_well();
 }
 
-/// By a second handle to the very sockets: REUSEADDR, NODELAY, O_NONBLOCK, FD_CLOEXEC.
+/// By a second handle to the very sockets: REUSEADDR, NODELAY, KEEPALIVE, O_NONBLOCK, FD_CLOEXEC.
 #[test]
 fn socket_options() {
     let (node, server) = Node::listening();
@@ -240,6 +240,14 @@ fn socket_options() {
             assert_eq!(option(&handle, libc::SOL_SOCKET, libc::SO_REUSEADDR), 1);
         } else {
             assert_eq!(option(&handle, libc::IPPROTO_TCP, libc::TCP_NODELAY), 1);
+            assert_eq!(option(&handle, libc::SOL_SOCKET, libc::SO_KEEPALIVE), 1);
+            // A peer that is gone is dropped in time, silent or not.
+            let tcp = |name| option(&handle, libc::IPPROTO_TCP, name) as u64;
+            let probes = tcp(libc::TCP_KEEPINTVL) * tcp(libc::TCP_KEEPCNT);
+            let dropped = Duration::from_secs(tcp(libc::TCP_KEEPIDLE) + probes);
+            assert_eq!(dropped, PEER_TIMEOUT);
+            let unanswered = Duration::from_millis(tcp(libc::TCP_USER_TIMEOUT));
+            assert_eq!(unanswered, PEER_TIMEOUT);
         }
     }
     node.finish_well();
