@@ -103,7 +103,8 @@ impl Spin {
     /// Learns how spinning has ended.
     fn learn(&mut self, ended: Ended) {
         self.skipped = match ended {
-            Ended::Came => self.skipped / 2,
+            // After a success, whoever had the processor once has not stayed.
+            Ended::Came => (self.skipped / 2).min(MOST_SKIPPED),
             Ended::InVain => (2 * self.skipped + 1).min(MOST_SKIPPED),
             Ended::Preempted => SKIPPED_IF_PREEMPTED,
         };
@@ -220,13 +221,12 @@ mod tests {
         lone_client(&mut spin);
         spin.learn(Ended::Preempted);
         let mut gaps = Vec::new();
-        for _ in 0..16 {
+        for _ in 0..13 {
             gaps.push(gap(&mut spin));
             spin.learn(Ended::Came);
         }
-        let mut expected = (0..15)
-            .map(|i| SKIPPED_IF_PREEMPTED >> i)
-            .collect::<Vec<_>>();
+        let mut expected = vec![SKIPPED_IF_PREEMPTED];
+        expected.extend((0..11).map(|i| MOST_SKIPPED >> i));
         expected.push(0);
         assert_eq!(gaps, expected);
     }
