@@ -71,6 +71,24 @@ pub const SERVERS: &[Server] = &[
         &["serve", "--spin", "0"],
     ),
     row(
+        "rawecho-spin20",
+        Role::Variant,
+        Program::Rawecho,
+        &["serve", "--spin", "20"],
+    ),
+    row(
+        "rawecho-spin200",
+        Role::Variant,
+        Program::Rawecho,
+        &["serve", "--spin", "200"],
+    ),
+    row(
+        "rawecho-spin1000",
+        Role::Variant,
+        Program::Rawecho,
+        &["serve", "--spin", "1000"],
+    ),
+    row(
         RAWECHO_WORKERS2,
         Role::Variant,
         Program::Rawecho,
