@@ -1,8 +1,8 @@
 //! The program's threads: real ones, of which one runs at a time.
 //!
 //! A thread runs until it makes a call. Before the call and after it another thread may go on, and
-//! if the call waits, another one must; which, the seed decides. So a run with threads is the same each time, too. Time passes
-//! when all of them wait.
+//! if the call waits, another one must; which, the seed decides. So a run with threads is the same
+//! each time, too. Time passes when all of them wait.
 
 use std::any::Any;
 use std::cell::{Cell, RefCell};
@@ -10,7 +10,7 @@ use std::panic::{self, AssertUnwindSafe};
 use std::sync::{MutexGuard, Once};
 use std::thread;
 
-use crate::faults::Fault;
+use crate::faults::{Fault, choose};
 use crate::kernel::Sim;
 use crate::world::{File, MILLISECOND, Violation, World};
 
@@ -183,8 +183,9 @@ impl World {
             let threads = 0..self.threads.len();
             let mut ready = threads.filter(|&id| self.can_go_on(&self.threads[id]));
             if let Some(first) = ready.next() {
-                let others: Vec<usize> = ready.collect();
-                return self.one_goes_on(first, &others);
+                let mut several = vec![first];
+                several.extend(ready);
+                return self.one_goes_on(&several);
             }
             let live = || self.threads.iter().filter(|thread| !thread.ended);
             if live().next().is_none() {
@@ -212,12 +213,11 @@ impl World {
         !thread.ended && thread.waits.as_ref().is_none_or(over)
     }
 
-    fn one_goes_on(&mut self, first: usize, others: &[usize]) {
-        let i = match others.len() {
-            0 => 0,
-            several => self.rng.usize(..=several),
+    fn one_goes_on(&mut self, several: &[usize]) {
+        let next = match *several {
+            [only] => only,
+            _ => *choose(&mut self.rng, several),
         };
-        let next = if i == 0 { first } else { others[i - 1] };
         if self.running != next {
             self.remark(|| format!("thread {next} goes on"));
             self.running = next;
