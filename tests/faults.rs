@@ -178,6 +178,10 @@ fn one_fault() {
         (libc::SYS_connect, Errno::ECONNREFUSED, |server| {
             Err(NotSent(Failure::at("connect", server, Errno::ECONNREFUSED)))
         }),
+        // Interrupted before it had begun: the client has no port.
+        (libc::SYS_connect, Errno::EINTR, |server| {
+            Err(NotSent(Failure::at("connect", server, Errno::EINTR)))
+        }),
         (libc::SYS_accept4, Errno::ENFILE, |server| {
             Err(NotSent(Failure::at("accept4", server, Errno::ENFILE)))
         }),
@@ -244,6 +248,28 @@ fn no_local_port_left() {
             Err(RoundTripError::NotSent(failure))
         );
     }
+}
+
+/// Clients come from where the kernel puts them, until so many have left a port in `TIME_WAIT` that
+/// the next ones had better come from elsewhere.
+#[test]
+fn another_source_after_so_many_clients() {
+    const CLIENTS_PER_SOURCE: usize = 4096;
+    let bound = Rc::new(Cell::new(0));
+    let counter = Rc::clone(&bound);
+    let (mut engine, server) = listening(move |call, _| {
+        counter.set(counter.get() + usize::from(call == libc::SYS_bind));
+        Served
+    });
+    bound.set(0);
+    for _ in 0..CLIENTS_PER_SOURCE {
+        assert_eq!(round_trip(&mut engine, server, 1), Ok(()));
+    }
+    assert_eq!(bound.get(), 0);
+    for _ in 0..2 {
+        assert_eq!(round_trip(&mut engine, server, 1), Ok(()));
+    }
+    assert_eq!(bound.get(), 2);
 }
 
 /// What connections hold together is bounded, and what a stop lets go of no longer counts.
