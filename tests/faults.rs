@@ -3,7 +3,7 @@
 
 mod common;
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::io::Write;
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::rc::Rc;
@@ -255,21 +255,45 @@ fn no_local_port_left() {
 #[test]
 fn another_source_after_so_many_clients() {
     const CLIENTS_PER_SOURCE: usize = 4096;
-    let bound = Rc::new(Cell::new(0));
-    let counter = Rc::clone(&bound);
-    let (mut engine, server) = listening(move |call, _| {
-        counter.set(counter.get() + usize::from(call == libc::SYS_bind));
+    let sources = Rc::new(RefCell::new(Vec::new()));
+    let bound = Rc::clone(&sources);
+    let (mut engine, server) = listening(move |call, args| {
+        if call == libc::SYS_bind {
+            // SAFETY: the caller passed the address of an IPv4 address.
+            let address = unsafe { *(args[1] as *const libc::sockaddr_in) };
+            let ip = u32::from_be(address.sin_addr.s_addr);
+            bound.borrow_mut().push(Ipv4Addr::from_bits(ip));
+        }
         Served
     });
-    bound.set(0);
+    // That was the listener.
+    sources.take();
     for _ in 0..CLIENTS_PER_SOURCE {
         assert_eq!(round_trip(&mut engine, server, 1), Ok(()));
     }
-    assert_eq!(bound.get(), 0);
+    assert!(sources.take().is_empty());
     for _ in 0..2 {
         assert_eq!(round_trip(&mut engine, server, 1), Ok(()));
     }
-    assert_eq!(bound.get(), 2);
+    assert_eq!(sources.take(), [Ipv4Addr::new(127, 0, 0, 2); 2]);
+}
+
+/// The client finds the end before all has come back. The server has read the message and its end by
+/// then.
+#[test]
+fn an_echo_cut_short() {
+    let reads = Cell::new(0);
+    let (mut engine, server) = listening(move |call, _| {
+        reads.set(reads.get() + usize::from(call == libc::SYS_read));
+        match (call, reads.get()) {
+            (libc::SYS_read, 3) => Answered(0),
+            _ => Served,
+        }
+    });
+    let (expected, came) = (1000, 0);
+    let cut_short = Err(RoundTripError::CutShort { expected, came });
+    assert_eq!(round_trip(&mut engine, server, expected), cut_short);
+    assert_eq!(round_trip(&mut engine, server, expected), Ok(()));
 }
 
 /// What connections hold together is bounded, and what a stop lets go of no longer counts.
