@@ -23,8 +23,8 @@ pub struct Cuts {
     pub clients: BTreeSet<usize>,
     /// Lines of the input that are not written, by number.
     pub lines: BTreeSet<usize>,
-    /// Whether there are no workers.
-    pub workers: bool,
+    /// Whether the main thread is alone.
+    pub alone: bool,
 }
 
 /// What a run consists of.
@@ -84,11 +84,15 @@ pub(crate) fn draw(seed: u64, cuts: &Cuts) -> (Plan, Faults) {
         }
     }
     let mut workers = rng.usize(1..=MOST_WORKERS);
-    if rng.u8(..8) != 0 || cuts.workers {
+    if rng.u8(..8) != 0 || cuts.alone {
         workers = 0;
     }
     let hard_limit = if rng.u8(..4) == 0 {
-        *choose(&mut rng, &SCARCE) + staying + PER_WORKER * workers as u64 + 1
+        let for_workers = match workers {
+            0 => 0,
+            several => PER_WORKER * several as u64 + 1,
+        };
+        *choose(&mut rng, &SCARCE) + staying + for_workers
     } else {
         PLENTY
     };

@@ -199,7 +199,7 @@ pub fn shrink(seed: u64, invariant: &str) -> (Cuts, Report) {
         for line in (0..whole.lines).rev() {
             attempt(&|cuts| cuts.lines.insert(line), &cuts);
         }
-        attempt(&|cuts| !std::mem::replace(&mut cuts.workers, true), &cuts);
+        attempt(&|cuts| !std::mem::replace(&mut cuts.alone, true), &cuts);
         for &fault in Fault::ALL {
             attempt(&|cuts| cuts.faults.insert(fault), &cuts);
         }
@@ -209,7 +209,7 @@ pub fn shrink(seed: u64, invariant: &str) -> (Cuts, Report) {
             merged.clients.extend(&more.clients);
             merged.lines.extend(&more.lines);
             merged.faults.extend(&more.faults);
-            merged.workers |= more.workers;
+            merged.alone |= more.alone;
             if let Some(calls) = shows(&merged) {
                 if calls <= best {
                     (best, cuts) = (calls, merged);

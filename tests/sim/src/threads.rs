@@ -8,7 +8,6 @@ use std::any::Any;
 use std::cell::{Cell, RefCell};
 use std::panic::{self, AssertUnwindSafe};
 use std::sync::{MutexGuard, Once};
-use std::thread;
 
 use crate::faults::{Fault, choose};
 use crate::kernel::Sim;
@@ -144,11 +143,6 @@ impl Sim {
             panic::panic_any::<Violation>(violation);
         }
         world
-    }
-
-    /// Whether this thread is being unwound: what it calls is no part of the run any more.
-    pub(crate) fn unwinds() -> bool {
-        thread::panicking()
     }
 }
 
