@@ -145,12 +145,14 @@ impl<K: Kernel> Workers<K> {
         for desk in &self.0 {
             while desk.papers().outcome().is_none() {
                 engine.watch(&desk.results, Watch::Workers)?;
-                let mut ready = engine.turn(None)?;
-                while !(ready.workers || ready.input) {
-                    ready = engine.turn(None)?;
-                }
-                if ready.input {
-                    return Ok(Stopped::Hurried);
+                loop {
+                    let ready = engine.turn(None)?;
+                    if ready.input {
+                        return Ok(Stopped::Hurried);
+                    }
+                    if ready.workers {
+                        break;
+                    }
                 }
                 set_to_zero(&desk.results);
             }

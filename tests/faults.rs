@@ -361,29 +361,30 @@ fn an_endless_talker_is_interrupted() {
     assert!(reads.get() <= 16, "{} reads in one turn", reads.get());
 }
 
-/// A kernel whose clock stands still, and for which `accept` decides about each accept4. No wait takes
-/// longer than a moment.
-fn accepting(accept: impl Fn() -> Fate + 'static) -> (Engine<Faulty>, SocketAddr) {
-    listening(move |call, args| match call {
-        libc::SYS_accept4 => accept(),
+/// A listening engine whose clock stands still, and for which `accept` decides about each accept4; and
+/// how many of these there were. No wait takes longer than a moment.
+fn accepting(accept: impl Fn() -> Fate + 'static) -> (Engine<Faulty>, SocketAddr, Rc<Cell<usize>>) {
+    let tries = Rc::new(Cell::new(0));
+    let counter = Rc::clone(&tries);
+    let (engine, server) = listening(move |call, args| match call {
+        libc::SYS_accept4 => {
+            counter.set(counter.get() + 1);
+            accept()
+        }
         libc::SYS_epoll_pwait => {
             args[3] = 1;
             Served
         }
         libc::SYS_clock_gettime => it_is(Duration::ZERO, args),
         _ => Served,
-    })
+    });
+    (engine, server, tries)
 }
 
 /// One connection that is gone is passed over. If all of them are, accepting rests: it would spin.
 #[test]
 fn accepting_rests_where_it_only_ever_fails() {
-    let tries = Rc::new(Cell::new(0));
-    let counter = Rc::clone(&tries);
-    let (mut engine, server) = accepting(move || {
-        counter.set(counter.get() + 1);
-        Failed(Errno::ECONNABORTED)
-    });
+    let (mut engine, server, tries) = accepting(|| Failed(Errno::ECONNABORTED));
     let _client = TcpStream::connect(server).expect("connect");
     for _ in 0..100 {
         engine.turn(None).expect("a turn");
@@ -396,7 +397,7 @@ fn accepting_rests_where_it_only_ever_fails() {
 fn accepting_goes_on_when_a_connection_ends() {
     let full = Rc::new(Cell::new(false));
     let is_full = Rc::clone(&full);
-    let (mut engine, server) = accepting(move || match is_full.get() {
+    let (mut engine, server, _) = accepting(move || match is_full.get() {
         true => Failed(Errno::EMFILE),
         false => Served,
     });
@@ -420,12 +421,7 @@ fn accepting_goes_on_when_a_connection_ends() {
 /// A stop takes those who wait, and asks once more to know that they are all.
 #[test]
 fn a_stop_accepts_those_who_wait() {
-    let tries = Rc::new(Cell::new(0));
-    let counter = Rc::clone(&tries);
-    let (mut engine, server) = accepting(move || {
-        counter.set(counter.get() + 1);
-        Served
-    });
+    let (mut engine, server, tries) = accepting(|| Served);
     let _clients = [(); 3].map(|()| TcpStream::connect(server).expect("connect"));
     engine.stop(Duration::ZERO);
     assert_eq!((engine.totals().connections, tries.get()), (3, 4));

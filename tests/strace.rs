@@ -11,6 +11,9 @@ use common::{Node, client, converse, program};
 use rawecho::engine::NO_PROGRESS;
 use serde_json::json;
 
+/// The fields of a request that sends a message.
+const SEND: &str = r#""type":"tcp_echo_send","data":"x""#;
+
 /// A node that knows that it is n1, under `strace` with `options`, whose report goes to stderr.
 fn under_strace(options: &[&str]) -> Node {
     let mut strace = Command::new("strace");
@@ -147,20 +150,9 @@ fn a_reply_does_not_wait_for_the_next_request() {
     let inject = "--inject=shutdown:retval=0:when=2";
     let mut node = under_strace(&["--trace=shutdown,write", inject]);
     node.listen();
-    let request = |id| {
-        let body = format!(r#"{{"type":"tcp_echo_send","msg_id":{id},"data":"x"}}"#);
-        format!("{{\"src\":\"c1\",\"dest\":\"n1\",\"body\":{body}}}\n")
-    };
-    node.write(request(100) + &request(101));
-    let [first, second] = [node.reply(), node.reply()];
-    assert_eq!(
-        (&first["type"], &first["in_reply_to"]),
-        (&json!("tcp_echo_send_ok"), &json!(100))
-    );
-    assert_eq!(
-        (&second["code"], &second["in_reply_to"]),
-        (&json!(0), &json!(101))
-    );
+    let ids = node.ask_at_once([SEND; 2]);
+    assert_eq!(node.reply_to(ids[0])["type"], "tcp_echo_send_ok");
+    assert_eq!(node.reply_to(ids[1])["code"], 0);
     let trace = node.finish().stderr;
     let (_, since) = trace.rsplit_once("shutdown(").expect("the second request");
     assert_eq!(since.matches("write(1, ").count(), 2, "{trace}");
@@ -168,14 +160,8 @@ fn a_reply_does_not_wait_for_the_next_request() {
 
 /// Sends so many messages, and asks for all of it at once.
 fn send_at_once(node: &mut Node, count: usize) {
-    let requests = 100..100 + count;
-    let lines = requests.clone().map(|id| {
-        let body = format!(r#"{{"type":"tcp_echo_send","msg_id":{id},"data":"x"}}"#);
-        format!("{{\"src\":\"c1\",\"dest\":\"n1\",\"body\":{body}}}\n")
-    });
-    node.write(lines.collect::<String>());
-    for id in requests {
-        assert_eq!(node.reply()["in_reply_to"], json!(id));
+    for id in node.ask_at_once(std::iter::repeat_n(SEND, count)) {
+        node.reply_to(id);
     }
 }
 

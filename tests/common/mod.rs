@@ -212,12 +212,27 @@ impl Node {
 
     /// Writes a request with the body's `fields` in JSON as they are, and returns its `msg_id`.
     pub fn ask_text(&mut self, fields: &str) -> u64 {
+        let (id, line) = self.request_line(fields);
+        self.write(line);
+        id
+    }
+
+    /// Writes a request for each of `fields` as [`ask_text`](Node::ask_text) does, but all at once, so
+    /// that one read finds them. Returns their `msg_id`s.
+    pub fn ask_at_once<'f>(&mut self, fields: impl IntoIterator<Item = &'f str>) -> Vec<u64> {
+        let requests = fields.into_iter().map(|fields| self.request_line(fields));
+        let (ids, lines): (Vec<u64>, Vec<String>) = requests.unzip();
+        self.write(lines.concat());
+        ids
+    }
+
+    /// The next `msg_id`, and the line of a request with it and the body's `fields`.
+    fn request_line(&mut self, fields: &str) -> (u64, String) {
         let id = self.request_id;
         self.request_id += 1;
-        self.write_line(format!(
-            r#"{{"src":"c1","dest":"n1","body":{{"msg_id":{id},{fields}}}}}"#
-        ));
-        id
+        let body = format!(r#"{{"msg_id":{id},{fields}}}"#);
+        let line = format!(r#"{{"src":"c1","dest":"n1","body":{body}}}"#);
+        (id, line + "\n")
     }
 
     /// The reply to request `id`: its whole body, but for the `msg_id`s.
