@@ -94,7 +94,8 @@ fn run(command: &Command) -> Result<Report> {
                 bail!("this load does not fit: {obstacle}");
             }
             let mut connections = open(shape.connections, port, &pattern)?;
-            let mut recorder = Recorder::start(span, server)?;
+            let on_the_way = shape.connections * shape.size * in_flight;
+            let mut recorder = Recorder::start(span, on_the_way, server)?;
             let small = shape.connections == 1 && in_flight == 1 && shape.size <= MAX_IO as u64;
             let driver = if small && driver == Driver::Auto {
                 blocking::run(&mut connections[0], shape.size, &pattern, &mut recorder)?;
@@ -113,7 +114,7 @@ fn run(command: &Command) -> Result<Report> {
         Mode::Rate { shape, span, rate } => {
             let connections = open(shape.connections, port, &pattern)?;
             let mut pool = Pool::new(connections, pattern)?;
-            let mut recorder = Recorder::start(span, server)?;
+            let mut recorder = Recorder::start(span, 0, server)?;
             rate::run(&mut pool, shape, rate, &mut recorder)?;
             let report = Report {
                 rate: Some(rate),
@@ -131,7 +132,7 @@ fn run(command: &Command) -> Result<Report> {
             })
         }
         Mode::Connect { shape, span } => {
-            let mut recorder = Recorder::start(span, server)?;
+            let mut recorder = Recorder::start(span, 0, server)?;
             let finished = connect::run(port, shape, &pattern, &mut recorder)?;
             let report = blank("connect", "blocking", shape);
             Ok(recorder.finish(Report {

@@ -17,6 +17,14 @@ const DIGITS: u8 = 3;
 /// far above all deadlines here.
 const LONGEST: u64 = 60_000_000_000;
 
+/// How often all that is on the way at once has to come back before measuring begins. The first
+/// time it fills the kernel's buffers, which takes seconds where there is a lot of it, and other
+/// servers than those that are fast afterwards may be fast at that.
+const TURNS_BEFORE: u64 = 2;
+
+/// How often it has to come back while measuring.
+const TURNS_MEASURED: u64 = 3;
+
 /// Whether the time that is measured has come, lasts or is over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Phase {
@@ -35,6 +43,7 @@ pub struct Recorder {
     opens: u64,
     closes: u64,
     seconds: u64,
+    on_the_way: u64,
     phase: Phase,
     began: Reading,
     ended: Reading,
@@ -52,11 +61,13 @@ struct Reading {
 }
 
 impl Recorder {
-    /// Starts the clock. `server` is the process whose CPU time is read too.
+    /// Starts the clock. `on_the_way` is how many bytes are at any time: what measuring waits for
+    /// and lasts for, if `span` is too short for that. `server` is the process whose CPU time is
+    /// read too.
     ///
     /// # Errors
     /// If the histogram cannot be made.
-    pub fn start(span: Span, server: Option<Pid>) -> Result<Self> {
+    pub fn start(span: Span, on_the_way: u64, server: Option<Pid>) -> Result<Self> {
         let (opens, seconds) = (nanoseconds(span.warmup), nanoseconds(span.seconds));
         Ok(Self {
             clock: Clock::start(),
@@ -64,6 +75,7 @@ impl Recorder {
             opens,
             closes: opens + seconds,
             seconds,
+            on_the_way,
             phase: Phase::WarmUp,
             began: Reading::default(),
             ended: Reading::default(),
@@ -93,17 +105,22 @@ impl Recorder {
     /// # Errors
     /// If the server has gone.
     pub fn tick(&mut self, now: u64) -> Result<Phase> {
-        if self.phase == Phase::WarmUp && now >= self.opens {
+        if self.phase == Phase::WarmUp && now >= self.opens && self.turned(0, TURNS_BEFORE) {
             self.began = self.read()?;
-            // The first messages of many connections may take longer than the warm-up.
             self.closes = self.began.at + self.seconds;
             self.phase = Phase::Measuring;
         }
-        if self.phase == Phase::Measuring && now >= self.closes {
+        let measured = now >= self.closes && self.turned(self.began.bytes, TURNS_MEASURED);
+        if self.phase == Phase::Measuring && measured {
             self.ended = self.read()?;
             self.phase = Phase::Over;
         }
         Ok(self.phase)
+    }
+
+    /// Whether all that is on the way at once has come back `turns` times since `bytes` had.
+    fn turned(&self, bytes: u64, turns: u64) -> bool {
+        self.bytes - bytes >= turns * self.on_the_way
     }
 
     /// Counts bytes that came back.
@@ -150,5 +167,40 @@ impl Recorder {
             load_cpu: cpu_time(Pid::this())?,
             server_cpu: self.server.map(cpu_time).transpose()?,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_short_span_lasts_until_what_is_on_the_way_has_come_back() {
+        let span = Span {
+            seconds: Duration::ZERO,
+            warmup: Duration::ZERO,
+        };
+        let mut recorder = Recorder::start(span, 100, None).unwrap();
+        let mut phases = Vec::new();
+        for bytes in [0, 199, 1, 299, 1] {
+            recorder.count(bytes);
+            phases.push(recorder.tick(recorder.now()).unwrap());
+        }
+        use Phase::{Measuring, Over, WarmUp};
+        assert_eq!(phases, [WarmUp, WarmUp, Measuring, Measuring, Over]);
+    }
+
+    #[test]
+    fn a_long_one_lasts_as_long_as_it_says() {
+        let second = Duration::from_secs(1);
+        let span = Span {
+            seconds: second,
+            warmup: second,
+        };
+        let mut recorder = Recorder::start(span, 0, None).unwrap();
+        recorder.count(1000);
+        assert_eq!(recorder.tick(0).unwrap(), Phase::WarmUp);
+        assert_eq!(recorder.tick(1_000_000_000).unwrap(), Phase::Measuring);
+        assert_eq!(recorder.tick(1_000_000_000).unwrap(), Phase::Measuring);
     }
 }

@@ -18,10 +18,10 @@ pub struct Shape {
 /// How long it lasts.
 #[derive(Args, Clone, Copy, Debug)]
 pub struct Span {
-    /// Seconds that are measured
+    /// Seconds that are measured; more in a closed loop that has much on the way
     #[arg(long, default_value = "1", value_parser = seconds)]
     pub seconds: Duration,
-    /// Seconds of the same load before them
+    /// Seconds of the same load before them; likewise
     #[arg(long, default_value = "0.2", value_parser = seconds)]
     pub warmup: Duration,
 }
