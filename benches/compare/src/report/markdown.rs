@@ -10,11 +10,12 @@ use crate::servers::{FLOOR_EPOLL, FLOOR_SPIN, RAWECHO, RAWECHO_SPIN0};
 use crate::targets::{Met, Verdict, verdicts};
 
 /// A table of one metric: what it shows and of which measure.
-const TABLES: [(&str, Measure, Metric); 15] = [
+const TABLES: [(&str, Measure, Metric); 16] = [
     ("Throughput, messages/s", Measure::Closed, Metric::PerSecond),
     ("Latency, p50 in µs", Measure::Closed, Metric::P50),
     ("Latency, p99 in µs", Measure::Closed, Metric::P99),
     ("Latency, p99.9 in µs", Measure::Closed, Metric::P999),
+    ("Latency, slowest in µs", Measure::Closed, Metric::Slowest),
     (
         "Server CPU µs/message at 50,000/s",
         Measure::Rate,
