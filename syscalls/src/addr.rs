@@ -83,13 +83,15 @@ union Storage {
 
 /// A socket address with its length, as calls take and return it.
 ///
-/// The length always matches the family, because both come from the type: an address is made from
-/// a [`SocketAddr`] or by the kernel.
+/// The length matches the family, because both come from the type or from the kernel: an address is
+/// made from a [`SocketAddr`], or filled in by a call. Of an address that is longer than an internet
+/// address (an `AF_UNIX` path) the kernel fills in as much as there is room for, and that much of it
+/// is what the next call is given.
 #[derive(Clone, Copy)]
 pub struct Sockaddr {
     storage: Storage,
-    /// `socklen_t`: bytes in use. For what the kernel returned it can be more than we have room
-    /// for (a long `AF_UNIX` path).
+    /// `socklen_t`: how long the address is. What the kernel returned can be longer than the
+    /// storage (an `AF_UNIX` path), which then holds its beginning.
     len: u32,
 }
 
@@ -114,9 +116,9 @@ impl Sockaddr {
         (&raw const self.storage).expose_provenance()
     }
 
-    /// The address's length, as an argument of a call.
+    /// The address's length, as an argument of a call: no more than there is of it.
     pub(crate) fn len_arg(&self) -> usize {
-        self.len as usize
+        self.len.min(Sockaddr::ROOM) as usize
     }
 
     /// Where the address and its length lie, for a call that fills both in.

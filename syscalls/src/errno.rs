@@ -217,9 +217,9 @@ pub const fn check(result: usize) -> Result<usize, Errno> {
 
 /// Issues an interruptible call again for as long as it fails with `EINTR`.
 ///
-/// This is the one place where the program retries. Two calls must not go through it: `connect`,
-/// which goes on in the background when it is interrupted, and `close`, which has freed the
-/// descriptor by then.
+/// This is the one place where the program does so. Three calls do not go through it: `connect`,
+/// which goes on in the background when it is interrupted, `close`, which has freed the descriptor
+/// by then, and `epoll_pwait`, whose caller may have a deadline that has passed meanwhile.
 #[inline]
 pub fn retry<T>(mut call: impl FnMut() -> Result<T, Errno>) -> Result<T, Errno> {
     loop {

@@ -141,8 +141,8 @@ impl<K: Kernel> Socket<K> {
             name,
             name_len,
         ];
-        // SAFETY: the kernel reads at most `buf.len()` bytes of `buf`, and the address, whose
-        // length is right by its type, unless it is null.
+        // SAFETY: the kernel reads at most `buf.len()` bytes of `buf`, and the address, no more
+        // than there is of it, unless it is null.
         check(unsafe { self.kernel().syscall(sc::nr::SENDTO, args) })
     }
 

@@ -234,7 +234,7 @@ impl<K: Kernel> Socket<K> {
     /// an address of this machine. `EINVAL`: bound already.
     pub fn bind(&self, addr: &Sockaddr) -> Result<(), Errno> {
         let args = [self.arg(), addr.as_arg(), addr.len_arg()];
-        // SAFETY: the kernel reads the address, whose length is right by its type.
+        // SAFETY: the kernel reads the address, and no more than there is of it.
         check(unsafe { self.kernel().syscall(sc::nr::BIND, args) }).map(|_| ())
     }
 
@@ -311,7 +311,7 @@ impl<K: Kernel> Socket<K> {
     /// `ENETUNREACH`, `EHOSTUNREACH`: no way there. `EALREADY`, `EISCONN`: called before.
     pub fn connect(&self, addr: &Sockaddr) -> Result<(), Errno> {
         let args = [self.arg(), addr.as_arg(), addr.len_arg()];
-        // SAFETY: the kernel reads the address, whose length is right by its type.
+        // SAFETY: the kernel reads the address, and no more than there is of it.
         check(unsafe { self.kernel().syscall(sc::nr::CONNECT, args) }).map(|_| ())
     }
 

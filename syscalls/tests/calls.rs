@@ -10,9 +10,11 @@ use std::mem::ManuallyDrop;
 use std::net::{
     IpAddr, Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr, TcpListener, TcpStream, UdpSocket,
 };
-use std::os::fd::{FromRawFd, IntoRawFd, RawFd};
+use std::os::fd::{AsRawFd, FromRawFd, IntoRawFd, RawFd};
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix;
 use std::os::unix::fs::PermissionsExt;
-use std::os::unix::net::UnixStream;
+use std::os::unix::net::{UnixDatagram, UnixStream};
 use std::sync::{Mutex, MutexGuard, Once};
 use std::time::{Duration, Instant};
 use std::{env, fs, io, mem, process, thread};
@@ -575,6 +577,35 @@ fn sendto_and_recvfrom_carry_datagrams_with_addresses() {
             Errno::EAGAIN
         );
     }
+}
+
+/// There is room for an internet address. Of a longer one there is the beginning, and a call that is
+/// given it reads no further.
+#[test]
+fn an_address_that_is_longer_than_its_room() {
+    let unix = |name: &str| {
+        // With the family and the byte that stands before it, it fills the room.
+        let name = format!("{name:x<15}{:0>10}", process::id());
+        unix::net::SocketAddr::from_abstract_name(name).expect("a name")
+    };
+    let bound = |address: &unix::net::SocketAddr| UnixDatagram::bind_addr(address).expect("bind");
+    let here = unix("here");
+    let ours = Socket::new(Linux, AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0).unwrap();
+    // SAFETY: no memory is passed, and what was open under our descriptor is nobody else's.
+    let same = unsafe { libc::dup2(bound(&here).as_raw_fd(), ours.raw()) };
+    assert_eq!(same, ours.raw());
+    let begins = unix("there");
+    let name = begins.as_abstract_name().expect("a name");
+    let long = [name, &[b'y'; 60]].concat();
+    let long = unix::net::SocketAddr::from_abstract_name(long).expect("a name");
+    let (namesake, sender) = (bound(&begins), bound(&long));
+    sender.send_to_addr(b"ping", &here).unwrap();
+    let mut buf = [0; 16];
+    let (count, from) = ours.recvfrom(&mut buf, 0).unwrap();
+    assert_eq!((count, from.family(), from.to_ip()), (4, AF_UNIX, None));
+    assert_eq!(ours.sendto(b"pong!", 0, Some(&from)), Ok(5));
+    namesake.set_nonblocking(true).unwrap();
+    assert_eq!(namesake.recv(&mut buf).unwrap(), 5);
 }
 
 #[test]
