@@ -6,7 +6,7 @@ mod command_line;
 
 use core::net::SocketAddr;
 use std::env;
-use std::ffi::CString;
+use std::ffi::{CString, OsString};
 use std::process::ExitCode;
 use std::sync::{Arc, OnceLock};
 use std::thread;
@@ -29,10 +29,12 @@ const USAGE_ERROR: u8 = 2;
 static TRACE: OnceLock<Trace<Linux>> = OnceLock::new();
 
 fn main() -> ExitCode {
-    let args = env::args_os()
-        .skip(1)
-        .map(|arg| arg.to_string_lossy().into_owned());
-    match command_line::parse(args) {
+    let args = env::args_os().skip(1).map(OsString::into_string);
+    let args: Result<Vec<String>, OsString> = args.collect();
+    let command = args
+        .map_err(|arg| format!("{arg:?} is not UTF-8"))
+        .and_then(|args| command_line::parse(args.into_iter()));
+    match command {
         Ok(Command::Run(options)) => match options.trace.as_ref().map(open_trace) {
             None => run(Linux, &options),
             Some(Ok(trace)) => run(Traced::new(Linux, TRACE.get_or_init(|| trace)), &options),
@@ -53,7 +55,7 @@ fn main() -> ExitCode {
 fn run<K: Kernel + Send + Sync + 'static>(kernel: K, options: &Options) -> ExitCode {
     match try_run(&kernel, options) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(Stop::OutputClosed) => ExitCode::FAILURE,
+        Err(Stop::OutputClosed | Stop::Hurried) => ExitCode::FAILURE,
         Err(Stop::Failed(failure)) => {
             note(&kernel, format_args!("{failure}"));
             ExitCode::FAILURE

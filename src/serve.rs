@@ -48,7 +48,7 @@ pub fn run<K: Kernel>(
     let mut output = Output::new(kernel);
     let address = workers.start(&mut engine, address)?;
     json::write_line(&mut output.lines, &Status::Listening(address));
-    output.flush(&mut engine)?;
+    flush(&mut output, &mut engine, signals)?;
     wait_for_signal(&mut engine, signals)?;
     // A second signal is to wake the engine while it stops.
     engine.watch(signals, Watch::Input)?;
@@ -57,7 +57,21 @@ pub fn run<K: Kernel>(
         &mut output.lines,
         &Status::Stopped(address, engine.totals()),
     );
-    output.flush(&mut engine)
+    flush(&mut output, &mut engine, signals)
+}
+
+/// Writes a status line, unless a signal comes while there is no room for it: who does not read
+/// cannot keep the server from ending.
+fn flush<K: Kernel>(
+    output: &mut Output<K>,
+    engine: &mut Engine<K>,
+    signals: &Fd<K>,
+) -> Result<(), Stop> {
+    engine.watch(signals, Watch::Input)?;
+    match output.flush(engine) {
+        Err(Stop::Hurried) => Ok(()),
+        written => written,
+    }
 }
 
 fn wait_for_signal<K: Kernel>(engine: &mut Engine<K>, signals: &Fd<K>) -> Result<(), Failure> {

@@ -35,6 +35,8 @@ const RETRY: Duration = Duration::from_millis(1);
 pub enum Stop {
     /// Whoever read the replies has gone.
     OutputClosed,
+    /// The owner's input was ready before there was room for the output.
+    Hurried,
     /// A call failed that the program cannot do without.
     Failed(Failure),
 }
@@ -200,8 +202,8 @@ impl<K: Kernel> Output<K> {
     /// Writes all lines out, turning the engine while the reader is slow.
     ///
     /// # Errors
-    /// [`Stop::OutputClosed`] if there is no reader any more; what else write and the engine's loop
-    /// fail with.
+    /// [`Stop::OutputClosed`] if there is no reader any more; [`Stop::Hurried`] if the owner's input
+    /// is watched and comes while there is no room; what else write and the engine's loop fail with.
     pub fn flush(&mut self, engine: &mut Engine<K>) -> Result<(), Stop> {
         let mut written = 0;
         let mut patience = Patience::new();
@@ -216,7 +218,16 @@ impl<K: Kernel> Output<K> {
                     ..
                 }) => match engine.watch(&self.fd, Watch::Output) {
                     Ok(true) => {
-                        while !engine.turn(None)?.output {}
+                        let ready = loop {
+                            let ready = engine.turn(None)?;
+                            if ready.output || ready.input {
+                                break ready;
+                            }
+                        };
+                        if ready.input {
+                            self.lines.drain(..written);
+                            return Err(Stop::Hurried);
+                        }
                         patience = Patience::new();
                     }
                     Ok(false) => {

@@ -14,7 +14,7 @@ use std::time::Duration;
 use syscalls::event::{EFD_CLOEXEC, EFD_NONBLOCK, eventfd2};
 use syscalls::{Fd, Kernel, retry};
 
-use crate::engine::{Engine, Failure, Spin, Stopped, Totals, Watch};
+use crate::engine::{Engine, Failure, Sharing, Spin, Stopped, Totals, Watch};
 
 /// What a worker is told to do.
 #[derive(Clone, Copy, Debug)]
@@ -107,8 +107,11 @@ impl<K: Kernel> Workers<K> {
         engine: &mut Engine<K>,
         address: SocketAddr,
     ) -> Result<SocketAddr, Failure> {
-        let shared = !self.0.is_empty();
-        let address = engine.start(address, shared)?;
+        let sharing = match self.0.as_slice() {
+            [] => Sharing::Alone,
+            _ => Sharing::Open,
+        };
+        let address = engine.start(address, sharing)?;
         self.order(Order::Start(address));
         match self.results(engine) {
             Ok(()) => Ok(address),
@@ -187,7 +190,7 @@ impl<K: Kernel> Worker<K> {
     fn work(&mut self) -> Result<(), Failure> {
         loop {
             let result = match self.next_order()? {
-                Order::Start(address) => self.engine.start(address, true).map(|_| ()),
+                Order::Start(address) => self.engine.start(address, Sharing::Join).map(|_| ()),
                 Order::Stop(patience) => {
                     // The next order hurries it.
                     self.engine.watch(&self.desk.orders, Watch::Input)?;

@@ -2,13 +2,28 @@
 
 mod common;
 
+use std::ffi::OsStr;
 use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
+use std::os::unix::ffi::OsStrExt;
 
-use common::{Finished, Node, client, converse};
+use common::{Finished, Node, client, converse, program};
 use serde_json::json;
 
 fn run(args: &[&str]) -> Finished {
     Node::start(args).finish()
+}
+
+/// A name that cannot be told as it is could be another file's.
+#[test]
+fn an_argument_that_is_no_text() {
+    let output = program()
+        .arg(OsStr::from_bytes(b"--trace=log\xff"))
+        .output()
+        .expect("the program starts");
+    assert_eq!(output.status.code(), Some(2));
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(stderr.contains(r"log\xFF"), "{stderr}");
+    assert!(stderr.contains("UTF-8; see rawecho --help"), "{stderr}");
 }
 
 #[test]

@@ -12,7 +12,8 @@ use std::time::Duration;
 
 use common::{PATIENCE, allow_open_files};
 use rawecho::engine::{
-    Engine, Failure, HELD_MEMORY, LEAST_READ, NO_PROGRESS, READ_BUFFER, RoundTripError, Spin,
+    Engine, Failure, HELD_MEMORY, LEAST_READ, NO_PROGRESS, READ_BUFFER, RoundTripError, Sharing,
+    Spin,
 };
 use syscalls::{Errno, Kernel, Linux};
 
@@ -66,7 +67,7 @@ fn listening(
 ) -> (Engine<Faulty>, SocketAddr) {
     let mut engine = engine(Faulty(Rc::new(fates)));
     let server = engine
-        .start(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), false)
+        .start(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), Sharing::Alone)
         .expect("a free port");
     (engine, server)
 }
@@ -328,7 +329,9 @@ fn what_is_held_is_bounded() {
     }
     assert_eq!(serve_one_more(&mut engine, server).1, LEAST_READ);
     engine.stop(Duration::ZERO);
-    let server = engine.start(server, false).expect("the port is free");
+    let server = engine
+        .start(server, Sharing::Alone)
+        .expect("the port is free");
     assert_eq!(
         serve_one_more(&mut engine, server).1,
         READ_BUFFER,
@@ -418,6 +421,27 @@ fn accepting_goes_on_when_a_connection_ends() {
     assert_eq!(turns(&mut engine), 2);
 }
 
+/// What was short a moment ago is no reason for a send to fail, though accepting rests for it and the
+/// send's own connection takes a moment to come.
+#[test]
+fn a_send_while_accepting_rests() {
+    let tries = Cell::new(0);
+    let (mut engine, server) = listening(move |call, _| match call {
+        libc::SYS_accept4 => {
+            tries.set(tries.get() + 1);
+            match tries.get() {
+                1 => Failed(Errno::EMFILE),
+                2 => Failed(Errno::EAGAIN),
+                _ => Served,
+            }
+        }
+        _ => Served,
+    });
+    let _client = TcpStream::connect(server).expect("connect");
+    engine.turn(Some(PATIENCE)).expect("a turn");
+    assert_eq!(round_trip(&mut engine, server, 10), Ok(()));
+}
+
 /// A stop takes those who wait, and asks once more to know that they are all.
 #[test]
 fn a_stop_accepts_those_who_wait() {
@@ -441,11 +465,13 @@ fn no_start() {
         let kernel = Faulty(Rc::new(first(call, Failed(Errno::ENOMEM))));
         let mut engine = engine(kernel);
         assert_eq!(
-            engine.start(address, false),
+            engine.start(address, Sharing::Alone),
             Err(Failure::at(name, address, Errno::ENOMEM))
         );
         assert_eq!(engine.address(), None);
-        let server = engine.start(address, false).expect("the next one works");
+        let server = engine
+            .start(address, Sharing::Alone)
+            .expect("the next one works");
         assert_eq!(round_trip(&mut engine, server, 10), Ok(()));
     }
 }
@@ -519,7 +545,7 @@ impl Lone {
         let spin = Spin::new(Duration::from_micros(60));
         let mut engine = Engine::new(kernel, spin, Arc::default()).expect("an epoll set");
         let server = engine
-            .start(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), false)
+            .start(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), Sharing::Alone)
             .expect("a free port");
         let client = TcpStream::connect(server).expect("connect");
         let mut lone = Lone {

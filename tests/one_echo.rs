@@ -10,7 +10,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use rawecho::engine::{Engine, Ready, Spin, Totals};
+use rawecho::engine::{Engine, Ready, Sharing, Spin, Totals};
 use syscalls::arch::NAME;
 use syscalls::io::{O_CLOEXEC, O_CREAT, O_TRUNC, O_WRONLY, openat};
 use syscalls::trace::{Form, Trace, Traced};
@@ -86,7 +86,7 @@ fn trace_of_one_echo(form: Form) -> String {
     let kernel = Traced::new(Linux, &trace);
     let mut engine = Engine::new(kernel, spin, totals).expect("an epoll set");
     let any_port = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-    let server = engine.start(any_port, false).expect("a port");
+    let server = engine.start(any_port, Sharing::Alone).expect("a port");
     let so_far = fs::metadata(&file).expect("the trace").len();
     let mut echo = Vec::new();
     let outcome = engine.round_trip(server, b"hello world", &mut echo, &mut || {});

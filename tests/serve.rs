@@ -3,8 +3,10 @@
 
 mod common;
 
-use std::io::{BufRead, BufReader};
-use std::net::{SocketAddr, TcpListener};
+use std::io::{BufRead, BufReader, Write};
+use std::net::{Shutdown, SocketAddr, TcpListener};
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
 use std::process::{ChildStdout, Stdio};
 use std::time::{Duration, Instant};
 
@@ -113,6 +115,32 @@ fn a_second_signal_ends_it_at_once() {
     }
 }
 
+/// Nor does it wait for who does not read what it says.
+#[test]
+fn signals_end_it_though_its_output_is_full() {
+    let (mut full, _unread) = UnixStream::pair().expect("a pair");
+    full.set_nonblocking(true).expect("a mode");
+    while full.write(&[0; 1024]).is_ok() {}
+    let mut command = program();
+    command.args(["serve", "--port", "0"]).stdin(Stdio::null());
+    command.stdout(OwnedFd::from(full)).stderr(Stdio::piped());
+    let mut node = Node::spawn(&mut command);
+    let signals = |node: &Node, set: &str| {
+        let status = node.proc("status");
+        let value = status.lines().find_map(|line| line.strip_prefix(set));
+        let value = value.expect("a set of signals").trim();
+        u64::from_str_radix(value, 16).expect("a number") & 1 << (libc::SIGTERM - 1) != 0
+    };
+    eventually("signals are blocked", || {
+        signals(&node, "SigBlk:").then_some(())
+    });
+    node.signal(libc::SIGTERM);
+    eventually("one is read", || (!signals(&node, "ShdPnd:")).then_some(()));
+    node.signal(libc::SIGTERM);
+    assert!(node.wait().success());
+    assert_eq!(node.finish().stderr, "");
+}
+
 #[test]
 fn workers_share_the_clients_and_the_counts() {
     let server = Server::start(&["--workers", "3"]);
@@ -133,7 +161,11 @@ fn a_node_with_workers_answers_like_any_other() {
         for i in 0..50 {
             node.send(&format!("send {i:02}"));
         }
-        converse(&client(server), b"outside");
+        let outside = client(server);
+        converse(&outside, b"outside");
+        // Its thread counts what it has written after the client has it, and before the end.
+        outside.shutdown(Shutdown::Write).expect("shutdown");
+        assert_end(&outside);
         assert_eq!(node.stats(), (round * 51, round * (50 * 7 + 7)));
         let stopped =
             json!({"type": "tcp_echo_stop_ok", "status": "stopped", "port": server.port()});
@@ -180,17 +212,24 @@ fn an_idle_server_sleeps() {
 #[test]
 fn a_taken_port_is_told() {
     let taken = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    let port = taken.local_addr().expect("bound").port().to_string();
+    let address = taken.local_addr().expect("bound");
+    assert_taken(address);
+    drop(taken);
+    // One that shares its port shares it with its own workers only.
+    let sharing = Server::start(&["--workers", "2"]);
+    assert_taken(sharing.address);
+    sharing.signal(libc::SIGTERM);
+    sharing.ends(0, 0);
+}
+
+/// Nobody else can listen on `address`, and is told so.
+fn assert_taken(address: SocketAddr) {
     for workers in ["1", "2"] {
-        let output = program()
-            .args(["serve", "--port", &port, "--workers", workers])
-            .output()
-            .expect("the program starts");
-        assert_eq!(output.status.code(), Some(1));
-        assert_eq!(String::from_utf8_lossy(&output.stdout), "");
-        let stderr = String::from_utf8_lossy(&output.stderr);
-        let told =
-            format!("rawecho: bind 127.0.0.1:{port}: EADDRINUSE (98): Address already in use");
-        assert!(stderr.starts_with(&told), "{stderr}");
+        let port = address.port().to_string();
+        let refused = Node::start(&["serve", "--port", &port, "--workers", workers]).finish();
+        assert_eq!(refused.status.code(), Some(1));
+        assert_eq!(refused.stdout, "");
+        let told = format!("rawecho: bind {address}: EADDRINUSE (98): Address already in use");
+        assert!(refused.stderr.starts_with(&told), "{}", refused.stderr);
     }
 }

@@ -448,6 +448,17 @@ mod stories {
         drop(listeners);
         done(seen, "bind when they are closed", reusing().bind(&name));
         drop(clients);
+        // One that shares when it listens: who wants to share before has to do without.
+        let first = reusing();
+        done(seen, "bind", first.bind(&Sockaddr::from(any)));
+        let name = first.getsockname().expect("its name");
+        done(seen, "listen", first.listen(16));
+        let next = reusing();
+        done(seen, "share", next.setsockopt(SO_REUSEPORT, 1));
+        done(seen, "bind too early", next.bind(&name));
+        done(seen, "share", first.setsockopt(SO_REUSEPORT, 1));
+        done(seen, "bind to the same", next.bind(&name));
+        done(seen, "listen", next.listen(16));
     }
 
     pub fn a_counter<K: Kernel>(kernel: K, seen: &mut Seen) {

@@ -10,7 +10,7 @@ use syscalls::socket::{
     SOCK_NONBLOCK, SOCK_STREAM, TCP_KEEPCNT, TCP_KEEPIDLE, TCP_KEEPINTVL, TCP_NODELAY,
     TCP_USER_TIMEOUT,
 };
-use syscalls::{Errno, Kernel, Socket};
+use syscalls::{Errno, Kernel, Socket, retry};
 
 use super::{Connection, Engine, Failure, Token};
 
@@ -34,11 +34,15 @@ pub const PEER_TIMEOUT: Duration = Duration::from_secs(60);
 /// Probes of a silent peer, in the second half of [`PEER_TIMEOUT`].
 const PROBES: i32 = 3;
 
-/// Why accepting rests, and until when.
-#[derive(Clone, Copy, Debug)]
-struct Pause {
-    errno: Errno,
-    until: Duration,
+/// Whether other engines listen on the same port, among which the kernel spreads the connections.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sharing {
+    /// None does.
+    Alone,
+    /// Others may join this one, once it listens.
+    Open,
+    /// This one joins another.
+    Join,
 }
 
 /// How stopping ended.
@@ -58,16 +62,9 @@ pub struct Listener<K: Kernel> {
     pub address: SocketAddr,
     /// Whether other engines listen on the same port.
     pub shared: bool,
-    /// While accepting rests, the socket is out of the epoll set: what waits in its queue would
-    /// keep the loop awake.
-    pause: Option<Pause>,
-}
-
-impl<K: Kernel> Listener<K> {
-    /// Why accepting rests, if it does.
-    pub fn paused(&self) -> Option<Errno> {
-        self.pause.map(|pause| pause.errno)
-    }
+    /// Until when accepting rests, if it does. Until then the socket is out of the epoll set: what
+    /// waits in its queue would keep the loop awake.
+    paused_until: Option<Duration>,
 }
 
 /// A stream socket for `address`'s family that never waits.
@@ -88,15 +85,14 @@ impl<K: Kernel> Engine<K> {
         self.listener.as_ref().map(|listener| listener.address)
     }
 
-    /// Listens on `address`; port 0 picks a free one. Returns where it listens now. A port that is
-    /// `shared` may have other listeners, among which the kernel spreads the connections.
+    /// Listens on `address`; port 0 picks a free one. Returns where it listens now.
     ///
     /// # Errors
     /// Those of socket, setsockopt, bind, listen, getsockname and epoll_ctl. Nothing is left open.
     ///
     /// # Panics
     /// If it listens already.
-    pub fn start(&mut self, address: SocketAddr, shared: bool) -> Result<SocketAddr, Failure> {
+    pub fn start(&mut self, address: SocketAddr, sharing: Sharing) -> Result<SocketAddr, Failure> {
         assert!(self.listener.is_none(), "one listener at a time");
         let socket = stream_socket(&self.kernel, address)?;
         let failed = |call| move |errno| Failure::at(call, address, errno);
@@ -117,15 +113,23 @@ impl<K: Kernel> Engine<K> {
                 .setsockopt(option, value)
                 .map_err(failed("setsockopt"))?;
         }
-        if shared {
+        let share = || {
             socket
                 .setsockopt(SO_REUSEPORT, 1)
-                .map_err(failed("setsockopt"))?;
+                .map_err(failed("setsockopt"))
+        };
+        if sharing == Sharing::Join {
+            share()?;
         }
         socket
             .bind(&Sockaddr::from(address))
             .map_err(failed("bind"))?;
         socket.listen(BACKLOG).map_err(failed("listen"))?;
+        // Not before: it would share the port with another program of the same user that shares
+        // its own, and neither would be told.
+        if sharing == Sharing::Open {
+            share()?;
+        }
         let name = socket.getsockname().map_err(failed("getsockname"))?;
         let address = name
             .to_ip()
@@ -133,9 +137,9 @@ impl<K: Kernel> Engine<K> {
         wait_for_connections(&self.epoll, &socket).map_err(failed("epoll_ctl"))?;
         self.listener = Some(Listener {
             socket,
-            shared,
+            shared: sharing != Sharing::Alone,
             address,
-            pause: None,
+            paused_until: None,
         });
         Ok(address)
     }
@@ -147,7 +151,7 @@ impl<K: Kernel> Engine<K> {
         // Those that wait in the queue have been connected to: closing the listener would reset
         // them. There are no more of them than the queue holds.
         let mut batches = 0..BACKLOG as usize / ACCEPTS_PER_TURN;
-        while batches.next().is_some() && self.accept() {}
+        while batches.next().is_some() && self.accept() == Ok(true) {}
         self.listener = None;
         // If the clock or the loop fails, the patience is over.
         let stopped = self
@@ -175,13 +179,16 @@ impl<K: Kernel> Engine<K> {
 
     /// Accepts waiting connections: a bounded number of them, and none after the one that is
     /// [awaited](Engine::awaited). Returns whether more may be waiting.
-    pub(super) fn accept(&mut self) -> bool {
+    ///
+    /// # Errors
+    /// What the process or the machine is short of. Accepting rests for a while then.
+    pub(super) fn accept(&mut self) -> Result<bool, Errno> {
         let mut failed = 0;
         for _ in 0..ACCEPTS_PER_TURN {
             let Some(listener) = &self.listener else {
-                return false;
+                return Ok(false);
             };
-            match listener.socket.accept4(SOCK_CLOEXEC | SOCK_NONBLOCK) {
+            match retry(|| listener.socket.accept4(SOCK_CLOEXEC | SOCK_NONBLOCK)) {
                 Ok((socket, peer)) => {
                     self.totals.add_connection();
                     self.fresh
@@ -191,27 +198,27 @@ impl<K: Kernel> Engine<K> {
                         break;
                     }
                 }
-                Err(Errno::EAGAIN) => return false,
+                Err(Errno::EAGAIN) => return Ok(false),
                 // One after the other, though, is no matter of one connection: it would spin.
                 Err(errno) if concerns_one_connection(errno) && failed < ACCEPTS_PER_TURN / 2 => {
                     failed += 1;
                 }
                 Err(errno) => {
-                    self.pause_accepting(errno);
-                    return false;
+                    self.pause_accepting();
+                    return Err(errno);
                 }
             }
         }
-        true
+        Ok(true)
     }
 
-    /// Takes the listener out of the epoll set for a while, because of `errno`.
-    fn pause_accepting(&mut self, errno: Errno) {
+    /// Takes the listener out of the epoll set for a while.
+    fn pause_accepting(&mut self) {
         let until = self.now() + ACCEPT_PAUSE;
         let Some(listener) = &mut self.listener else {
             return;
         };
-        listener.pause = Some(Pause { errno, until });
+        listener.paused_until = Some(until);
         // It may be out already. If this fails for another reason, its next event tries again.
         let _ = self
             .epoll
@@ -221,10 +228,11 @@ impl<K: Kernel> Engine<K> {
     /// A descriptor has been closed: accepting may go on.
     pub(super) fn descriptor_freed(&mut self) {
         if let Some(Listener {
-            pause: Some(pause), ..
+            paused_until: Some(until),
+            ..
         }) = &mut self.listener
         {
-            pause.until = Duration::ZERO;
+            *until = Duration::ZERO;
         }
     }
 
@@ -232,12 +240,13 @@ impl<K: Kernel> Engine<K> {
     /// coming wait may take: `timeout`, or less if accepting is to go on before.
     pub(super) fn resume_accepting(&mut self, timeout: Option<Duration>) -> Option<Duration> {
         let Some(Listener {
-            pause: Some(pause), ..
+            paused_until: Some(until),
+            ..
         }) = self.listener
         else {
             return timeout;
         };
-        let mut left = pause.until.saturating_sub(self.now());
+        let mut left = until.saturating_sub(self.now());
         if left.is_zero() {
             let Some(listener) = &mut self.listener else {
                 return timeout;
@@ -245,11 +254,11 @@ impl<K: Kernel> Engine<K> {
             match wait_for_connections(&self.epoll, &listener.socket) {
                 // EEXIST: taking it out had failed.
                 Ok(()) | Err(Errno::EEXIST) => {
-                    listener.pause = None;
+                    listener.paused_until = None;
                     return timeout;
                 }
-                Err(errno) => {
-                    self.pause_accepting(errno);
+                Err(_) => {
+                    self.pause_accepting();
                     left = ACCEPT_PAUSE;
                 }
             }
@@ -267,14 +276,13 @@ fn wait_for_connections<K: Kernel>(epoll: &Epoll<K>, socket: &Socket<K>) -> Resu
     epoll.ctl(EPOLL_CTL_ADD, socket, event)
 }
 
-/// Whether a failed accept is about the connection that it would have returned (or about nothing,
-/// as `EINTR`), so that the next one may be fine: `accept(2)`, "Error handling". The others tell
+/// Whether a failed accept is about the connection that it would have returned, so that the next one
+/// may be fine: `accept(2)`, "Error handling". The others tell
 /// that the process or the machine is short of something.
 fn concerns_one_connection(errno: Errno) -> bool {
     matches!(
         errno,
-        Errno::EINTR
-            | Errno::ECONNABORTED
+        Errno::ECONNABORTED
             | Errno::EPROTO
             | Errno::EPERM
             | Errno::ENETDOWN

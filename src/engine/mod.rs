@@ -27,7 +27,7 @@ use connection::{Connection, Next};
 use connections::{Connections, Key};
 pub use failure::Failure;
 use listener::Listener;
-pub use listener::{PEER_TIMEOUT, Stopped};
+pub use listener::{PEER_TIMEOUT, Sharing, Stopped};
 use polled::Polled;
 pub use round_trip::{NO_PROGRESS, RoundTripError};
 pub use spin::Spin;
@@ -195,7 +195,8 @@ impl<K: Kernel> Engine<K> {
                 // The round trip looks for itself what it can do now.
                 Token::Client => {}
                 Token::Listener => {
-                    self.accept();
+                    // What it lacks is no failure of the loop: it tries again later.
+                    let _ = self.accept();
                 }
                 Token::Connection(key) => self.serve(key, events),
             }

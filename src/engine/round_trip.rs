@@ -8,7 +8,7 @@ use syscalls::epoll::{EPOLLIN, EPOLLOUT};
 use syscalls::socket::{IP_BIND_ADDRESS_NO_PORT, SHUT_WR, SO_ERROR, TCP_NODELAY};
 use syscalls::{Errno, Kernel, Socket, retry};
 
-use super::listener::{Listener, stream_socket};
+use super::listener::stream_socket;
 use super::{Engine, Failure, Polled, Token};
 
 /// How long a round trip may stand still. It must be over before Maelstrom gives up on the request,
@@ -99,16 +99,16 @@ impl<K: Kernel> Engine<K> {
         };
         loop {
             // On the loopback interface the connection is there by now.
-            self.accept();
+            let accepted = self.accept();
             if self.awaited.is_none() {
                 client.stalled_since = None;
                 return Ok(client);
             }
-            let listener = self.listener.as_ref();
-            if let Some(errno) = listener.and_then(Listener::paused) {
+            if let Err(errno) = accepted {
                 return Err(not_sent("accept4")(errno));
             }
             // Another engine may accept it, which does not tell. That it is connected must do.
+            let listener = self.listener.as_ref();
             let shared = listener.is_some_and(|listener| listener.shared);
             if shared && client.polled.socket.getpeername().is_ok() {
                 return Ok(client);

@@ -139,6 +139,9 @@ impl World {
                     self.violated("the node ends for a reason", "its output is open");
                 }
             }
+            Err(Stop::Hurried) => {
+                self.violated("the node ends for a reason", "more input is none");
+            }
             Err(Stop::Failed(failure)) => {
                 self.violated("the node survives every fault", failure.to_string());
             }
