@@ -1,6 +1,6 @@
 //! The most that polling can bring: one connection at a time, `epoll_wait`
 //! without a timeout again and again, `read`, `write`, and never any sleep. A
-//! server that polls can come near to this and not past it.
+//! server that polls can come near to this and, with one message on the way, not past it.
 //!
 //! Not a server to use: it takes a whole CPU, and serves one client after the
 //! other.
