@@ -41,9 +41,7 @@ impl Server {
     }
 
     fn signal(&self, signal: i32) {
-        // SAFETY: no memory is passed; the process is ours and has not been waited for.
-        let sent = unsafe { libc::kill(self.node.pid() as i32, signal) };
-        assert_eq!(sent, 0, "kill");
+        self.node.signal(signal);
     }
 
     /// It ends well, and says that it has served so many connections and bytes.
@@ -126,16 +124,14 @@ fn signals_end_it_though_its_output_is_full() {
     command.stdout(OwnedFd::from(full)).stderr(Stdio::piped());
     let mut node = Node::spawn(&mut command);
     let signals = |node: &Node, set: &str| {
-        let status = node.proc("status");
-        let value = status.lines().find_map(|line| line.strip_prefix(set));
-        let value = value.expect("a set of signals").trim();
-        u64::from_str_radix(value, 16).expect("a number") & 1 << (libc::SIGTERM - 1) != 0
+        let set = u64::from_str_radix(&node.status_field(set), 16).expect("a set of signals");
+        set & 1 << (libc::SIGTERM - 1) != 0
     };
     eventually("signals are blocked", || {
-        signals(&node, "SigBlk:").then_some(())
+        signals(&node, "SigBlk").then_some(())
     });
     node.signal(libc::SIGTERM);
-    eventually("one is read", || (!signals(&node, "ShdPnd:")).then_some(()));
+    eventually("one is read", || (!signals(&node, "ShdPnd")).then_some(()));
     node.signal(libc::SIGTERM);
     assert!(node.wait().success());
     assert_eq!(node.finish().stderr, "");

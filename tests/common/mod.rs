@@ -334,10 +334,15 @@ impl Node {
 
     /// A number of `/proc/PID/status`, such as `VmRSS` (in kB).
     pub fn status_number(&self, name: &str) -> u64 {
+        self.status_field(name).parse().expect(name)
+    }
+
+    /// The first word of a field of `/proc/PID/status`.
+    pub fn status_field(&self, name: &str) -> String {
         let status = self.proc("status");
         let line = status.lines().find_map(|line| line.strip_prefix(name));
-        let number = line.and_then(|line| line.strip_prefix(':')?.split_whitespace().next());
-        number.expect(name).parse().expect(name)
+        let word = line.and_then(|line| line.strip_prefix(':')?.split_whitespace().next());
+        word.expect(name).into()
     }
 
     /// The memory that the node holds, in bytes.
