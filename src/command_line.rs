@@ -6,7 +6,7 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use rawecho::engine::Spin;
-use syscalls::trace::Form;
+use syscalls::trace::Format;
 
 const HELP: &str = "\
 A TCP echo server behind Maelstrom's protocol: JSON requests on standard input, one on each line,
@@ -77,7 +77,7 @@ pub struct Options {
 #[derive(Debug)]
 pub enum TraceTo {
     /// To standard error.
-    Stderr(Form),
+    Stderr(Format),
     /// To this file, as strace does.
     File(String),
 }
@@ -107,8 +107,8 @@ pub fn parse(args: impl Iterator<Item = String>) -> Result<Command, String> {
             ("--port", Some(port)) => {
                 *port = value(&arg, "an integer from 0 to 65535", args.next(), |_| true)?;
             }
-            ("--trace", _) => options.trace = Some(TraceTo::Stderr(Form::Calls)),
-            ("--trace=regs", _) => options.trace = Some(TraceTo::Stderr(Form::Registers)),
+            ("--trace", _) => options.trace = Some(TraceTo::Stderr(Format::Calls)),
+            ("--trace=regs", _) => options.trace = Some(TraceTo::Stderr(Format::Registers)),
             ("--trace=", _) => return Err("--trace=: expected regs or a file's name".into()),
             ("--help", _) => return Ok(Command::Show(HELP)),
             ("--version", _) => return Ok(Command::Show(VERSION)),

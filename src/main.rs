@@ -11,13 +11,13 @@ use std::process::ExitCode;
 use std::sync::{Arc, OnceLock};
 use std::thread;
 
-use rawecho::engine::{Engine, Failure, Spin, Totals};
-use rawecho::stdio::{Stop, note};
+use rawecho::engine::{Engine, Spin, SyscallError, Totals};
+use rawecho::stdio::{ExitReason, diagnostic};
 use rawecho::workers::Workers;
 use rawecho::{node, serve, setup};
 use syscalls::io::{O_CLOEXEC, O_CREAT, O_TRUNC, O_WRONLY, openat};
-use syscalls::trace::{Form, Trace, Traced};
-use syscalls::{Errno, Inherited, Kernel, Linux, retry, stderr, stdout};
+use syscalls::trace::{Format, Trace, Traced};
+use syscalls::{Errno, Inherited, Kernel, Linux, retry_on_eintr, stderr, stdout};
 
 use command_line::{Command, Options, TraceTo};
 
@@ -39,13 +39,13 @@ fn main() -> ExitCode {
             None => run(Linux, &options),
             Some(Ok(trace)) => run(Traced::new(Linux, TRACE.get_or_init(|| trace)), &options),
             Some(Err(reason)) => {
-                note(&Linux, format_args!("{reason}"));
+                diagnostic(&Linux, format_args!("{reason}"));
                 ExitCode::FAILURE
             }
         },
         Ok(Command::Show(text)) => show(text),
         Err(reason) => {
-            note(&Linux, format_args!("{reason}; see rawecho --help"));
+            diagnostic(&Linux, format_args!("{reason}; see rawecho --help"));
             ExitCode::from(USAGE_ERROR)
         }
     }
@@ -55,15 +55,18 @@ fn main() -> ExitCode {
 fn run<K: Kernel + Send + Sync + 'static>(kernel: K, options: &Options) -> ExitCode {
     match try_run(&kernel, options) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(Stop::OutputClosed | Stop::Hurried) => ExitCode::FAILURE,
-        Err(Stop::Failed(failure)) => {
-            note(&kernel, format_args!("{failure}"));
+        Err(ExitReason::OutputClosed | ExitReason::Interrupted) => ExitCode::FAILURE,
+        Err(ExitReason::Failed(failure)) => {
+            diagnostic(&kernel, format_args!("{failure}"));
             ExitCode::FAILURE
         }
     }
 }
 
-fn try_run<K: Kernel + Send + Sync + 'static>(kernel: &K, options: &Options) -> Result<(), Stop> {
+fn try_run<K: Kernel + Send + Sync + 'static>(
+    kernel: &K,
+    options: &Options,
+) -> Result<(), ExitReason> {
     setup::prepare(kernel);
     // Before the workers start: they inherit which signals are blocked.
     let signals = options
@@ -80,7 +83,7 @@ fn try_run<K: Kernel + Send + Sync + 'static>(kernel: &K, options: &Options) -> 
             .name("worker".into())
             .spawn(move || worker.run())
             // The one thing that it lacks, whatever the library says.
-            .map_err(|_| Failure::new("clone", Errno::EAGAIN))?;
+            .map_err(|_| SyscallError::new("clone", Errno::EAGAIN))?;
     }
     match (options.serve, signals) {
         (Some(port), Some(signals)) => {
@@ -100,10 +103,10 @@ fn open_trace(to: &TraceTo) -> Result<Trace<Linux>, String> {
             // The process's umask says who may read it.
             const MODE: u32 = 0o666;
             let flags = O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC;
-            let file = retry(|| openat(Linux, &path, flags, MODE)).map_err(|errno| {
+            let file = retry_on_eintr(|| openat(Linux, &path, flags, MODE)).map_err(|errno| {
                 format!("--trace={name}: {errno}; name a file that can be written")
             })?;
-            Ok(Trace::new(Inherited::new(file), Form::Calls))
+            Ok(Trace::new(Inherited::new(file), Format::Calls))
         }
     }
 }
@@ -111,7 +114,7 @@ fn open_trace(to: &TraceTo) -> Result<Trace<Linux>, String> {
 /// Writes `text` to standard output.
 fn show(text: &str) -> ExitCode {
     // It is shorter than what a pipe holds, so one write takes all of it.
-    match retry(|| stdout(Linux).write(text.as_bytes())) {
+    match retry_on_eintr(|| stdout(Linux).write(text.as_bytes())) {
         Ok(_) => ExitCode::SUCCESS,
         Err(_) => ExitCode::FAILURE,
     }

@@ -8,15 +8,15 @@ use syscalls::signal::{
     SFD_CLOEXEC, SFD_NONBLOCK, SIG_BLOCK, SIGINT, SIGNALFD_SIGINFO_SIZE, SIGTERM, SigSet,
     rt_sigprocmask, signalfd4,
 };
-use syscalls::{Errno, Fd, Kernel, retry};
+use syscalls::{Errno, Fd, Kernel, retry_on_eintr};
 
-use crate::engine::{Counts, Engine, Failure, Watch};
+use crate::engine::{Counts, Engine, SyscallError, Watch};
 use crate::json;
-use crate::stdio::{Output, Stop};
+use crate::stdio::{ExitReason, Output};
 use crate::workers::Workers;
 
 /// How long open conversations may go on after the first signal. A second one ends them at once.
-pub const END_PATIENCE: Duration = Duration::from_secs(5);
+pub const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The signals that end the server.
 const END: SigSet = SigSet::new(&[SIGINT, SIGTERM]);
@@ -26,11 +26,11 @@ const END: SigSet = SigSet::new(&[SIGINT, SIGTERM]);
 ///
 /// # Errors
 /// `rt_sigprocmask`'s and `signalfd4`'s.
-pub fn end_signals<K: Kernel>(kernel: &K) -> Result<Fd<K>, Failure> {
+pub fn end_signals<K: Kernel>(kernel: &K) -> Result<Fd<K>, SyscallError> {
     rt_sigprocmask(kernel, SIG_BLOCK, END)
-        .map_err(|errno| Failure::new("rt_sigprocmask", errno))?;
+        .map_err(|errno| SyscallError::new("rt_sigprocmask", errno))?;
     signalfd4(kernel.clone(), END, SFD_CLOEXEC | SFD_NONBLOCK)
-        .map_err(|errno| Failure::new("signalfd4", errno))
+        .map_err(|errno| SyscallError::new("signalfd4", errno))
 }
 
 /// Serves on `address` with `engine` and `workers` until one of `signals` comes. Writes a line of
@@ -44,7 +44,7 @@ pub fn run<K: Kernel>(
     workers: &Workers<K>,
     signals: &Fd<K>,
     address: SocketAddr,
-) -> Result<(), Stop> {
+) -> Result<(), ExitReason> {
     let mut output = Output::new(kernel);
     let address = workers.start(&mut engine, address)?;
     json::write_line(&mut output.lines, &Status::Listening(address));
@@ -52,7 +52,7 @@ pub fn run<K: Kernel>(
     wait_for_signal(&mut engine, signals)?;
     // A second signal is to wake the engine while it stops.
     engine.watch(signals, Watch::Input)?;
-    workers.stop(&mut engine, END_PATIENCE);
+    workers.stop(&mut engine, SHUTDOWN_TIMEOUT);
     json::write_line(
         &mut output.lines,
         &Status::Stopped(address, engine.totals()),
@@ -66,22 +66,22 @@ fn flush<K: Kernel>(
     output: &mut Output<K>,
     engine: &mut Engine<K>,
     signals: &Fd<K>,
-) -> Result<(), Stop> {
+) -> Result<(), ExitReason> {
     engine.watch(signals, Watch::Input)?;
     match output.flush(engine) {
-        Err(Stop::Hurried) => Ok(()),
+        Err(ExitReason::Interrupted) => Ok(()),
         written => written,
     }
 }
 
-fn wait_for_signal<K: Kernel>(engine: &mut Engine<K>, signals: &Fd<K>) -> Result<(), Failure> {
+fn wait_for_signal<K: Kernel>(engine: &mut Engine<K>, signals: &Fd<K>) -> Result<(), SyscallError> {
     loop {
         engine.watch(signals, Watch::Input)?;
         while !engine.turn(None)?.input {}
-        match retry(|| signals.read(&mut [0; SIGNALFD_SIGINFO_SIZE])) {
+        match retry_on_eintr(|| signals.read(&mut [0; SIGNALFD_SIGINFO_SIZE])) {
             // Somebody else in the process has taken it.
             Err(Errno::EAGAIN) => {}
-            Err(errno) => return Err(Failure::new("read of the signal", errno)),
+            Err(errno) => return Err(SyscallError::new("read of the signal", errno)),
             Ok(_) => return Ok(()),
         }
     }

@@ -4,8 +4,8 @@ use syscalls::process::{RLIMIT_NOFILE, Rlimit, prlimit64};
 use syscalls::signal::{self, SIGPIPE};
 use syscalls::{Errno, Kernel};
 
-use crate::engine::Failure;
-use crate::stdio::note;
+use crate::engine::SyscallError;
+use crate::stdio::diagnostic;
 
 /// Ignores `SIGPIPE` and raises the limit of open descriptors as far as it goes.
 ///
@@ -13,7 +13,8 @@ use crate::stdio::note;
 /// disposition the parent left; and many connections work in a shell that allows 1,024 files.
 /// Neither is worth giving up for: what fails is told on standard error.
 pub fn prepare<K: Kernel>(kernel: &K) {
-    let tell = |call, errno: Errno| note(kernel, format_args!("{}", Failure::new(call, errno)));
+    let tell =
+        |call, errno: Errno| diagnostic(kernel, format_args!("{}", SyscallError::new(call, errno)));
     if let Err(errno) = signal::ignore(kernel, SIGPIPE) {
         tell("rt_sigaction", errno);
     }

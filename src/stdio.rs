@@ -9,41 +9,41 @@ use std::io::BufRead;
 use std::time::Duration;
 
 use syscalls::poll::{POLLOUT, PollFd, ppoll};
-use syscalls::{Errno, Inherited, Kernel, retry, stderr, stdin, stdout};
+use syscalls::{Errno, Inherited, Kernel, retry_on_eintr, stderr, stdin, stdout};
 
-use crate::engine::{Engine, Failure, Watch};
+use crate::engine::{Engine, SyscallError, Watch};
 
 /// The longest line that is taken in, in bytes. Without a limit a stream with no newline would fill
 /// the memory. This one leaves room for 32 MiB of data even if much of it is escaped.
-pub const MAX_LINE: usize = 64 * 1024 * 1024;
+pub const MAX_LINE_BYTES: usize = 64 * 1024 * 1024;
 
 /// Bytes that one read of the input takes: what a pipe holds.
-const READ_SIZE: usize = 64 * 1024;
+const READ_BYTES: usize = 64 * 1024;
 
 /// The memory that a buffer keeps once it is empty. A long line's is given back.
-pub const KEPT_BUFFER: usize = 1024 * 1024;
+pub const MAX_RETAINED_BYTES: usize = 1024 * 1024;
 
 /// Bytes that a pipe takes at once if it has room at all: `pipe(7)`, `PIPE_BUF`. A longer write
 /// could wait for the reader.
 const PIPE_BUF: usize = 4096;
 
 /// How long to wait before a call is tried again that should have worked.
-const RETRY: Duration = Duration::from_millis(1);
+const RETRY_DELAY: Duration = Duration::from_millis(1);
 
 /// Why the program ends before its time.
 #[derive(Debug)]
-pub enum Stop {
+pub enum ExitReason {
     /// Whoever read the replies has gone.
     OutputClosed,
     /// The owner's input was ready before there was room for the output.
-    Hurried,
+    Interrupted,
     /// A call failed that the program cannot do without.
-    Failed(Failure),
+    Failed(SyscallError),
 }
 
-impl From<Failure> for Stop {
-    fn from(failure: Failure) -> Stop {
-        Stop::Failed(failure)
+impl From<SyscallError> for ExitReason {
+    fn from(failure: SyscallError) -> ExitReason {
+        ExitReason::Failed(failure)
     }
 }
 
@@ -52,7 +52,7 @@ impl From<Failure> for Stop {
 pub enum Line<'a> {
     /// Its bytes, without the newline.
     Bytes(&'a [u8]),
-    /// It was longer than [`MAX_LINE`], and is gone.
+    /// It was longer than [`MAX_LINE_BYTES`], and is gone.
     TooLong,
 }
 
@@ -78,7 +78,7 @@ impl<K: Kernel> Input<K> {
     pub fn new(kernel: K) -> Input<K> {
         Input {
             fd: stdin(kernel),
-            buffer: vec![0; READ_SIZE],
+            buffer: vec![0; READ_BYTES],
             start: 0,
             end: 0,
             searched: 0,
@@ -102,7 +102,7 @@ impl<K: Kernel> Input<K> {
             None if self.ended && self.start < self.end => (self.start..self.end, self.end),
             None => {
                 self.searched = self.end;
-                if !self.skipping && self.end - self.start <= MAX_LINE {
+                if !self.skipping && self.end - self.start <= MAX_LINE_BYTES {
                     return None;
                 }
                 // Let go of what there is of it, and tell once.
@@ -117,7 +117,7 @@ impl<K: Kernel> Input<K> {
         if std::mem::take(&mut self.skipping) {
             return self.next_line();
         }
-        if line.len() > MAX_LINE {
+        if line.len() > MAX_LINE_BYTES {
             return Some((self.lines, Line::TooLong));
         }
         Some((self.lines, Line::Bytes(&self.buffer[line])))
@@ -127,9 +127,9 @@ impl<K: Kernel> Input<K> {
     ///
     /// # Errors
     /// Those of read on standard input, and of the engine's loop.
-    pub fn fill(&mut self, engine: &mut Engine<K>) -> Result<(), Failure> {
+    pub fn fill(&mut self, engine: &mut Engine<K>) -> Result<(), SyscallError> {
         self.make_room();
-        let mut patience = Patience::new();
+        let mut patience = RetryBudget::new();
         loop {
             match engine.watch(&self.fd, Watch::Input) {
                 Ok(true) => while !engine.turn(None)?.input {},
@@ -141,16 +141,16 @@ impl<K: Kernel> Input<K> {
                     continue;
                 }
             }
-            match retry(|| self.fd.read(&mut self.buffer[self.end..])) {
+            match retry_on_eintr(|| self.fd.read(&mut self.buffer[self.end..])) {
                 Ok(0) => self.ended = true,
                 Ok(count) => self.end += count,
                 // The parent has set O_NONBLOCK, and somebody else has been faster.
                 Err(Errno::EAGAIN) => {
-                    engine.turn(Some(RETRY))?;
+                    engine.turn(Some(RETRY_DELAY))?;
                     continue;
                 }
                 Err(errno) => {
-                    patience.wait(engine, Failure::new("read of standard input", errno))?;
+                    patience.wait(engine, SyscallError::new("read of standard input", errno))?;
                     continue;
                 }
             }
@@ -158,19 +158,20 @@ impl<K: Kernel> Input<K> {
         }
     }
 
-    /// Sees to it that there are [`READ_SIZE`] bytes of room after `end`.
+    /// Sees to it that there are [`READ_BYTES`] bytes of room after `end`.
     fn make_room(&mut self) {
-        if self.start == self.end && self.buffer.len() > KEPT_BUFFER {
-            self.buffer = vec![0; READ_SIZE];
+        if self.start == self.end && self.buffer.len() > MAX_RETAINED_BYTES {
+            self.buffer = vec![0; READ_BYTES];
         } else {
             self.buffer.copy_within(self.start..self.end, 0);
         }
         self.end -= self.start;
         self.searched -= self.start;
         self.start = 0;
-        if self.buffer.len() - self.end < READ_SIZE {
-            let doubled = (self.end + READ_SIZE).max(2 * self.buffer.len());
-            self.buffer.resize(doubled.min(MAX_LINE + 2 * READ_SIZE), 0);
+        if self.buffer.len() - self.end < READ_BYTES {
+            let doubled = (self.end + READ_BYTES).max(2 * self.buffer.len());
+            self.buffer
+                .resize(doubled.min(MAX_LINE_BYTES + 2 * READ_BYTES), 0);
         }
     }
 }
@@ -202,18 +203,18 @@ impl<K: Kernel> Output<K> {
     /// Writes all lines out, turning the engine while the reader is slow.
     ///
     /// # Errors
-    /// [`Stop::OutputClosed`] if there is no reader any more; [`Stop::Hurried`] if the owner's input
+    /// [`ExitReason::OutputClosed`] if there is no reader any more; [`ExitReason::Interrupted`] if the owner's input
     /// is watched and comes while there is no room; what else write and the engine's loop fail with.
-    pub fn flush(&mut self, engine: &mut Engine<K>) -> Result<(), Stop> {
+    pub fn flush(&mut self, engine: &mut Engine<K>) -> Result<(), ExitReason> {
         let mut written = 0;
-        let mut patience = Patience::new();
+        let mut patience = RetryBudget::new();
         while written < self.lines.len() {
             match self.write_without_waiting(&self.lines[written..]) {
                 Ok(count) => {
                     written += count;
-                    patience = Patience::new();
+                    patience = RetryBudget::new();
                 }
-                Err(Failure {
+                Err(SyscallError {
                     errno: Errno::EAGAIN,
                     ..
                 }) => match engine.watch(&self.fd, Watch::Output) {
@@ -226,24 +227,24 @@ impl<K: Kernel> Output<K> {
                         };
                         if ready.input {
                             self.lines.drain(..written);
-                            return Err(Stop::Hurried);
+                            return Err(ExitReason::Interrupted);
                         }
-                        patience = Patience::new();
+                        patience = RetryBudget::new();
                     }
                     Ok(false) => {
-                        engine.turn(Some(RETRY))?;
+                        engine.turn(Some(RETRY_DELAY))?;
                     }
                     Err(failure) => patience.wait(engine, failure)?,
                 },
-                Err(Failure {
+                Err(SyscallError {
                     errno: Errno::EPIPE,
                     ..
-                }) => return Err(Stop::OutputClosed),
+                }) => return Err(ExitReason::OutputClosed),
                 Err(failure) => patience.wait(engine, failure)?,
             }
         }
         self.lines.clear();
-        self.lines.shrink_to(KEPT_BUFFER);
+        self.lines.shrink_to(MAX_RETAINED_BYTES);
         Ok(())
     }
 
@@ -261,42 +262,46 @@ impl<K: Kernel> Output<K> {
     }
 
     /// Writes from `lines`, no more than [`PIPE_BUF`], if there is room.
-    fn write_without_waiting(&self, lines: &[u8]) -> Result<usize, Failure> {
+    fn write_without_waiting(&self, lines: &[u8]) -> Result<usize, SyscallError> {
         let piece = &lines[..lines.len().min(PIPE_BUF)];
         let mut fds = [PollFd::new(&self.fd, POLLOUT)];
-        match retry(|| ppoll(self.fd.kernel(), &mut fds, Some(Duration::ZERO))) {
-            Ok(0) => return Err(Failure::new("ppoll", Errno::EAGAIN)),
+        match retry_on_eintr(|| ppoll(self.fd.kernel(), &mut fds, Some(Duration::ZERO))) {
+            Ok(0) => return Err(SyscallError::new("ppoll", Errno::EAGAIN)),
             // Not looked at closer: whatever else than room has come, write says it better.
             Ok(_) => {}
-            Err(errno) => return Err(Failure::new("ppoll", errno)),
+            Err(errno) => return Err(SyscallError::new("ppoll", errno)),
         }
-        retry(|| self.fd.write(piece))
-            .map_err(|errno| Failure::new("write to standard output", errno))
+        retry_on_eintr(|| self.fd.write(piece))
+            .map_err(|errno| SyscallError::new("write to standard output", errno))
     }
 }
 
 /// Bears with a call that fails, but not for ever: what is short now may be there a moment later.
-struct Patience(u32);
+struct RetryBudget(u32);
 
-impl Patience {
-    /// The tries, [`RETRY`] apart, after which a failure is taken for a lasting one.
-    const TRIES: u32 = 16;
+impl RetryBudget {
+    /// The tries, [`RETRY_DELAY`] apart, after which a failure is taken for a lasting one.
+    const MAX_RETRIES: u32 = 16;
 
-    fn new() -> Patience {
-        Patience(Patience::TRIES)
+    fn new() -> RetryBudget {
+        RetryBudget(RetryBudget::MAX_RETRIES)
     }
 
     /// Turns the engine for a while, unless there has been enough of `failure`.
-    fn wait<K: Kernel>(&mut self, engine: &mut Engine<K>, failure: Failure) -> Result<(), Failure> {
+    fn wait<K: Kernel>(
+        &mut self,
+        engine: &mut Engine<K>,
+        failure: SyscallError,
+    ) -> Result<(), SyscallError> {
         self.0 = self.0.checked_sub(1).ok_or(failure)?;
-        engine.turn(Some(RETRY))?;
+        engine.turn(Some(RETRY_DELAY))?;
         Ok(())
     }
 }
 
 /// Writes one line for people to standard error. It is dropped if there is no room for it: a full
 /// pipe that nobody reads must not stop the program.
-pub fn note<K: Kernel>(kernel: &K, line: fmt::Arguments<'_>) {
+pub fn diagnostic<K: Kernel>(kernel: &K, line: fmt::Arguments<'_>) {
     let fd = stderr(kernel.clone());
     let mut fds = [PollFd::new(&fd, POLLOUT)];
     if ppoll(kernel, &mut fds, Some(Duration::ZERO)) == Ok(1) {
@@ -304,6 +309,6 @@ pub fn note<K: Kernel>(kernel: &K, line: fmt::Arguments<'_>) {
         line.truncate(PIPE_BUF - 1);
         line.push(b'\n');
         // If there is no place to complain, nobody can be told so.
-        let _ = retry(|| fd.write(&line));
+        let _ = retry_on_eintr(|| fd.write(&line));
     }
 }

@@ -12,9 +12,9 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use syscalls::event::{EFD_CLOEXEC, EFD_NONBLOCK, eventfd2};
-use syscalls::{Fd, Kernel, retry};
+use syscalls::{Fd, Kernel, retry_on_eintr};
 
-use crate::engine::{Engine, Failure, Sharing, Spin, Stopped, Totals, Watch};
+use crate::engine::{Drain, Engine, ReusePort, Spin, SyscallError, Totals, Watch};
 
 /// What a worker is told to do.
 #[derive(Clone, Copy, Debug)]
@@ -38,9 +38,9 @@ struct Desk<K: Kernel> {
 #[derive(Debug, Default)]
 struct Papers {
     order: Option<Order>,
-    result: Option<Result<(), Failure>>,
+    result: Option<Result<(), SyscallError>>,
     /// Why the worker has gone without being told to, if it has: every result from then on.
-    gone: Option<Failure>,
+    gone: Option<SyscallError>,
 }
 
 /// The workers beside the main engine, from the main thread's side; there may be none. They end when
@@ -71,13 +71,13 @@ impl<K: Kernel> Workers<K> {
         main: &Engine<K>,
         spin: Spin,
         totals: &Arc<Totals>,
-    ) -> Result<(Workers<K>, Vec<Worker<K>>), Failure> {
+    ) -> Result<(Workers<K>, Vec<Worker<K>>), SyscallError> {
         if count == 0 {
             return Ok((Workers::none(), Vec::new()));
         }
         let event = || {
             eventfd2(kernel.clone(), 0, EFD_CLOEXEC | EFD_NONBLOCK)
-                .map_err(|errno| Failure::new("eventfd2", errno))
+                .map_err(|errno| SyscallError::new("eventfd2", errno))
         };
         let results = Arc::new(event()?);
         // They are put into the epoll sets now, when there is somebody to tell if that fails. To arm
@@ -106,10 +106,10 @@ impl<K: Kernel> Workers<K> {
         &self,
         engine: &mut Engine<K>,
         address: SocketAddr,
-    ) -> Result<SocketAddr, Failure> {
+    ) -> Result<SocketAddr, SyscallError> {
         let sharing = match self.0.as_slice() {
-            [] => Sharing::Alone,
-            _ => Sharing::Open,
+            [] => ReusePort::Off,
+            _ => ReusePort::Allow,
         };
         let address = engine.start(address, sharing)?;
         self.order(Order::Start(address));
@@ -125,7 +125,7 @@ impl<K: Kernel> Workers<K> {
     /// Has `engine` and all workers stop, as [`Engine::stop`] does, at the same time.
     pub fn stop(&self, engine: &mut Engine<K>, patience: Duration) {
         self.order(Order::Stop(patience));
-        if engine.stop(patience) == Stopped::InTime {
+        if engine.stop(patience) == Drain::Complete {
             // Stopping cannot fail; where the loop does, nothing can be waited for.
             let _ = self.wait(engine);
         }
@@ -144,14 +144,14 @@ impl<K: Kernel> Workers<K> {
 
     /// Serves with `engine` until every worker has carried out its order, or, as in
     /// [`Engine::stop`], the owner's input is ready.
-    fn wait(&self, engine: &mut Engine<K>) -> Result<Stopped, Failure> {
+    fn wait(&self, engine: &mut Engine<K>) -> Result<Drain, SyscallError> {
         for desk in &self.0 {
             while desk.papers().outcome().is_none() {
                 engine.watch(&desk.results, Watch::Workers)?;
                 loop {
                     let ready = engine.turn(None)?;
                     if ready.input {
-                        return Ok(Stopped::Hurried);
+                        return Ok(Drain::Interrupted);
                     }
                     if ready.workers {
                         break;
@@ -160,12 +160,12 @@ impl<K: Kernel> Workers<K> {
                 set_to_zero(&desk.results);
             }
         }
-        Ok(Stopped::InTime)
+        Ok(Drain::Complete)
     }
 
     /// Waits for the results of an order, however much input there is. Returns the first failure.
-    fn results(&self, engine: &mut Engine<K>) -> Result<(), Failure> {
-        while self.wait(engine)? == Stopped::Hurried {}
+    fn results(&self, engine: &mut Engine<K>) -> Result<(), SyscallError> {
+        while self.wait(engine)? == Drain::Interrupted {}
         let mut outcomes = self.0.iter().filter_map(|desk| desk.papers().outcome());
         outcomes.find(Result::is_err).unwrap_or(Ok(()))
     }
@@ -187,10 +187,10 @@ impl<K: Kernel> Worker<K> {
         }
     }
 
-    fn work(&mut self) -> Result<(), Failure> {
+    fn work(&mut self) -> Result<(), SyscallError> {
         loop {
             let result = match self.next_order()? {
-                Order::Start(address) => self.engine.start(address, Sharing::Join).map(|_| ()),
+                Order::Start(address) => self.engine.start(address, ReusePort::Join).map(|_| ()),
                 Order::Stop(patience) => {
                     // The next order hurries it.
                     self.engine.watch(&self.desk.orders, Watch::Input)?;
@@ -205,7 +205,7 @@ impl<K: Kernel> Worker<K> {
     }
 
     /// Serves until there is an order.
-    fn next_order(&mut self) -> Result<Order, Failure> {
+    fn next_order(&mut self) -> Result<Order, SyscallError> {
         loop {
             self.engine.watch(&self.desk.orders, Watch::Input)?;
             while !self.engine.turn(None)?.input {}
@@ -226,7 +226,7 @@ impl<K: Kernel> Desk<K> {
 
 impl Papers {
     /// What has come of the order, once it is carried out.
-    fn outcome(&self) -> Option<Result<(), Failure>> {
+    fn outcome(&self) -> Option<Result<(), SyscallError>> {
         self.gone.map(Err).or(self.result)
     }
 }
@@ -234,10 +234,10 @@ impl Papers {
 /// Adds to an eventfd, and so wakes who waits for it. (The counter is far from full, so this is never
 /// refused.)
 fn add_one<K: Kernel>(event: &Fd<K>) {
-    let _ = retry(|| event.write(&1u64.to_ne_bytes()));
+    let _ = retry_on_eintr(|| event.write(&1u64.to_ne_bytes()));
 }
 
 /// Takes what has been added to an eventfd. (If that is nothing, it is 0 already.)
 fn set_to_zero<K: Kernel>(event: &Fd<K>) {
-    let _ = retry(|| event.read(&mut [0; 8]));
+    let _ = retry_on_eintr(|| event.read(&mut [0; 8]));
 }

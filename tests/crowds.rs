@@ -18,7 +18,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use common::{Node, allow_open_files, client, converse};
-use rawecho::engine::{HELD_MEMORY, LEAST_READ, READ_BUFFER};
+use rawecho::engine::{MAX_UNSENT_BYTES, MIN_READ_BYTES, READ_BUFFER_BYTES};
 use sockets::client_with;
 
 /// How many clients there are in a crowd.
@@ -72,7 +72,7 @@ fn crowd_with_small_buffers(server: SocketAddr) -> Vec<TcpStream> {
 
 /// Has all of `crowd` send until the server takes no more, and never reads.
 fn shout(crowd: &[TcpStream]) {
-    const PIECE: &[u8] = &[b'!'; READ_BUFFER];
+    const PIECE: &[u8] = &[b'!'; READ_BUFFER_BYTES];
     for client in crowd {
         client.set_nonblocking(true).expect("a socket");
     }
@@ -102,10 +102,10 @@ fn those_who_never_read_share_a_bounded_memory() {
     node.send("meanwhile");
     let held = node.peak_memory() - before;
     println!("{CLIENTS} that never read: {} KiB held", held >> 10);
-    let bound = IDLE + (HELD_MEMORY + CLIENTS * LEAST_READ + READ_BUFFER) as u64;
+    let bound = IDLE + (MAX_UNSENT_BYTES + CLIENTS * MIN_READ_BYTES + READ_BUFFER_BYTES) as u64;
     assert!(held <= bound, "{held} bytes are held, over {bound}");
     assert!(
-        held >= HELD_MEMORY as u64 / 2,
+        held >= MAX_UNSENT_BYTES as u64 / 2,
         "the crowd was no burden: {held} bytes"
     );
     // What was theirs goes back: the next crowd finds it.

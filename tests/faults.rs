@@ -12,8 +12,8 @@ use std::time::Duration;
 
 use common::{PATIENCE, allow_open_files};
 use rawecho::engine::{
-    Engine, Failure, HELD_MEMORY, LEAST_READ, NO_PROGRESS, READ_BUFFER, RoundTripError, Sharing,
-    Spin,
+    Engine, MAX_UNSENT_BYTES, MIN_READ_BYTES, READ_BUFFER_BYTES, ReusePort, RoundTripError,
+    STALL_TIMEOUT, Spin, SyscallError,
 };
 use syscalls::{Errno, Kernel, Linux};
 
@@ -67,7 +67,7 @@ fn listening(
 ) -> (Engine<Faulty>, SocketAddr) {
     let mut engine = engine(Faulty(Rc::new(fates)));
     let server = engine
-        .start(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), Sharing::Alone)
+        .start(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), ReusePort::Off)
         .expect("a free port");
     (engine, server)
 }
@@ -166,7 +166,7 @@ fn no_progress() {
         round_trip(&mut engine, server, 10),
         Err(RoundTripError::Stalled)
     );
-    assert_eq!(waited.get(), NO_PROGRESS);
+    assert_eq!(waited.get(), STALL_TIMEOUT);
     assert_eq!(round_trip(&mut engine, server, 10), Ok(()));
 }
 
@@ -177,17 +177,33 @@ fn one_fault() {
     type Expected = fn(SocketAddr) -> Result<(), RoundTripError>;
     let cases: &[(libc::c_long, Errno, Expected)] = &[
         (libc::SYS_connect, Errno::ECONNREFUSED, |server| {
-            Err(NotSent(Failure::at("connect", server, Errno::ECONNREFUSED)))
+            Err(NotSent(SyscallError::with_address(
+                "connect",
+                server,
+                Errno::ECONNREFUSED,
+            )))
         }),
         // Interrupted before it had begun: the client has no port.
         (libc::SYS_connect, Errno::EINTR, |server| {
-            Err(NotSent(Failure::at("connect", server, Errno::EINTR)))
+            Err(NotSent(SyscallError::with_address(
+                "connect",
+                server,
+                Errno::EINTR,
+            )))
         }),
         (libc::SYS_accept4, Errno::ENFILE, |server| {
-            Err(NotSent(Failure::at("accept4", server, Errno::ENFILE)))
+            Err(NotSent(SyscallError::with_address(
+                "accept4",
+                server,
+                Errno::ENFILE,
+            )))
         }),
         (libc::SYS_accept4, Errno::ENOMEM, |server| {
-            Err(NotSent(Failure::at("accept4", server, Errno::ENOMEM)))
+            Err(NotSent(SyscallError::with_address(
+                "accept4",
+                server,
+                Errno::ENOMEM,
+            )))
         }),
         // These are about a connection that is gone, not about this one.
         (libc::SYS_accept4, Errno::ECONNABORTED, |_| Ok(())),
@@ -195,18 +211,18 @@ fn one_fault() {
         (libc::SYS_accept4, Errno::EHOSTUNREACH, |_| Ok(())),
         // The first to write is the client.
         (libc::SYS_write, Errno::ECONNRESET, |_| {
-            Err(Broken(Failure::new("write", Errno::ECONNRESET)))
+            Err(Broken(SyscallError::new("write", Errno::ECONNRESET)))
         }),
         (libc::SYS_write, Errno::EPIPE, |_| {
-            Err(Broken(Failure::new("write", Errno::EPIPE)))
+            Err(Broken(SyscallError::new("write", Errno::EPIPE)))
         }),
         (libc::SYS_write, Errno::EAGAIN, |_| Ok(())),
         (libc::SYS_shutdown, Errno::ENOTCONN, |_| {
-            Err(Broken(Failure::new("shutdown", Errno::ENOTCONN)))
+            Err(Broken(SyscallError::new("shutdown", Errno::ENOTCONN)))
         }),
         // The first to read is the server: it gives the connection up, with a reset.
         (libc::SYS_read, Errno::ECONNRESET, |_| {
-            Err(Broken(Failure::new("read", Errno::ECONNRESET)))
+            Err(Broken(SyscallError::new("read", Errno::ECONNRESET)))
         }),
         (libc::SYS_read, Errno::EAGAIN, |_| Ok(())),
     ];
@@ -242,7 +258,7 @@ fn no_local_port_left() {
         libc::SYS_connect => Failed(Errno::EADDRNOTAVAIL),
         _ => Served,
     });
-    let failure = Failure::at("connect", server, Errno::EADDRNOTAVAIL);
+    let failure = SyscallError::with_address("connect", server, Errno::EADDRNOTAVAIL);
     for _ in 0..3 {
         assert_eq!(
             round_trip(&mut engine, server, 1000),
@@ -255,7 +271,7 @@ fn no_local_port_left() {
 /// the next ones had better come from elsewhere.
 #[test]
 fn another_source_after_so_many_clients() {
-    const CLIENTS_PER_SOURCE: usize = 4096;
+    const CONNECTS_PER_SOURCE_ADDRESS: usize = 4096;
     let sources = Rc::new(RefCell::new(Vec::new()));
     let bound = Rc::clone(&sources);
     let (mut engine, server) = listening(move |call, args| {
@@ -269,7 +285,7 @@ fn another_source_after_so_many_clients() {
     });
     // That was the listener.
     sources.take();
-    for _ in 0..CLIENTS_PER_SOURCE {
+    for _ in 0..CONNECTS_PER_SOURCE_ADDRESS {
         assert_eq!(round_trip(&mut engine, server, 1), Ok(()));
     }
     assert!(sources.take().is_empty());
@@ -292,7 +308,7 @@ fn an_echo_cut_short() {
         _ => Served,
     });
     let (expected, came) = (1000, 0);
-    let cut_short = Err(RoundTripError::CutShort { expected, came });
+    let cut_short = Err(RoundTripError::Truncated { expected, came });
     assert_eq!(round_trip(&mut engine, server, expected), cut_short);
     assert_eq!(round_trip(&mut engine, server, expected), Ok(()));
 }
@@ -300,7 +316,7 @@ fn an_echo_cut_short() {
 /// What connections hold together is bounded, and what a stop lets go of no longer counts.
 #[test]
 fn what_is_held_is_bounded() {
-    const CLIENTS: usize = HELD_MEMORY / READ_BUFFER;
+    const CLIENTS: usize = MAX_UNSENT_BYTES / READ_BUFFER_BYTES;
     allow_open_files(2 * CLIENTS as u64 + 100);
     let asked_for = Rc::new(Cell::new(0));
     let last_read = Rc::clone(&asked_for);
@@ -324,17 +340,17 @@ fn what_is_held_is_bounded() {
     let mut clients = Vec::new();
     for _ in 0..CLIENTS {
         let (client, read) = serve_one_more(&mut engine, server);
-        assert_eq!(read, READ_BUFFER);
+        assert_eq!(read, READ_BUFFER_BYTES);
         clients.push(client);
     }
-    assert_eq!(serve_one_more(&mut engine, server).1, LEAST_READ);
+    assert_eq!(serve_one_more(&mut engine, server).1, MIN_READ_BYTES);
     engine.stop(Duration::ZERO);
     let server = engine
-        .start(server, Sharing::Alone)
+        .start(server, ReusePort::Off)
         .expect("the port is free");
     assert_eq!(
         serve_one_more(&mut engine, server).1,
-        READ_BUFFER,
+        READ_BUFFER_BYTES,
         "after the stop"
     );
 }
@@ -465,12 +481,12 @@ fn no_start() {
         let kernel = Faulty(Rc::new(first(call, Failed(Errno::ENOMEM))));
         let mut engine = engine(kernel);
         assert_eq!(
-            engine.start(address, Sharing::Alone),
-            Err(Failure::at(name, address, Errno::ENOMEM))
+            engine.start(address, ReusePort::Off),
+            Err(SyscallError::with_address(name, address, Errno::ENOMEM))
         );
         assert_eq!(engine.address(), None);
         let server = engine
-            .start(address, Sharing::Alone)
+            .start(address, ReusePort::Off)
             .expect("the next one works");
         assert_eq!(round_trip(&mut engine, server, 10), Ok(()));
     }
@@ -496,7 +512,7 @@ fn a_broken_epoll_set() {
         assert!(engine.turn(None).is_ok());
     }
     broken.set(true);
-    let failure = Failure::new("epoll_pwait", Errno::EBADF);
+    let failure = SyscallError::new("epoll_pwait", Errno::EBADF);
     assert_eq!(failures(&mut engine), Some((15, failure)));
 }
 
@@ -545,7 +561,7 @@ impl Lone {
         let spin = Spin::new(Duration::from_micros(60));
         let mut engine = Engine::new(kernel, spin, Arc::default()).expect("an epoll set");
         let server = engine
-            .start(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), Sharing::Alone)
+            .start(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), ReusePort::Off)
             .expect("a free port");
         let client = TcpStream::connect(server).expect("connect");
         let mut lone = Lone {

@@ -16,7 +16,7 @@ use proptest::test_runner::{Config, TestRunner};
 use tinyjson::JsonValue;
 
 /// The longest line that the node takes in.
-const MAX_LINE: usize = rawecho::stdio::MAX_LINE;
+const MAX_LINE_BYTES: usize = rawecho::stdio::MAX_LINE_BYTES;
 
 /// A node that is sent one hostile line after the other.
 struct Victim {
@@ -219,10 +219,10 @@ fn hostile_collection() {
         (br#"["c1","n1",{"type":"tcp_echo_stats","msg_id":1}]"#.to_vec(), Ignored),
         (body("").into(), Error(12.0)),
         // As long as a line may be, and one byte more.
-        ("[".repeat(MAX_LINE).into(), Ignored),
-        (echo(&format!("\"{}\"", "x".repeat(MAX_LINE - echo("\"\"").len()))).into(), Ok),
-        (echo(&format!("\"{}\"", "x".repeat(MAX_LINE + 1 - echo("\"\"").len()))).into(), Ignored),
-        (b"\\".repeat(MAX_LINE + 1), Ignored),
+        ("[".repeat(MAX_LINE_BYTES).into(), Ignored),
+        (echo(&format!("\"{}\"", "x".repeat(MAX_LINE_BYTES - echo("\"\"").len()))).into(), Ok),
+        (echo(&format!("\"{}\"", "x".repeat(MAX_LINE_BYTES + 1 - echo("\"\"").len()))).into(), Ignored),
+        (b"\\".repeat(MAX_LINE_BYTES + 1), Ignored),
     ];
     let mut victim = Victim::new();
     for (line, fate) in &lines {

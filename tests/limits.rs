@@ -17,10 +17,12 @@ use common::{
     Node, assert_end, assert_error, client, converse, eventually, open_files_limit, program,
     set_open_files_limit,
 };
-use rawecho::engine::{HELD_MEMORY, LEAST_READ, NO_PROGRESS, PEER_TIMEOUT, READ_BUFFER};
-use rawecho::node::STOP_PATIENCE;
-use rawecho::serve::END_PATIENCE;
-use rawecho::stdio::MAX_LINE;
+use rawecho::engine::{
+    MAX_UNSENT_BYTES, MIN_READ_BYTES, PEER_TIMEOUT, READ_BUFFER_BYTES, STALL_TIMEOUT,
+};
+use rawecho::node::DRAIN_TIMEOUT;
+use rawecho::serve::SHUTDOWN_TIMEOUT;
+use rawecho::stdio::MAX_LINE_BYTES;
 use serde_json::json;
 
 /// The table of limits in the README, held to the constants that it names.
@@ -32,14 +34,14 @@ fn the_readme_tells_the_limits() {
     let kibibytes = |bytes: usize| format!("{} KiB", bytes >> 10);
     let seconds = |time: Duration| format!("{} s", time.as_secs());
     for (name, value) in [
-        ("stdio::MAX_LINE", mebibytes(MAX_LINE)),
-        ("engine::READ_BUFFER", kibibytes(READ_BUFFER)),
-        ("engine::HELD_MEMORY", mebibytes(HELD_MEMORY)),
-        ("LEAST_READ", kibibytes(LEAST_READ)),
+        ("stdio::MAX_LINE_BYTES", mebibytes(MAX_LINE_BYTES)),
+        ("engine::READ_BUFFER_BYTES", kibibytes(READ_BUFFER_BYTES)),
+        ("engine::MAX_UNSENT_BYTES", mebibytes(MAX_UNSENT_BYTES)),
+        ("MIN_READ_BYTES", kibibytes(MIN_READ_BYTES)),
         ("engine::PEER_TIMEOUT", seconds(PEER_TIMEOUT)),
-        ("engine::NO_PROGRESS", seconds(NO_PROGRESS)),
-        ("node::STOP_PATIENCE", seconds(STOP_PATIENCE)),
-        ("serve::END_PATIENCE", seconds(END_PATIENCE)),
+        ("engine::STALL_TIMEOUT", seconds(STALL_TIMEOUT)),
+        ("node::DRAIN_TIMEOUT", seconds(DRAIN_TIMEOUT)),
+        ("serve::SHUTDOWN_TIMEOUT", seconds(SHUTDOWN_TIMEOUT)),
     ] {
         let rows = limits.lines().filter(|row| row.starts_with("| "));
         let row = rows

@@ -10,10 +10,10 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use rawecho::engine::{Engine, Ready, Sharing, Spin, Totals};
+use rawecho::engine::{Engine, Ready, ReusePort, Spin, Totals};
 use syscalls::arch::NAME;
 use syscalls::io::{O_CLOEXEC, O_CREAT, O_TRUNC, O_WRONLY, openat};
-use syscalls::trace::{Form, Trace, Traced};
+use syscalls::trace::{Format, Trace, Traced};
 use syscalls::{CALLS, Inherited, Linux};
 
 const TEXT: &str = include_str!("../syscalls/src/one_echo.md");
@@ -32,7 +32,7 @@ fn decoded_calls() {
                 .any(|call| line.starts_with(&format!("{}(", call.name)))
         })
         .collect();
-    assert_same(&shown, Form::Calls, calls_without_chance);
+    assert_same(&shown, Format::Calls, calls_without_chance);
 }
 
 #[test]
@@ -42,7 +42,7 @@ fn registers() {
         .filter_map(|line| line.strip_prefix(&head))
         .map(str::trim_start)
         .collect();
-    assert_same(&shown, Form::Registers, registers_without_chance);
+    assert_same(&shown, Format::Registers, registers_without_chance);
 }
 
 fn lines_of_text() -> impl Iterator<Item = &'static str> {
@@ -51,10 +51,10 @@ fn lines_of_text() -> impl Iterator<Item = &'static str> {
 
 /// A busy kernel may take a while to hand things over, even on one machine, and then the client and
 /// the server ask for them more than once. So a fresh trace gets some tries.
-const TRIES: usize = 20;
+const MAX_RETRIES: usize = 20;
 
-fn assert_same(shown: &[&str], form: Form, without_chance: fn(&[&str]) -> Vec<String>) {
-    let mut traces = (0..TRIES).map(|_| trace_of_one_echo(form));
+fn assert_same(shown: &[&str], form: Format, without_chance: fn(&[&str]) -> Vec<String>) {
+    let mut traces = (0..MAX_RETRIES).map(|_| trace_of_one_echo(form));
     let is_same = |trace: &String| {
         without_chance(&trace.lines().collect::<Vec<_>>()) == without_chance(shown)
     };
@@ -74,7 +74,7 @@ fn assert_same(shown: &[&str], form: Form, without_chance: fn(&[&str]) -> Vec<St
 }
 
 /// The trace of one round trip, and of the wait after it.
-fn trace_of_one_echo(form: Form) -> String {
+fn trace_of_one_echo(form: Format) -> String {
     let name = format!("rawecho-one-echo-{}-{form:?}", std::process::id());
     let file = env::temp_dir().join(name);
     let path = CString::new(file.clone().into_os_string().into_encoded_bytes()).expect("no NUL");
@@ -86,7 +86,7 @@ fn trace_of_one_echo(form: Form) -> String {
     let kernel = Traced::new(Linux, &trace);
     let mut engine = Engine::new(kernel, spin, totals).expect("an epoll set");
     let any_port = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-    let server = engine.start(any_port, Sharing::Alone).expect("a port");
+    let server = engine.start(any_port, ReusePort::Off).expect("a port");
     let so_far = fs::metadata(&file).expect("the trace").len();
     let mut echo = Vec::new();
     let outcome = engine.round_trip(server, b"hello world", &mut echo, &mut || {});
@@ -99,7 +99,7 @@ fn trace_of_one_echo(form: Form) -> String {
     text[so_far as usize..].to_owned()
 }
 
-/// Names for numbers that chance has picked, in the order in which they turn up.
+/// ConstantTable for numbers that chance has picked, in the order in which they turn up.
 #[derive(Default)]
 struct ByChance(HashMap<(&'static str, String), usize>);
 

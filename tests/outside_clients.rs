@@ -12,7 +12,7 @@ use std::thread;
 use std::time::Duration;
 
 use common::{Node, PATIENCE, allow_open_files, assert_end, client, converse, eventually, pattern};
-use rawecho::engine::READ_BUFFER;
+use rawecho::engine::READ_BUFFER_BYTES;
 use serde_json::json;
 
 /// Ends the connection with a reset: SO_LINGER with 0 seconds.
@@ -39,7 +39,7 @@ fn push(mut client: &TcpStream, at_most: usize) -> usize {
     client
         .set_write_timeout(Some(Duration::from_secs(1)))
         .expect("a time-out");
-    let piece = pattern(READ_BUFFER);
+    let piece = pattern(READ_BUFFER_BYTES);
     let mut taken = 0;
     while taken < at_most {
         match client.write(&piece[taken % piece.len()..]) {
@@ -96,7 +96,14 @@ fn two_thousand_at_once() {
 #[test]
 fn half_closed_ones_get_all_their_bytes() {
     let (node, server) = Node::listening();
-    for len in [0, 1, 1000, READ_BUFFER, READ_BUFFER + 1, 10_000_000] {
+    for len in [
+        0,
+        1,
+        1000,
+        READ_BUFFER_BYTES,
+        READ_BUFFER_BYTES + 1,
+        10_000_000,
+    ] {
         half_close(server, &pattern(len));
     }
     node.finish_well();
@@ -112,7 +119,7 @@ fn a_late_reader_gets_all_its_bytes() {
     let mut echo = Vec::new();
     late.read_to_end(&mut echo).expect("no reset");
     assert_eq!(echo.len(), sent);
-    assert!(echo == pattern(READ_BUFFER).repeat(sent / READ_BUFFER + 1)[..sent]);
+    assert!(echo == pattern(READ_BUFFER_BYTES).repeat(sent / READ_BUFFER_BYTES + 1)[..sent]);
     node.finish_well();
 }
 
@@ -171,7 +178,7 @@ fn one_that_never_reads_costs_little_and_hinders_nobody() {
                 .then(|| node.memory().saturating_sub(before))
         });
         // One read each, and some for the allocator.
-        let bound = (2 * CLIENTS * READ_BUFFER) as u64 + (2 << 20);
+        let bound = (2 * CLIENTS * READ_BUFFER_BYTES) as u64 + (2 << 20);
         assert!(growth < bound, "{growth} bytes more, over {bound}");
     });
     node.send("afterwards");

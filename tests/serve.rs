@@ -106,7 +106,7 @@ fn a_second_signal_ends_it_at_once() {
         server.signal(libc::SIGINT);
         server.ends(1, 5);
         assert!(
-            begin.elapsed() < rawecho::serve::END_PATIENCE,
+            begin.elapsed() < rawecho::serve::SHUTDOWN_TIMEOUT,
             "it has waited"
         );
         assert_end(&silent);

@@ -151,7 +151,7 @@ fn event(events: u32, data: u64) -> EpollEvent {
 /// What epoll reports now, sorted by token.
 fn reported<K: Kernel>(epoll: &Epoll<K>) -> String {
     let mut events = [EpollEvent::default(); 8];
-    let count = epoll.pwait(&mut events, 0).expect("events");
+    let count = epoll.wait(&mut events, 0).expect("events");
     let mut events: Vec<_> = events[..count]
         .iter()
         .map(|&EpollEvent { events, data }| (data, events))
@@ -259,9 +259,9 @@ mod stories {
         done(seen, "accept, nobody there", listener.accept4(0));
         done(seen, "accept with unknown flags", listener.accept4(1 << 20));
         count(seen, "read a listener", listener.read(&mut buffer));
-        let epoll = Epoll::create1(kernel.clone(), 0).expect("an epoll set");
+        let epoll = Epoll::new(kernel.clone(), 0).expect("an epoll set");
         let none: &mut [EpollEvent] = &mut [];
-        count(seen, "wait with no room", epoll.pwait(none, 0));
+        count(seen, "wait with no room", epoll.wait(none, 0));
         let [client, _server] = pair(&kernel);
         // The second one only tells that the first has done its work, if that was not sure then.
         let _ = client.connect(&name);
@@ -271,7 +271,7 @@ mod stories {
     }
 
     pub fn the_epoll_set<K: Kernel>(kernel: K, seen: &mut Seen) {
-        let epoll = Epoll::create1(kernel.clone(), 0).expect("an epoll set");
+        let epoll = Epoll::new(kernel.clone(), 0).expect("an epoll set");
         let [client, server] = pair(&kernel);
         let (reads, both) = (EPOLLIN | EPOLLRDHUP, EPOLLIN | EPOLLOUT | EPOLLRDHUP);
         done(
@@ -331,7 +331,7 @@ mod stories {
     }
 
     pub fn one_shot<K: Kernel>(kernel: K, seen: &mut Seen) {
-        let epoll = Epoll::create1(kernel.clone(), 0).expect("an epoll set");
+        let epoll = Epoll::new(kernel.clone(), 0).expect("an epoll set");
         let [client, server] = pair(&kernel);
         let once = event(EPOLLIN | EPOLLONESHOT, 7);
         done(seen, "add", epoll.ctl(EPOLL_CTL_ADD, &server, once));
@@ -348,7 +348,7 @@ mod stories {
     }
 
     pub fn edge_triggered<K: Kernel>(kernel: K, seen: &mut Seen) {
-        let epoll = Epoll::create1(kernel.clone(), 0).expect("an epoll set");
+        let epoll = Epoll::new(kernel.clone(), 0).expect("an epoll set");
         let [client, server] = pair(&kernel);
         let input = event(EPOLLIN | EPOLLRDHUP | EPOLLET, 7);
         done(seen, "add", epoll.ctl(EPOLL_CTL_ADD, &server, input));
@@ -381,7 +381,7 @@ mod stories {
     }
 
     pub fn full_buffers<K: Kernel>(kernel: K, seen: &mut Seen) {
-        let epoll = Epoll::create1(kernel.clone(), 0).expect("an epoll set");
+        let epoll = Epoll::new(kernel.clone(), 0).expect("an epoll set");
         let [client, server] = pair(&kernel);
         done(
             seen,
@@ -464,7 +464,7 @@ mod stories {
     pub fn a_counter<K: Kernel>(kernel: K, seen: &mut Seen) {
         let flags = EFD_CLOEXEC | EFD_NONBLOCK;
         let counter = eventfd2(kernel.clone(), 0, flags).expect("a counter");
-        let epoll = Epoll::create1(kernel, 0).expect("an epoll set");
+        let epoll = Epoll::new(kernel, 0).expect("an epoll set");
         let once = event(EPOLLIN | EPOLLONESHOT, 7);
         done(seen, "add", epoll.ctl(EPOLL_CTL_ADD, &counter, once));
         seen.push(reported(&epoll));

@@ -13,7 +13,7 @@ use std::thread;
 use std::time::Duration;
 
 use common::{INIT, INIT_OK, Node, PATIENCE, client, converse, eventually, file_with, program};
-use rawecho::stdio::MAX_LINE;
+use rawecho::stdio::MAX_LINE_BYTES;
 use serde_json::json;
 
 const STATS: &str = r#"{"src":"c1","dest":"n1","body":{"type":"tcp_echo_stats","msg_id":2}}"#;
@@ -162,7 +162,7 @@ fn output_to_dev_null() {
 #[test]
 fn the_longest_line() {
     let mut node = Node::n1();
-    for len in [MAX_LINE, MAX_LINE + 1] {
+    for len in [MAX_LINE_BYTES, MAX_LINE_BYTES + 1] {
         node.write_line(vec![b'x'; len]);
         assert_eq!(node.stats(), (0, 0));
     }
@@ -175,14 +175,14 @@ fn the_longest_line() {
         "{told:?}"
     );
     assert!(
-        told[1].contains("line 4 ") && told[1].contains(&MAX_LINE.to_string()),
+        told[1].contains("line 4 ") && told[1].contains(&MAX_LINE_BYTES.to_string()),
         "{told:?}"
     );
 }
 
 #[test]
 fn a_line_that_is_far_too_long_is_not_held() {
-    const MUCH: usize = 3 * MAX_LINE;
+    const MUCH: usize = 3 * MAX_LINE_BYTES;
     let (mut node, server) = Node::listening();
     let open = client(server);
     let before = node.memory();
@@ -195,11 +195,11 @@ fn a_line_that_is_far_too_long_is_not_held() {
     node.send("next");
     let held = node.peak_memory() - before;
     // A line of the greatest length has to be held until it proves too long.
-    assert!(held < 2 * MAX_LINE as u64, "{held} bytes");
+    assert!(held < 2 * MAX_LINE_BYTES as u64, "{held} bytes");
     let kept = node.memory().saturating_sub(before);
-    assert!(kept < MAX_LINE as u64 / 2, "{kept} bytes");
+    assert!(kept < MAX_LINE_BYTES as u64 / 2, "{kept} bytes");
     // And one that never ends.
-    for _ in 0..MAX_LINE / piece.len() + 1 {
+    for _ in 0..MAX_LINE_BYTES / piece.len() + 1 {
         node.write(&piece);
     }
     let finished = node.finish();

@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 use std::time::Instant;
 
 use common::{Node, client, converse, program};
-use rawecho::engine::NO_PROGRESS;
+use rawecho::engine::STALL_TIMEOUT;
 use serde_json::json;
 
 /// The fields of a request that sends a message.
@@ -136,7 +136,7 @@ fn no_progress() {
     node.listen();
     let begin = Instant::now();
     node.fails(json!({"type": "tcp_echo_send", "data": "x"}), 0, &["4 s"]);
-    assert!(begin.elapsed() >= NO_PROGRESS);
+    assert!(begin.elapsed() >= STALL_TIMEOUT);
     // Nothing is answered twice: the next reply is the next request's.
     node.send("next");
     assert_eq!(node.stats(), (2, 5));

@@ -9,7 +9,7 @@ use std::process::{Command, Stdio};
 
 use common::{Node, program};
 use syscalls::arch::NUMBER;
-use syscalls::{CALLS, find};
+use syscalls::{CALLS, Call};
 
 /// Whether `line` is a call, all of it.
 fn is_call(line: &str) -> bool {
@@ -52,7 +52,7 @@ fn registers_on_stderr() {
     for line in finished.stderr.lines() {
         let rest = line.strip_prefix(&format!("{NUMBER}="));
         let (number, rest) = rest.and_then(|rest| rest.split_once(' ')).expect(line);
-        let call = find(number.parse().expect(line)).expect(line);
+        let call = Call::by_number(number.parse().expect(line)).expect(line);
         assert!(rest.starts_with(&format!("({}) ", call.name)), "{line}");
     }
 }

@@ -1,12 +1,12 @@
 //! One echo conversation, from the server's side.
 
 use syscalls::epoll::{EPOLLET, EPOLLIN, EPOLLOUT, EPOLLPRI, EPOLLRDHUP};
-use syscalls::{Errno, Kernel, Socket, retry};
+use syscalls::{Errno, Kernel, Socket, retry_on_eintr};
 
 use super::{Polled, Totals};
 
 /// Reads in one turn of one connection, so that a busy one does not starve the others.
-const READS_PER_TURN: usize = 4;
+const MAX_READS_PER_TURN: usize = 4;
 
 /// What a connection waits for while all is written back.
 ///
@@ -75,8 +75,8 @@ impl<K: Kernel> Connection<K> {
         // already of the end of the stream (EPOLLRDHUP) and of an error, and at urgent data
         // (EPOLLPRI) a read stops short of what is behind it.
         let short_is_all = reported == EPOLLIN && self.polled.waits_for(INPUT);
-        for _ in 0..READS_PER_TURN {
-            let came = match retry(|| self.polled.socket.read(buffer)) {
+        for _ in 0..MAX_READS_PER_TURN {
+            let came = match retry_on_eintr(|| self.polled.socket.read(buffer)) {
                 Ok(0) => return Next::Close,
                 Ok(count) => &buffer[..count],
                 Err(Errno::EAGAIN) => break,
@@ -98,7 +98,7 @@ impl<K: Kernel> Connection<K> {
 
     /// Writes what the socket takes of `bytes`, which may be nothing, and counts it.
     fn write(&self, bytes: &[u8], totals: &Totals) -> Result<usize, Errno> {
-        match retry(|| self.polled.socket.write(bytes)) {
+        match retry_on_eintr(|| self.polled.socket.write(bytes)) {
             Ok(count) => {
                 totals.add_bytes(count);
                 Ok(count)

@@ -10,21 +10,21 @@ use syscalls::socket::{
     SOCK_NONBLOCK, SOCK_STREAM, TCP_KEEPCNT, TCP_KEEPIDLE, TCP_KEEPINTVL, TCP_NODELAY,
     TCP_USER_TIMEOUT,
 };
-use syscalls::{Errno, Kernel, Socket, retry};
+use syscalls::{Errno, Kernel, Socket, retry_on_eintr};
 
-use super::{Connection, Engine, Failure, Token};
+use super::{Connection, Engine, SyscallError, Token};
 
 /// Connections that may wait to be accepted. The kernel cuts it to `net.core.somaxconn`, whose
 /// default is the same.
 const BACKLOG: i32 = 4096;
 
 /// Connections accepted in one turn, so that a flood of new ones does not starve the others.
-const ACCEPTS_PER_TURN: usize = 64;
+const MAX_ACCEPTS_PER_TURN: usize = 64;
 
 /// How long accepting rests when no descriptor or no memory is left and no connection ends
 /// meanwhile: somebody else may have freed some. Short against a client's patience, long against
 /// the cost of a try.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+const ACCEPT_BACKOFF: Duration = Duration::from_millis(100);
 
 /// How long a peer may be gone (its machine off, its cable cut) before its connection is dropped.
 /// It is probed when it has been silent for half of that. The same time holds for a peer that lives
@@ -32,26 +32,26 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 pub const PEER_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Probes of a silent peer, in the second half of [`PEER_TIMEOUT`].
-const PROBES: i32 = 3;
+const KEEPALIVE_PROBES: i32 = 3;
 
 /// Whether other engines listen on the same port, among which the kernel spreads the connections.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Sharing {
+pub enum ReusePort {
     /// None does.
-    Alone,
+    Off,
     /// Others may join this one, once it listens.
-    Open,
+    Allow,
     /// This one joins another.
     Join,
 }
 
 /// How stopping ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Stopped {
+pub enum Drain {
     /// Every connection had ended, or had its time.
-    InTime,
+    Complete,
     /// The owner's input came first.
-    Hurried,
+    Interrupted,
 }
 
 /// The listening socket.
@@ -68,7 +68,10 @@ pub struct Listener<K: Kernel> {
 }
 
 /// A stream socket for `address`'s family that never waits.
-pub fn stream_socket<K: Kernel>(kernel: &K, address: SocketAddr) -> Result<Socket<K>, Failure> {
+pub fn stream_socket<K: Kernel>(
+    kernel: &K,
+    address: SocketAddr,
+) -> Result<Socket<K>, SyscallError> {
     let family = if address.is_ipv4() { AF_INET } else { AF_INET6 };
     Socket::new(
         kernel.clone(),
@@ -76,7 +79,7 @@ pub fn stream_socket<K: Kernel>(kernel: &K, address: SocketAddr) -> Result<Socke
         SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK,
         IPPROTO_IP,
     )
-    .map_err(|errno| Failure::new("socket", errno))
+    .map_err(|errno| SyscallError::new("socket", errno))
 }
 
 impl<K: Kernel> Engine<K> {
@@ -92,10 +95,14 @@ impl<K: Kernel> Engine<K> {
     ///
     /// # Panics
     /// If it listens already.
-    pub fn start(&mut self, address: SocketAddr, sharing: Sharing) -> Result<SocketAddr, Failure> {
+    pub fn start(
+        &mut self,
+        address: SocketAddr,
+        sharing: ReusePort,
+    ) -> Result<SocketAddr, SyscallError> {
         assert!(self.listener.is_none(), "one listener at a time");
         let socket = stream_socket(&self.kernel, address)?;
-        let failed = |call| move |errno| Failure::at(call, address, errno);
+        let failed = |call| move |errno| SyscallError::with_address(call, address, errno);
         let half = (PEER_TIMEOUT / 2).as_secs() as i32;
         // Every accepted socket inherits what is set here, which saves the calls on each.
         let options = [
@@ -104,8 +111,8 @@ impl<K: Kernel> Engine<K> {
             (SO_KEEPALIVE, 1),
             (TCP_NODELAY, 1),
             (TCP_KEEPIDLE, half),
-            (TCP_KEEPINTVL, half / PROBES),
-            (TCP_KEEPCNT, PROBES),
+            (TCP_KEEPINTVL, half / KEEPALIVE_PROBES),
+            (TCP_KEEPCNT, KEEPALIVE_PROBES),
             (TCP_USER_TIMEOUT, PEER_TIMEOUT.as_millis() as i32),
         ];
         for (option, value) in options {
@@ -118,7 +125,7 @@ impl<K: Kernel> Engine<K> {
                 .setsockopt(SO_REUSEPORT, 1)
                 .map_err(failed("setsockopt"))
         };
-        if sharing == Sharing::Join {
+        if sharing == ReusePort::Join {
             share()?;
         }
         socket
@@ -127,7 +134,7 @@ impl<K: Kernel> Engine<K> {
         socket.listen(BACKLOG).map_err(failed("listen"))?;
         // Not before: it would share the port with another program of the same user that shares
         // its own, and neither would be told.
-        if sharing == Sharing::Open {
+        if sharing == ReusePort::Allow {
             share()?;
         }
         let name = socket.getsockname().map_err(failed("getsockname"))?;
@@ -137,7 +144,7 @@ impl<K: Kernel> Engine<K> {
         wait_for_connections(&self.epoll, &socket).map_err(failed("epoll_ctl"))?;
         self.listener = Some(Listener {
             socket,
-            shared: sharing != Sharing::Alone,
+            shared: sharing != ReusePort::Off,
             address,
             paused_until: None,
         });
@@ -147,23 +154,23 @@ impl<K: Kernel> Engine<K> {
     /// Stops listening, serves the open connections until they end, but for `patience` at the most
     /// and no longer than until its owner's input is ready, and closes those that are left. The
     /// port is free then.
-    pub fn stop(&mut self, patience: Duration) -> Stopped {
+    pub fn stop(&mut self, patience: Duration) -> Drain {
         // Those that wait in the queue have been connected to: closing the listener would reset
         // them. There are no more of them than the queue holds.
-        let mut batches = 0..BACKLOG as usize / ACCEPTS_PER_TURN;
+        let mut batches = 0..BACKLOG as usize / MAX_ACCEPTS_PER_TURN;
         while batches.next().is_some() && self.accept() == Ok(true) {}
         self.listener = None;
         // If the clock or the loop fails, the patience is over.
         let stopped = self
             .serve_until_all_end(patience)
-            .unwrap_or(Stopped::InTime);
+            .unwrap_or(Drain::Complete);
         self.fresh.clear();
         self.connections.clear();
         self.held = 0;
         stopped
     }
 
-    fn serve_until_all_end(&mut self, patience: Duration) -> Result<Stopped, Failure> {
+    fn serve_until_all_end(&mut self, patience: Duration) -> Result<Drain, SyscallError> {
         let deadline = self.now() + patience;
         while self.connections.len() > 0 {
             let left = deadline.saturating_sub(self.now());
@@ -171,10 +178,10 @@ impl<K: Kernel> Engine<K> {
                 break;
             }
             if self.turn(Some(left))?.input {
-                return Ok(Stopped::Hurried);
+                return Ok(Drain::Interrupted);
             }
         }
-        Ok(Stopped::InTime)
+        Ok(Drain::Complete)
     }
 
     /// Accepts waiting connections: a bounded number of them, and none after the one that is
@@ -184,11 +191,11 @@ impl<K: Kernel> Engine<K> {
     /// What the process or the machine is short of. Accepting rests for a while then.
     pub(super) fn accept(&mut self) -> Result<bool, Errno> {
         let mut failed = 0;
-        for _ in 0..ACCEPTS_PER_TURN {
+        for _ in 0..MAX_ACCEPTS_PER_TURN {
             let Some(listener) = &self.listener else {
                 return Ok(false);
             };
-            match retry(|| listener.socket.accept4(SOCK_CLOEXEC | SOCK_NONBLOCK)) {
+            match retry_on_eintr(|| listener.socket.accept4(SOCK_CLOEXEC | SOCK_NONBLOCK)) {
                 Ok((socket, peer)) => {
                     self.totals.add_connection();
                     self.fresh
@@ -200,7 +207,9 @@ impl<K: Kernel> Engine<K> {
                 }
                 Err(Errno::EAGAIN) => return Ok(false),
                 // One after the other, though, is no matter of one connection: it would spin.
-                Err(errno) if concerns_one_connection(errno) && failed < ACCEPTS_PER_TURN / 2 => {
+                Err(errno)
+                    if concerns_one_connection(errno) && failed < MAX_ACCEPTS_PER_TURN / 2 =>
+                {
                     failed += 1;
                 }
                 Err(errno) => {
@@ -214,7 +223,7 @@ impl<K: Kernel> Engine<K> {
 
     /// Takes the listener out of the epoll set for a while.
     fn pause_accepting(&mut self) {
-        let until = self.now() + ACCEPT_PAUSE;
+        let until = self.now() + ACCEPT_BACKOFF;
         let Some(listener) = &mut self.listener else {
             return;
         };
@@ -259,7 +268,7 @@ impl<K: Kernel> Engine<K> {
                 }
                 Err(_) => {
                     self.pause_accepting();
-                    left = ACCEPT_PAUSE;
+                    left = ACCEPT_BACKOFF;
                 }
             }
         }

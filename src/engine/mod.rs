@@ -5,11 +5,11 @@
 
 mod connection;
 mod connections;
-mod failure;
 mod listener;
 mod polled;
 mod round_trip;
 mod spin;
+mod syscall_error;
 mod token;
 mod totals;
 
@@ -25,31 +25,31 @@ use syscalls::{Errno, Fd, Kernel};
 
 use connection::{Connection, Next};
 use connections::{Connections, Key};
-pub use failure::Failure;
 use listener::Listener;
-pub use listener::{PEER_TIMEOUT, Sharing, Stopped};
+pub use listener::{Drain, PEER_TIMEOUT, ReusePort};
 use polled::Polled;
-pub use round_trip::{NO_PROGRESS, RoundTripError};
+pub use round_trip::{RoundTripError, STALL_TIMEOUT};
 pub use spin::Spin;
+pub use syscall_error::SyscallError;
 use token::Token;
 pub use totals::{Counts, Totals};
 
 /// Bytes that one read takes at the most. The buffer is the engine's, so an idle connection holds
 /// none; a connection whose peer does not read holds at most this much.
-pub const READ_BUFFER: usize = 64 * 1024;
+pub const READ_BUFFER_BYTES: usize = 64 * 1024;
 
 /// Bytes that all connections together may hold before reads get smaller.
-pub const HELD_MEMORY: usize = 64 * 1024 * 1024;
+pub const MAX_UNSENT_BYTES: usize = 64 * 1024 * 1024;
 
 /// Bytes that one read takes at the least, however much is held: enough to go on slowly.
-pub const LEAST_READ: usize = 1024;
+pub const MIN_READ_BYTES: usize = 1024;
 
 /// Events taken from epoll at once: enough that many busy connections share the cost of a wait.
-const EVENTS_PER_TURN: usize = 256;
+const MAX_EVENTS_PER_TURN: usize = 256;
 
 /// How often `epoll_pwait` may fail in a row with something other than `EINTR`. Such an error tells
 /// of a broken process (`EBADF`, say): trying for ever would spin.
-const WAIT_FAILURES: u32 = 16;
+const MAX_WAIT_FAILURES: u32 = 16;
 
 /// A descriptor of the engine's owner, to be waited for along with everything else.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -106,9 +106,9 @@ impl<K: Kernel> Engine<K> {
     ///
     /// # Errors
     /// `epoll_create1`'s: no descriptor or no memory left.
-    pub fn new(kernel: K, spin: Spin, totals: Arc<Totals>) -> Result<Engine<K>, Failure> {
-        let epoll = Epoll::create1(kernel.clone(), EPOLL_CLOEXEC)
-            .map_err(|errno| Failure::new("epoll_create1", errno))?;
+    pub fn new(kernel: K, spin: Spin, totals: Arc<Totals>) -> Result<Engine<K>, SyscallError> {
+        let epoll = Epoll::new(kernel.clone(), EPOLL_CLOEXEC)
+            .map_err(|errno| SyscallError::new("epoll_create1", errno))?;
         Ok(Engine {
             kernel,
             epoll,
@@ -118,8 +118,8 @@ impl<K: Kernel> Engine<K> {
             awaited: None,
             clients: 0,
             source: None,
-            buffer: vec![0; READ_BUFFER].into(),
-            events: vec![EpollEvent::default(); EVENTS_PER_TURN].into(),
+            buffer: vec![0; READ_BUFFER_BYTES].into(),
+            events: vec![EpollEvent::default(); MAX_EVENTS_PER_TURN].into(),
             wait_failures: 0,
             time: Duration::ZERO,
             held: 0,
@@ -148,7 +148,7 @@ impl<K: Kernel> Engine<K> {
     ///
     /// # Errors
     /// `epoll_ctl`'s: `EBADF` if `fd` is not open, `ENOMEM`, `ENOSPC`.
-    pub fn watch(&self, fd: &Fd<K>, watch: Watch) -> Result<bool, Failure> {
+    pub fn watch(&self, fd: &Fd<K>, watch: Watch) -> Result<bool, SyscallError> {
         let (events, token) = match watch {
             Watch::Input => (EPOLLIN, Token::Input),
             Watch::Output => (EPOLLOUT, Token::Output),
@@ -166,7 +166,7 @@ impl<K: Kernel> Engine<K> {
         match armed {
             Ok(()) => Ok(true),
             Err(Errno::EPERM) => Ok(false),
-            Err(errno) => Err(Failure::new("epoll_ctl", errno)),
+            Err(errno) => Err(SyscallError::new("epoll_ctl", errno)),
         }
     }
 
@@ -174,7 +174,7 @@ impl<K: Kernel> Engine<K> {
     ///
     /// # Errors
     /// `epoll_pwait`'s, if it fails again and again for another reason than a signal.
-    pub fn turn(&mut self, timeout: Option<Duration>) -> Result<Ready, Failure> {
+    pub fn turn(&mut self, timeout: Option<Duration>) -> Result<Ready, SyscallError> {
         let timeout = if self.fresh.is_empty() {
             self.resume_accepting(timeout)
         } else {
@@ -214,7 +214,7 @@ impl<K: Kernel> Engine<K> {
     }
 
     /// Waits for events, and puts them into `self.events`. Returns how many came.
-    fn wait(&mut self, timeout: Option<Duration>) -> Result<usize, Failure> {
+    fn wait(&mut self, timeout: Option<Duration>) -> Result<usize, SyscallError> {
         let spin = if timeout == Some(Duration::ZERO) {
             None
         } else {
@@ -230,8 +230,8 @@ impl<K: Kernel> Engine<K> {
     }
 
     /// One `epoll_pwait`.
-    fn poll(&mut self, timeout: Option<Duration>) -> Result<usize, Failure> {
-        match self.epoll.pwait(&mut self.events, milliseconds(timeout)) {
+    fn poll(&mut self, timeout: Option<Duration>) -> Result<usize, SyscallError> {
+        match self.epoll.wait(&mut self.events, milliseconds(timeout)) {
             Ok(count) => {
                 self.wait_failures = 0;
                 Ok(count)
@@ -240,10 +240,10 @@ impl<K: Kernel> Engine<K> {
             Err(Errno::EINTR) => Ok(0),
             Err(errno) => {
                 self.wait_failures += 1;
-                if self.wait_failures < WAIT_FAILURES {
+                if self.wait_failures < MAX_WAIT_FAILURES {
                     Ok(0)
                 } else {
-                    Err(Failure::new("epoll_pwait", errno))
+                    Err(SyscallError::new("epoll_pwait", errno))
                 }
             }
         }
@@ -255,9 +255,9 @@ impl<K: Kernel> Engine<K> {
         let Some(connection) = self.connections.get(key) else {
             return;
         };
-        let room = HELD_MEMORY
+        let room = MAX_UNSENT_BYTES
             .saturating_sub(self.held)
-            .clamp(LEAST_READ, READ_BUFFER);
+            .clamp(MIN_READ_BYTES, READ_BUFFER_BYTES);
         self.held -= connection.held();
         let goes_on = match connection.serve(reported, &mut self.buffer[..room], &self.totals) {
             Next::Input => true,

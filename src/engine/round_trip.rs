@@ -6,34 +6,34 @@ use std::time::Duration;
 use syscalls::addr::Sockaddr;
 use syscalls::epoll::{EPOLLIN, EPOLLOUT};
 use syscalls::socket::{IP_BIND_ADDRESS_NO_PORT, SHUT_WR, SO_ERROR, TCP_NODELAY};
-use syscalls::{Errno, Kernel, Socket, retry};
+use syscalls::{Errno, Kernel, Socket, retry_on_eintr};
 
 use super::listener::stream_socket;
-use super::{Engine, Failure, Polled, Token};
+use super::{Engine, Polled, SyscallError, Token};
 
 /// How long a round trip may stand still. It must be over before Maelstrom gives up on the request,
 /// after 5 s: a reply that comes later does harm.
-pub const NO_PROGRESS: Duration = Duration::from_secs(4);
+pub const STALL_TIMEOUT: Duration = Duration::from_secs(4);
 
 /// Round trips from one address. Each leaves a port in `TIME_WAIT`, and the kernel looks for a free
 /// one by trying them in turn: that gets slow long before none is left.
-const CLIENTS_PER_SOURCE: u64 = 4096;
+const CONNECTS_PER_SOURCE_ADDRESS: u64 = 4096;
 
 /// Why a round trip has no echo to show.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RoundTripError {
     /// Nothing was sent: the connection could not be made, or was not accepted.
-    NotSent(Failure),
+    NotSent(SyscallError),
     /// The connection broke when some bytes may have been sent.
-    Broken(Failure),
+    Broken(SyscallError),
     /// The server ended the connection before all had come back.
-    CutShort {
+    Truncated {
         /// Bytes that were to come back.
         expected: usize,
         /// Bytes that did.
         came: usize,
     },
-    /// Nothing moved for [`NO_PROGRESS`].
+    /// Nothing moved for [`STALL_TIMEOUT`].
     Stalled,
 }
 
@@ -79,16 +79,17 @@ impl<K: Kernel> Engine<K> {
         server: SocketAddr,
         before_waiting: &mut dyn FnMut(),
     ) -> Result<Client<K>, RoundTripError> {
-        let not_sent =
-            |call| move |errno| RoundTripError::NotSent(Failure::at(call, server, errno));
+        let not_sent = |call| {
+            move |errno| RoundTripError::NotSent(SyscallError::with_address(call, server, errno))
+        };
         let mut begun = self.begin_to_connect(server);
-        let no_port = |failure: &Failure| failure.errno == Errno::EADDRNOTAVAIL;
+        let no_port = |failure: &SyscallError| failure.errno == Errno::EADDRNOTAVAIL;
         if begun.as_ref().is_err_and(no_port) {
             self.next_source(server);
             begun = self.begin_to_connect(server);
         }
         self.clients += 1;
-        if self.clients % CLIENTS_PER_SOURCE == 0 {
+        if self.clients % CONNECTS_PER_SOURCE_ADDRESS == 0 {
             self.next_source(server);
         }
         let (socket, address) = begun.map_err(RoundTripError::NotSent)?;
@@ -131,8 +132,8 @@ impl<K: Kernel> Engine<K> {
     fn begin_to_connect(
         &self,
         server: SocketAddr,
-    ) -> Result<(Socket<K>, Option<SocketAddr>), Failure> {
-        let failed = |call| move |errno| Failure::at(call, server, errno);
+    ) -> Result<(Socket<K>, Option<SocketAddr>), SyscallError> {
+        let failed = |call| move |errno| SyscallError::with_address(call, server, errno);
         let socket = stream_socket(&self.kernel, server)?;
         socket
             .setsockopt(TCP_NODELAY, 1)
@@ -181,13 +182,13 @@ impl<K: Kernel> Engine<K> {
         echo: &mut Vec<u8>,
         before_waiting: &mut dyn FnMut(),
     ) -> Result<(), RoundTripError> {
-        let broken = |call| move |errno| RoundTripError::Broken(Failure::new(call, errno));
+        let broken = |call| move |errno| RoundTripError::Broken(SyscallError::new(call, errno));
         let mut unwritten = message;
         let mut shut = false;
         loop {
             let mut moved = false;
             if !unwritten.is_empty() {
-                match retry(|| client.polled.socket.write(unwritten)) {
+                match retry_on_eintr(|| client.polled.socket.write(unwritten)) {
                     Ok(count) => {
                         unwritten = &unwritten[count..];
                         moved = true;
@@ -222,10 +223,10 @@ impl<K: Kernel> Engine<K> {
                 self.wait_for(client, events, RoundTripError::Broken)?;
             }
             loop {
-                match retry(|| client.polled.socket.read(&mut self.buffer)) {
+                match retry_on_eintr(|| client.polled.socket.read(&mut self.buffer)) {
                     Ok(0) if echo.len() < message.len() => {
                         let (expected, came) = (message.len(), echo.len());
-                        return Err(RoundTripError::CutShort { expected, came });
+                        return Err(RoundTripError::Truncated { expected, came });
                     }
                     Ok(0) => return Ok(()),
                     Ok(count) => echo.extend_from_slice(&self.buffer[..count]),
@@ -243,15 +244,15 @@ impl<K: Kernel> Engine<K> {
         &mut self,
         client: &mut Client<K>,
         events: u32,
-        failed: fn(Failure) -> RoundTripError,
+        failed: fn(SyscallError) -> RoundTripError,
     ) -> Result<(), RoundTripError> {
         client
             .polled
             .wait_for(&self.epoll, Token::Client, events)
-            .map_err(|errno| failed(Failure::new("epoll_ctl", errno)))?;
+            .map_err(|errno| failed(SyscallError::new("epoll_ctl", errno)))?;
         let now = self.now();
         let since = *client.stalled_since.get_or_insert(now);
-        let left = NO_PROGRESS.saturating_sub(now.saturating_sub(since));
+        let left = STALL_TIMEOUT.saturating_sub(now.saturating_sub(since));
         if left.is_zero() {
             return Err(RoundTripError::Stalled);
         }

@@ -22,7 +22,7 @@ use std::time::Duration;
 
 use syscalls::Kernel;
 
-use super::{Engine, Failure, Token};
+use super::{Engine, SyscallError, Token};
 
 /// Turns that have to be for the same descriptor, and no other, before it is taken for a lone one.
 const LONE_TURNS: u32 = 4;
@@ -126,7 +126,7 @@ impl Spin {
 
 impl<K: Kernel> Engine<K> {
     /// Polls for events for up to `limit`. Returns how many came.
-    pub(super) fn spin(&mut self, limit: Duration) -> Result<usize, Failure> {
+    pub(super) fn spin(&mut self, limit: Duration) -> Result<usize, SyscallError> {
         // What is there already tells nothing of spinning, and needs no look at the clock.
         let count = self.poll(Some(Duration::ZERO))?;
         if count > 0 {

@@ -48,7 +48,7 @@ impl From<RoundTripError> for Error {
                 Error::new(Code::TemporarilyUnavailable, failure.to_string())
             }
             RoundTripError::Broken(failure) => Error::new(Code::Crash, failure.to_string()),
-            RoundTripError::CutShort { expected, came } => Error::new(
+            RoundTripError::Truncated { expected, came } => Error::new(
                 Code::Crash,
                 format!("the connection ended after {came} of {expected} bytes; try again"),
             ),
@@ -56,7 +56,7 @@ impl From<RoundTripError> for Error {
                 Code::Timeout,
                 format!(
                     "nothing moved on the connection for {} s, so it was closed; try again",
-                    crate::engine::NO_PROGRESS.as_secs()
+                    crate::engine::STALL_TIMEOUT.as_secs()
                 ),
             ),
         }

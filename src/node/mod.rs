@@ -11,22 +11,24 @@ use std::time::Duration;
 use syscalls::{Errno, Kernel};
 
 use crate::engine::{Counts, Engine, RoundTripError};
-use crate::stdio::{Input, KEPT_BUFFER, Line, MAX_LINE, Output, Stop, note};
+use crate::stdio::{
+    ExitReason, Input, Line, MAX_LINE_BYTES, MAX_RETAINED_BYTES, Output, diagnostic,
+};
 use crate::workers::Workers;
 pub use error::{Code, Error};
 use request::Request;
 use wire::{Message, Outgoing, Reply};
 
 /// How long `tcp_echo_stop` lets open conversations go on.
-pub const STOP_PATIENCE: Duration = Duration::from_secs(1);
+pub const DRAIN_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Replies are written out when there are this many bytes of them, or nothing more to do.
-const FLUSH_AT: usize = 64 * 1024;
+const FLUSH_BYTES: usize = 64 * 1024;
 
 /// Round trips whose replies are written together, while there are more requests to handle and none
 /// has to wait. A write wakes whoever reads, which takes a tenth of a round trip; so many take about
 /// a millisecond.
-const ROUND_TRIPS_PER_FLUSH: u32 = 16;
+const MAX_ROUND_TRIPS_PER_FLUSH: u32 = 16;
 
 /// The port number that stands for any free one.
 const ANY_PORT: u16 = 0;
@@ -41,7 +43,7 @@ pub fn run<K: Kernel>(
     engine: Engine<K>,
     workers: Workers<K>,
     bind: IpAddr,
-) -> Result<(), Stop> {
+) -> Result<(), ExitReason> {
     let mut input = Input::new(kernel.clone());
     let mut output = Output::new(kernel.clone());
     let echo = Vec::new();
@@ -59,9 +61,11 @@ pub fn run<K: Kernel>(
         while let Some((number, line)) = input.next_line() {
             match line {
                 Line::Bytes(line) => node.handle(number, line, &mut output)?,
-                Line::TooLong => node.note(number, &format!("longer than {MAX_LINE} bytes")),
+                Line::TooLong => {
+                    node.diagnostic(number, &format!("longer than {MAX_LINE_BYTES} bytes"))
+                }
             }
-            if output.lines.len() >= FLUSH_AT || node.round_trips >= ROUND_TRIPS_PER_FLUSH {
+            if output.lines.len() >= FLUSH_BYTES || node.round_trips >= MAX_ROUND_TRIPS_PER_FLUSH {
                 node.flush(&mut output)?;
             }
         }
@@ -91,34 +95,39 @@ struct Node<K: Kernel> {
 
 impl<K: Kernel> Node<K> {
     /// Tells people why line `number` gets no answer.
-    fn note(&self, number: u64, reason: &str) {
-        note(
+    fn diagnostic(&self, number: u64, reason: &str) {
+        diagnostic(
             &self.kernel,
             format_args!("line {number} is ignored: {reason}"),
         );
     }
 
     /// Writes the replies out.
-    fn flush(&mut self, output: &mut Output<K>) -> Result<(), Stop> {
+    fn flush(&mut self, output: &mut Output<K>) -> Result<(), ExitReason> {
         self.round_trips = 0;
         output.flush(&mut self.engine)
     }
 
     /// Handles line `number` of the input, and adds the reply, if there is one, to `output`.
-    fn handle(&mut self, number: u64, line: &[u8], output: &mut Output<K>) -> Result<(), Stop> {
+    fn handle(
+        &mut self,
+        number: u64,
+        line: &[u8],
+        output: &mut Output<K>,
+    ) -> Result<(), ExitReason> {
         if line.trim_ascii().is_empty() {
             return Ok(());
         }
         let Message { src, dest, body } = match Message::parse(line) {
             Ok(message) => message,
             Err(reason) => {
-                self.note(number, &reason);
+                self.diagnostic(number, &reason);
                 return Ok(());
             }
         };
         // Before `init` the node has whatever name it is called by.
         let Some(dest) = dest.filter(|dest| self.id.as_ref().is_none_or(|id| dest == id)) else {
-            self.note(number, "dest: expected this node's id");
+            self.diagnostic(number, "dest: expected this node's id");
             return Ok(());
         };
         if body.in_reply_to.is_some_and(|id| id.get() != "null") {
@@ -141,7 +150,7 @@ impl<K: Kernel> Node<K> {
         message.write(&mut output.lines);
         self.next_msg_id += 1;
         echo.clear();
-        echo.shrink_to(KEPT_BUFFER);
+        echo.shrink_to(MAX_RETAINED_BYTES);
         self.echo = echo;
         Ok(())
     }
@@ -175,7 +184,7 @@ impl<K: Kernel> Node<K> {
             }
             Request::TcpEchoStop => {
                 let server = self.engine.address().ok_or_else(no_server)?;
-                self.workers.stop(&mut self.engine, STOP_PATIENCE);
+                self.workers.stop(&mut self.engine, DRAIN_TIMEOUT);
                 Ok(Reply::TcpEchoStopOk {
                     port: server.port(),
                 })

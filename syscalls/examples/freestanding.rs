@@ -22,7 +22,7 @@ use syscalls::addr::{AF_INET, Sockaddr};
 use syscalls::process::exit_group;
 use syscalls::signal::{self, SIGPIPE};
 use syscalls::socket::{SOCK_CLOEXEC, SOCK_STREAM};
-use syscalls::{Errno, Fd, Linux, Socket, retry, stdout};
+use syscalls::{Errno, Fd, Linux, Socket, retry_on_eintr, stdout};
 
 #[cfg(panic = "unwind")]
 compile_error!(
@@ -64,7 +64,7 @@ fn serve(buf: &mut [u8]) -> Result<Infallible, Errno> {
         print_line(addr.port())?;
     }
     loop {
-        let (connection, _peer) = retry(|| listener.accept4(SOCK_CLOEXEC))?;
+        let (connection, _peer) = retry_on_eintr(|| listener.accept4(SOCK_CLOEXEC))?;
         // What goes wrong with one connection is no matter of the next.
         let _ = echo(&connection, buf);
     }
@@ -73,7 +73,7 @@ fn serve(buf: &mut [u8]) -> Result<Infallible, Errno> {
 /// Writes back what it reads, until the peer has no more to say.
 fn echo(connection: &Socket<Linux>, buf: &mut [u8]) -> Result<(), Errno> {
     loop {
-        let count = retry(|| connection.read(buf))?;
+        let count = retry_on_eintr(|| connection.read(buf))?;
         if count == 0 {
             return Ok(());
         }
@@ -83,7 +83,7 @@ fn echo(connection: &Socket<Linux>, buf: &mut [u8]) -> Result<(), Errno> {
 
 fn write_all(fd: &Fd<Linux>, mut bytes: &[u8]) -> Result<(), Errno> {
     while !bytes.is_empty() {
-        let count = retry(|| fd.write(bytes))?;
+        let count = retry_on_eintr(|| fd.write(bytes))?;
         bytes = &bytes[count..];
     }
     Ok(())

@@ -23,9 +23,11 @@ pub struct Call {
     pub since: &'static str,
 }
 
-/// The table's row for call number `nr` of this machine.
-pub fn find(nr: usize) -> Option<&'static Call> {
-    CALLS.iter().find(|call| call.nr == nr)
+impl Call {
+    /// The table's row for call number `nr` of this machine.
+    pub fn by_number(nr: usize) -> Option<&'static Call> {
+        CALLS.iter().find(|call| call.nr == nr)
+    }
 }
 
 /// A table row's cells: the register of each argument.

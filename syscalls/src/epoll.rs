@@ -80,7 +80,7 @@ impl<K: Kernel> Epoll<K> {
     /// # Errors
     /// `EINVAL`: unknown flag. `EMFILE`, `ENFILE`, `ENOMEM`: no descriptor left in the process, in
     /// the system, no memory.
-    pub fn create1(kernel: K, flags: i32) -> Result<Epoll<K>, Errno> {
+    pub fn new(kernel: K, flags: i32) -> Result<Epoll<K>, Errno> {
         // SAFETY: no memory is passed, and the call makes a descriptor and no more.
         let fd = check(unsafe { kernel.syscall(sc::nr::EPOLL_CREATE1, [flags as usize]) })?;
         // SAFETY: the call succeeded, and what it returned is a new descriptor.
@@ -114,7 +114,7 @@ impl<K: Kernel> Epoll<K> {
     /// `EINTR`: a signal came first, or a stop and its end; the kernel does not restart this call
     /// ([here](crate::signal) is which it does). `EINVAL`: `events` is empty.
     #[inline]
-    pub fn pwait(&self, events: &mut [EpollEvent], timeout: i32) -> Result<usize, Errno> {
+    pub fn wait(&self, events: &mut [EpollEvent], timeout: i32) -> Result<usize, Errno> {
         // A larger array than the kernel counts in an `int` is used in part.
         let room = events
             .len()

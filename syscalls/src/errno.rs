@@ -221,7 +221,7 @@ pub const fn check(result: usize) -> Result<usize, Errno> {
 /// which goes on in the background when it is interrupted, `close`, which has freed the descriptor
 /// by then, and `epoll_pwait`, whose caller may have a deadline that has passed meanwhile.
 #[inline]
-pub fn retry<T>(mut call: impl FnMut() -> Result<T, Errno>) -> Result<T, Errno> {
+pub fn retry_on_eintr<T>(mut call: impl FnMut() -> Result<T, Errno>) -> Result<T, Errno> {
     loop {
         match call() {
             Err(Errno::EINTR) => {}

@@ -85,7 +85,7 @@ impl<K: Kernel> Fd<K> {
 
     /// The number, for messages. It says nothing once the descriptor is closed.
     #[inline(always)]
-    pub fn raw(&self) -> i32 {
+    pub fn as_raw(&self) -> i32 {
         self.raw
     }
 

@@ -103,9 +103,9 @@
 //! [`openat`]: io::openat
 //! [`close`]: Fd::close
 //! [`ppoll`]: poll::ppoll
-//! [`epoll_create1`]: epoll::Epoll::create1
+//! [`epoll_create1`]: epoll::Epoll::new
 //! [`epoll_ctl`]: epoll::Epoll::ctl
-//! [`epoll_pwait`]: epoll::Epoll::pwait
+//! [`epoll_pwait`]: epoll::Epoll::wait
 //! [`eventfd2`]: event::eventfd2
 //! [`signalfd4`]: signal::signalfd4
 //! [`rt_sigaction`]: signal::ignore
@@ -181,9 +181,9 @@ pub mod socket;
 pub mod time;
 pub mod trace;
 
-pub use calls::{CALLS, Call, find};
-pub use constants::Names;
-pub use errno::{Errno, MAX_ERRNO, check, retry};
+pub use calls::{CALLS, Call};
+pub use constants::ConstantTable;
+pub use errno::{Errno, MAX_ERRNO, check, retry_on_eintr};
 pub use fd::{Fd, Inherited, stderr, stdin, stdout};
 pub use kernel::{Kernel, Linux};
 pub use socket::Socket;

@@ -63,7 +63,7 @@ impl<'fd> PollFd<'fd> {
     /// Waits for `events` (of [`POLL_EVENTS`]) on `fd`.
     pub fn new<K: Kernel>(fd: &'fd Fd<K>, events: i16) -> PollFd<'fd> {
         PollFd {
-            fd: fd.raw(),
+            fd: fd.as_raw(),
             events,
             revents: 0,
             borrowed: PhantomData,

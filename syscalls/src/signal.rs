@@ -23,7 +23,7 @@
 //! - Without a handler, an ignored or blocked signal interrupts nothing. But stopping the process
 //!   (Ctrl-Z) and letting it go on does: `epoll_pwait` fails with `EINTR` then, and `ppoll` goes on.
 //!
-//! So each call that can wait stands in a [`retry`](crate::retry) or an event loop that tries again.
+//! So each call that can wait stands in a [`retry_on_eintr`](crate::retry_on_eintr) or an event loop that tries again.
 //! Source: signal(7), "Interruption of system calls and library functions by signal handlers";
 //! `tests/restarts.rs` tries each.
 

@@ -420,6 +420,6 @@ impl<K: Kernel> Deref for Socket<K> {
 
 impl<K: Kernel> fmt::Debug for Socket<K> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Socket({})", self.0.raw())
+        write!(f, "Socket({})", self.0.as_raw())
     }
 }

@@ -101,7 +101,7 @@ fn name(socket: &Socket<Linux>) -> SocketAddr {
 fn flags(fd: &Fd<Linux>) -> (bool, bool) {
     // SAFETY: no memory is passed.
     let [fd_flags, fl_flags] =
-        [libc::F_GETFD, libc::F_GETFL].map(|get| unsafe { libc::fcntl(fd.raw(), get) });
+        [libc::F_GETFD, libc::F_GETFL].map(|get| unsafe { libc::fcntl(fd.as_raw(), get) });
     assert!(fd_flags >= 0 && fl_flags >= 0, "{fd:?} is open");
     (
         fd_flags & libc::FD_CLOEXEC != 0,
@@ -111,7 +111,7 @@ fn flags(fd: &Fd<Linux>) -> (bool, bool) {
 
 fn set_nonblocking(fd: &Fd<Linux>) {
     // SAFETY: no memory is passed.
-    let result = unsafe { libc::fcntl(fd.raw(), libc::F_SETFL, libc::O_NONBLOCK) };
+    let result = unsafe { libc::fcntl(fd.as_raw(), libc::F_SETFL, libc::O_NONBLOCK) };
     assert_eq!(result, 0);
 }
 
@@ -121,7 +121,7 @@ fn libc_option(socket: &Socket<Linux>, level: i32, option: i32) -> i32 {
     // SAFETY: the kernel writes four bytes to `value`, and `len`.
     let done = unsafe {
         let value = (&raw mut value).cast();
-        libc::getsockopt(socket.raw(), level, option, value, &raw mut len)
+        libc::getsockopt(socket.as_raw(), level, option, value, &raw mut len)
     };
     assert_eq!((done, len), (0, 4), "{}", io::Error::last_os_error());
     value
@@ -502,7 +502,7 @@ fn setsockopt_sets_what_the_c_library_reads() {
             // SAFETY: the kernel reads one int.
             let libcs = unsafe {
                 let on = (&raw const on).cast();
-                libc::setsockopt(socket.raw(), level, option, on, 4)
+                libc::setsockopt(socket.as_raw(), level, option, on, 4)
             };
             if libcs == 0 {
                 socket.setsockopt(IP_BIND_ADDRESS_NO_PORT, 0).unwrap();
@@ -542,7 +542,7 @@ fn getsockopt_reads_what_the_standard_library_sets() {
     for ip in LOOPBACKS {
         let (socket, _client) = connection(ip);
         // SAFETY: the standard library only borrows the descriptor.
-        let stream = ManuallyDrop::new(unsafe { TcpStream::from_raw_fd(socket.raw()) });
+        let stream = ManuallyDrop::new(unsafe { TcpStream::from_raw_fd(socket.as_raw()) });
         for on in [true, false] {
             stream.set_nodelay(on).unwrap();
             assert_eq!(socket.getsockopt(TCP_NODELAY), Ok(on.into()));
@@ -592,8 +592,8 @@ fn an_address_that_is_longer_than_its_room() {
     let here = unix("here");
     let ours = Socket::new(Linux, AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0).unwrap();
     // SAFETY: no memory is passed, and what was open under our descriptor is nobody else's.
-    let same = unsafe { libc::dup2(bound(&here).as_raw_fd(), ours.raw()) };
-    assert_eq!(same, ours.raw());
+    let same = unsafe { libc::dup2(bound(&here).as_raw_fd(), ours.as_raw()) };
+    assert_eq!(same, ours.as_raw());
     let begins = unix("there");
     let name = begins.as_abstract_name().expect("a name");
     let long = [name, &[b'y'; 60]].concat();
@@ -905,7 +905,7 @@ fn openat_opens_and_creates() {
 #[test]
 fn close_and_drop_close_once() {
     let (ours, mut theirs) = pair();
-    let number = ours.raw();
+    let number = ours.as_raw();
     assert_eq!(ours.close(), Ok(()));
     assert_eq!(theirs.read(&mut [0; 1]).unwrap(), 0, "the peer is gone");
     let (ours, mut theirs) = pair();
@@ -925,7 +925,7 @@ fn close_and_drop_close_once() {
 fn close_spares_what_was_inherited() {
     {
         let inherited = stdin(Linux);
-        assert_eq!(inherited.raw(), 0);
+        assert_eq!(inherited.as_raw(), 0);
     }
     // SAFETY: no memory is passed.
     let flags = unsafe { libc::fcntl(0, libc::F_GETFD) };
@@ -963,19 +963,17 @@ fn ppoll_ends_with_its_timeout() {
 
 #[test]
 fn epoll_create1_sets_the_flag_or_refuses() {
-    Epoll::create1(Linux, 0).unwrap();
-    Epoll::create1(Linux, EPOLL_CLOEXEC).unwrap();
-    assert_eq!(Epoll::create1(Linux, 1).unwrap_err(), Errno::EINVAL);
-    in_child(|| {
-        no_more_descriptors() && Epoll::create1(Linux, 0).is_err_and(|e| e == Errno::EMFILE)
-    });
+    Epoll::new(Linux, 0).unwrap();
+    Epoll::new(Linux, EPOLL_CLOEXEC).unwrap();
+    assert_eq!(Epoll::new(Linux, 1).unwrap_err(), Errno::EINVAL);
+    in_child(|| no_more_descriptors() && Epoll::new(Linux, 0).is_err_and(|e| e == Errno::EMFILE));
 }
 
 /// What comes within 10 s, or at once if `wait` is false.
 fn events(set: &Epoll<Linux>, wait: bool) -> Vec<(u32, u64)> {
     let mut events = [EpollEvent::default(); 8];
     let count = set
-        .pwait(&mut events, if wait { 10_000 } else { 0 })
+        .wait(&mut events, if wait { 10_000 } else { 0 })
         .unwrap();
     events[..count]
         .iter()
@@ -985,7 +983,7 @@ fn events(set: &Epoll<Linux>, wait: bool) -> Vec<(u32, u64)> {
 
 #[test]
 fn epoll_ctl_adds_changes_and_takes_out() {
-    let set = Epoll::create1(Linux, EPOLL_CLOEXEC).unwrap();
+    let set = Epoll::new(Linux, EPOLL_CLOEXEC).unwrap();
     let (ours, mut theirs) = pair();
     let token = 0x0123_4567_89ab_cdef;
     let wait = |events| EpollEvent {
@@ -1024,7 +1022,7 @@ fn epoll_ctl_adds_changes_and_takes_out() {
 
 #[test]
 fn epoll_ctl_errors() {
-    let set = Epoll::create1(Linux, EPOLL_CLOEXEC).unwrap();
+    let set = Epoll::new(Linux, EPOLL_CLOEXEC).unwrap();
     let (ours, _theirs) = pair();
     let none = EpollEvent::default();
     assert_eq!(set.ctl(EPOLL_CTL_MOD, &ours, none), Err(Errno::ENOENT));
@@ -1040,7 +1038,7 @@ fn epoll_ctl_errors() {
 
 #[test]
 fn epoll_pwait_fills_the_events_from_the_start() {
-    let set = Epoll::create1(Linux, EPOLL_CLOEXEC).unwrap();
+    let set = Epoll::new(Linux, EPOLL_CLOEXEC).unwrap();
     let pairs: Vec<_> = (0..20).map(|_| pair()).collect();
     for (token, (ours, _)) in pairs.iter().enumerate() {
         let event = EpollEvent {
@@ -1051,20 +1049,20 @@ fn epoll_pwait_fills_the_events_from_the_start() {
     }
     let mut events = [EpollEvent::default(); 32];
     assert_eq!(
-        set.pwait(&mut events[..6], -1),
+        set.wait(&mut events[..6], -1),
         Ok(6),
         "as many as have room"
     );
-    assert_eq!(set.pwait(&mut events, -1), Ok(20));
+    assert_eq!(set.wait(&mut events, -1), Ok(20));
     let mut tokens: Vec<u64> = events[..20].iter().map(|event| event.data).collect();
     tokens.sort();
     assert_eq!(tokens, (0..20).collect::<Vec<_>>());
     assert_eq!(events[20], EpollEvent::default());
 
-    assert_eq!(set.pwait(&mut [], 0), Err(Errno::EINVAL));
-    let empty = Epoll::create1(Linux, EPOLL_CLOEXEC).unwrap();
+    assert_eq!(set.wait(&mut [], 0), Err(Errno::EINVAL));
+    let empty = Epoll::new(Linux, EPOLL_CLOEXEC).unwrap();
     let start = Instant::now();
-    assert_eq!(empty.pwait(&mut events, 30), Ok(0));
+    assert_eq!(empty.wait(&mut events, 30), Ok(0));
     assert!(start.elapsed() >= Duration::from_millis(30));
 }
 

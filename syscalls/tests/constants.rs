@@ -6,7 +6,7 @@
 
 use std::ffi::{CStr, c_char, c_int};
 
-use syscalls::{CALLS, Errno, MAX_ERRNO, Names};
+use syscalls::{CALLS, ConstantTable, Errno, MAX_ERRNO};
 
 #[path = "common/sources.rs"]
 mod sources;
@@ -78,8 +78,8 @@ fn the_errors_are_libcs_with_their_names_and_messages() {
 /// A table of the crate, and the same constants from the C library.
 struct Family {
     name: &'static str,
-    ours: Names,
-    libc: Names,
+    ours: ConstantTable,
+    libc: ConstantTable,
 }
 
 macro_rules! families {
@@ -128,7 +128,7 @@ families! {
 fn the_constants_are_libcs() {
     for Family { name, ours, libc } in FAMILIES {
         // The two may disagree on the sign of bit 31 (`EPOLLET`), which no register carries.
-        let bits = |names: Names| -> Vec<_> {
+        let bits = |names: ConstantTable| -> Vec<_> {
             names
                 .iter()
                 .map(|&(name, value)| (name, value as u32))

@@ -9,7 +9,7 @@ use std::ffi::CString;
 use std::{env, fs};
 
 use syscalls::io::{O_CLOEXEC, O_CREAT, O_TRUNC, O_WRONLY, openat};
-use syscalls::trace::{Form, Trace, Traced};
+use syscalls::trace::{Format, Trace, Traced};
 use syscalls::{CALLS, Inherited, Linux};
 
 #[test]
@@ -18,7 +18,7 @@ fn every_call_has_a_line() {
     let path = CString::new(file.clone().into_os_string().into_encoded_bytes()).expect("no NUL");
     let flags = O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC;
     let fd = openat(Linux, &path, flags, 0o600).expect("a file for the trace");
-    let trace = Trace::new(Inherited::new(fd), Form::Calls);
+    let trace = Trace::new(Inherited::new(fd), Format::Calls);
     every_call::every_call(&Traced::new(Linux, &trace));
     let text = fs::read_to_string(&file).expect("the trace");
     let _ = fs::remove_file(&file);

@@ -17,7 +17,7 @@ use syscalls::message::{RecvMessage, SendMessage};
 use syscalls::poll::ppoll;
 use syscalls::process::exit_group;
 use syscalls::socket::{MSG_DONTWAIT, SOCK_CLOEXEC, SOCK_STREAM};
-use syscalls::{Errno, Linux, Socket, retry};
+use syscalls::{Errno, Linux, Socket, retry_on_eintr};
 
 /// Its handler has `SA_RESTART`.
 const RESTARTING: i32 = libc::SIGUSR1;
@@ -190,7 +190,11 @@ fn accepting_and_connecting_are_restarted() {
     let release = || client().connect(addr).unwrap();
     restarts(|| {
         (
-            || listening.accept().map(|(socket, _peer)| socket.raw() >= 0),
+            || {
+                listening
+                    .accept()
+                    .map(|(socket, _peer)| socket.as_raw() >= 0)
+            },
             release,
         )
     });
@@ -199,7 +203,7 @@ fn accepting_and_connecting_are_restarted() {
             || {
                 listening
                     .accept4(0)
-                    .map(|(socket, _peer)| socket.raw() >= 0)
+                    .map(|(socket, _peer)| socket.as_raw() >= 0)
             },
             release,
         )
@@ -230,7 +234,7 @@ fn opening_a_fifo_is_restarted() {
     // SAFETY: the path ends with a NUL.
     assert_eq!(unsafe { libc::mkfifo(path.as_ptr(), 0o600) }, 0);
     restarts(|| {
-        let call = || openat(Linux, path, O_RDONLY, 0).map(|fd| fd.raw() >= 0);
+        let call = || openat(Linux, path, O_RDONLY, 0).map(|fd| fd.as_raw() >= 0);
         (call, || drop(openat(Linux, path, O_WRONLY, 0).unwrap()))
     });
     fs::remove_file(path.to_str().unwrap()).unwrap();
@@ -238,12 +242,12 @@ fn opening_a_fifo_is_restarted() {
 
 #[test]
 fn waiting_for_many_is_never_restarted() {
-    let set = &Epoll::create1(Linux, EPOLL_CLOEXEC).unwrap();
+    let set = &Epoll::new(Linux, EPOLL_CLOEXEC).unwrap();
     for signal in [RESTARTING, PLAIN] {
         let long = Some(Duration::from_secs(60));
         let epoll = interrupt(
             signal,
-            || set.pwait(&mut [EpollEvent::default()], 60_000),
+            || set.wait(&mut [EpollEvent::default()], 60_000),
             || (),
         );
         assert_eq!(epoll, Err(Errno::EINTR));
@@ -258,7 +262,7 @@ fn waiting_for_many_is_never_restarted() {
 fn retry_issues_the_call_again() {
     let [ours, theirs] = &unix();
     let release = || assert_eq!(theirs.write(b"x"), Ok(1));
-    let outcome = interrupt(PLAIN, || retry(|| ours.read(&mut [0; 1])), release);
+    let outcome = interrupt(PLAIN, || retry_on_eintr(|| ours.read(&mut [0; 1])), release);
     assert_eq!(outcome, Ok(1));
 }
 
@@ -299,9 +303,9 @@ fn goes_on_after_a_stop(call: impl FnOnce() -> Result<usize, Errno>) -> bool {
 
 #[test]
 fn a_stop_without_any_handler_interrupts_epoll_pwait_alone() {
-    let set = &Epoll::create1(Linux, EPOLL_CLOEXEC).unwrap();
+    let set = &Epoll::new(Linux, EPOLL_CLOEXEC).unwrap();
     assert!(!goes_on_after_a_stop(
-        || set.pwait(&mut [EpollEvent::default()], 2000)
+        || set.wait(&mut [EpollEvent::default()], 2000)
     ));
     assert!(goes_on_after_a_stop(|| ppoll(
         &Linux,

@@ -19,7 +19,7 @@ use crate::process::Rlimit;
 use crate::signal::{SigAction, SigSet};
 use crate::socket::PROTOCOLS;
 use crate::time::Timespec;
-use crate::{Errno, check, find};
+use crate::{Call, Errno, check};
 
 /// Where the text goes.
 pub type Text<'t> = &'t mut dyn Write;
@@ -68,7 +68,7 @@ impl<'c> Decoder<'c> {
 
     /// Shows the call up to the first argument that is shown after it.
     pub fn before(&self, text: Text<'_>) -> fmt::Result {
-        match find(self.nr) {
+        match Call::by_number(self.nr) {
             Some(call) => write!(text, "{}(", call.name)?,
             None => write!(text, "syscall_{:#x}(", self.nr)?,
         }

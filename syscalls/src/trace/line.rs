@@ -6,7 +6,7 @@ use core::time::Duration;
 
 use super::Trace;
 use crate::poll::{POLLOUT, PollFd, ppoll};
-use crate::{Kernel, retry};
+use crate::{Kernel, retry_on_eintr};
 
 /// Bytes that go out in one write. A pipe with room at all takes this many at once: `pipe(7)`,
 /// `PIPE_BUF`. So hardly any line is torn, and none makes the program wait.
@@ -73,7 +73,9 @@ impl<'t, K: Kernel> Line<'t, K> {
         if ready != Ok(1) {
             return None;
         }
-        retry(|| fd.write(bytes)).ok().filter(|&count| count > 0)
+        retry_on_eintr(|| fd.write(bytes))
+            .ok()
+            .filter(|&count| count > 0)
     }
 }
 

@@ -7,7 +7,7 @@
 //! accept4(4, {sa_family=AF_INET, sin_port=htons(40992), sin_addr=inet_addr("127.0.0.1")}, [28 => 16], SOCK_CLOEXEC|SOCK_NONBLOCK) = 5
 //! ```
 //!
-//! The format is that of `strace -a1`, and a test holds it to that, line by line. Names come from
+//! The format is that of `strace -a1`, and a test holds it to that, line by line. ConstantTable come from
 //! the tables beside the constants and from [`CALLS`](crate::CALLS): what they do not list is shown
 //! as strace shows what it does not know, by number. Some things it cannot show as strace does:
 //!
@@ -42,7 +42,7 @@ use registers::Registers;
 
 /// How a call is written down.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Form {
+pub enum Format {
     /// As strace does: names, structures, strings.
     Calls,
     /// What was in the machine's registers: `rax=3 (close) rdi=0x5 -> rax=0x0`.
@@ -53,14 +53,14 @@ pub enum Form {
 #[derive(Debug)]
 pub struct Trace<K: Kernel> {
     fd: Inherited<K>,
-    form: Form,
+    form: Format,
     /// Lines that found no room since the last one that did.
     missing: AtomicU64,
 }
 
 impl<K: Kernel> Trace<K> {
     /// A trace that is written to `fd`. It is never closed: the last calls are traced too.
-    pub fn new(fd: Inherited<K>, form: Form) -> Trace<K> {
+    pub fn new(fd: Inherited<K>, form: Format) -> Trace<K> {
         Trace {
             fd,
             form,
@@ -94,7 +94,7 @@ impl<K: Kernel> Kernel for Traced<'_, K> {
         let mut line = Line::new(self.trace);
         // A line that finds no room is the trace's business, so writing to it never fails.
         match self.trace.form {
-            Form::Calls => {
+            Format::Calls => {
                 // SAFETY: the caller vouches for the arguments until this function returns.
                 let decoder = unsafe { Decoder::new(nr, &args) };
                 let _ = decoder.before(&mut line);
@@ -108,7 +108,7 @@ impl<K: Kernel> Kernel for Traced<'_, K> {
                 let _ = unsafe { decoder.after(result, &mut line) };
                 result
             }
-            Form::Registers => {
+            Format::Registers => {
                 let registers = Registers { nr, args: &args };
                 let _ = registers.before(&mut line);
                 if nr == sc::nr::EXIT_GROUP {

@@ -3,7 +3,7 @@
 use core::fmt::{self, Write};
 
 use crate::arch::{ARGUMENTS, NUMBER, RESULT};
-use crate::{check, find};
+use crate::{Call, check};
 
 /// What is in the registers before the instruction.
 pub struct Registers<'c> {
@@ -15,7 +15,7 @@ impl Registers<'_> {
     /// `rax=1 (write) rdi=0x1 rsi=0x7ffc8e3b2a10 rdx=0xdf`
     pub fn before(&self, line: &mut dyn Write) -> fmt::Result {
         write!(line, "{NUMBER}={}", self.nr)?;
-        if let Some(call) = find(self.nr) {
+        if let Some(call) = Call::by_number(self.nr) {
             write!(line, " ({})", call.name)?;
         }
         for (register, value) in ARGUMENTS.iter().zip(self.args) {

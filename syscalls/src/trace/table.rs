@@ -2,7 +2,7 @@
 
 use sc::nr;
 
-use crate::Names;
+use crate::ConstantTable;
 use crate::addr::ADDRESS_FAMILIES;
 use crate::epoll::{EPOLL_FLAGS, EPOLL_OPERATIONS};
 use crate::event::EVENTFD_FLAGS;
@@ -21,9 +21,9 @@ pub enum Arg {
     /// A number of bytes.
     Size,
     /// One of a family of constants, and how strace calls those that it does not know.
-    One(Names, &'static str),
+    One(ConstantTable, &'static str),
     /// Any of a family of flags, and how strace calls those that it does not know.
-    Any(Names, &'static str),
+    Any(ConstantTable, &'static str),
     /// A directory's descriptor, or `AT_FDCWD`.
     Directory,
     /// A socket's type and flags.

@@ -4,7 +4,7 @@ use core::fmt::{self, Display, Formatter, Write};
 use core::net::{Ipv4Addr, Ipv6Addr};
 
 use super::decode::Text;
-use crate::Names;
+use crate::ConstantTable;
 use crate::addr::{ADDRESS_FAMILIES, SockaddrIn, SockaddrIn6};
 use crate::epoll::{EPOLL_EVENTS, EpollEvent};
 use crate::io::{O_RDWR, O_WRONLY, OPEN_FLAGS};
@@ -29,10 +29,10 @@ impl Display for Pointer {
 }
 
 /// One value of a family of constants; `AF_???` and the like for one that is not in the table.
-pub struct Name(pub u32, pub Names, pub &'static str);
+pub struct Name(pub u32, pub ConstantTable, pub &'static str);
 
 /// What `value` is called in the table `names`.
-pub fn name(value: u32, names: Names) -> Option<&'static str> {
+pub fn name(value: u32, names: ConstantTable) -> Option<&'static str> {
     let named = names.iter().find(|&&(_, named)| named as u32 == value);
     named.map(|&(name, _)| name)
 }
@@ -48,7 +48,7 @@ impl Display for Name {
 }
 
 /// Any number of flags of a family; `MSG_???` and the like if none is in the table.
-pub struct Flags(pub u32, pub Names, pub &'static str);
+pub struct Flags(pub u32, pub ConstantTable, pub &'static str);
 
 impl Display for Flags {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {

@@ -267,7 +267,7 @@ fn options<K: Kernel>(k: &K) {
     let datagrams = Socket::new(k.clone(), AF_INET, SOCK_DGRAM, IPPROTO_UDP).unwrap();
     fails(datagrams.setsockopt(TCP_NODELAY, 1), Errno::ENOPROTOOPT);
     fails(datagrams.getsockopt(TCP_NODELAY), Errno::EOPNOTSUPP);
-    let (socket, mut value, mut len) = (socket.raw() as usize, 1i32, 8u32);
+    let (socket, mut value, mut len) = (socket.as_raw() as usize, 1i32, 8u32);
     for level in [SOL_SOCKET, SOL_IP, SOL_TCP].map(|level| level as usize) {
         let (value, len) = (at(&mut value), at(&mut len));
         refused(
@@ -295,7 +295,7 @@ fn options<K: Kernel>(k: &K) {
 fn unusual_arguments<K: Kernel>(k: &K) {
     const INET: usize = AF_INET as usize;
     let socket = Socket::new(k.clone(), AF_INET, SOCK_STREAM, IPPROTO_IP).unwrap();
-    let s = socket.raw() as usize;
+    let s = socket.as_raw() as usize;
     refused(k, sc::nr::SOCKET, [INET, 15, 0], Errno::EINVAL);
     refused(
         k,
@@ -419,8 +419,8 @@ fn datagrams<K: Kernel>(k: &K, any: SocketAddr) {
 }
 
 fn epolls<K: Kernel>(k: &K) {
-    let epoll = Epoll::create1(k.clone(), EPOLL_CLOEXEC).unwrap();
-    drop(Epoll::create1(k.clone(), 0).unwrap());
+    let epoll = Epoll::new(k.clone(), EPOLL_CLOEXEC).unwrap();
+    drop(Epoll::new(k.clone(), 0).unwrap());
     let counter = eventfd2(k.clone(), 3, EFD_CLOEXEC | EFD_NONBLOCK).unwrap();
     let semaphore = eventfd2(k.clone(), u32::MAX, EFD_SEMAPHORE).unwrap();
     let ctl = |op, fd, events, data| epoll.ctl(op, fd, EpollEvent { events, data });
@@ -430,15 +430,15 @@ fn epolls<K: Kernel>(k: &K) {
     fails(twice, Errno::EEXIST);
     ctl(EPOLL_CTL_MOD, &counter, EPOLLIN | EPOLLONESHOT | 1 << 20, 9).unwrap();
     let mut events = [EpollEvent::default(); 64];
-    epoll.pwait(&mut events[..8], 0).unwrap();
-    epoll.pwait(&mut events[..1], -1).unwrap();
+    epoll.wait(&mut events[..8], 0).unwrap();
+    epoll.wait(&mut events[..1], -1).unwrap();
     ctl(EPOLL_CTL_DEL, &counter, 0, 0).unwrap();
     fails(ctl(EPOLL_CTL_DEL, &counter, 0, 0), Errno::ENOENT);
     ctl(EPOLL_CTL_MOD, &semaphore, 1 << 20, 0).unwrap();
-    epoll.pwait(&mut events, 1).unwrap();
+    epoll.wait(&mut events, 1).unwrap();
     ctl(EPOLL_CTL_DEL, &semaphore, 0, 0).unwrap();
     ctl(EPOLL_CTL_ADD, &semaphore, EPOLLEXCLUSIVE | EPOLLIN, 0).unwrap();
-    fails(epoll.pwait(&mut [], 1), Errno::EINVAL);
+    fails(epoll.wait(&mut [], 1), Errno::EINVAL);
     // More than strace shows.
     let counters: Vec<_> = iter::repeat_with(|| eventfd2(k.clone(), 0, 0).unwrap())
         .take(40)
@@ -446,8 +446,8 @@ fn epolls<K: Kernel>(k: &K) {
     for (i, counter) in counters.iter().enumerate() {
         ctl(EPOLL_CTL_ADD, counter, EPOLLOUT, i as u64).unwrap();
     }
-    epoll.pwait(&mut events[..32], 0).unwrap();
-    assert_eq!(epoll.pwait(&mut events, 0), Ok(41));
+    epoll.wait(&mut events[..32], 0).unwrap();
+    assert_eq!(epoll.wait(&mut events, 0), Ok(41));
     counter.write(&5u64.to_ne_bytes()).unwrap();
     counter.read(&mut [0; 8]).unwrap();
     fails(counter.read(&mut [0; 8]), Errno::EAGAIN);

@@ -13,12 +13,12 @@ use std::ffi::CString;
 use syscalls::arch::{ARGUMENTS, NUMBER, RESULT};
 use syscalls::io::{O_CLOEXEC, O_CREAT, O_TRUNC, O_WRONLY, openat};
 use syscalls::process::exit_group;
-use syscalls::trace::{Form, Trace, Traced};
+use syscalls::trace::{Format, Trace, Traced};
 use syscalls::{CALLS, Inherited, Linux, check};
 
 use strace::{TempFile, assert_same_lines, calls_of_the_layer, name, strace};
 
-/// Names the file for the trace, and so tells the process that it is the second one.
+/// ConstantTable the file for the trace, and so tells the process that it is the second one.
 const TRACE_TO: &str = "SYSCALLS_TRACE_TO";
 
 /// What the second process ends with.
@@ -27,7 +27,7 @@ const EXIT_CODE: i32 = 7;
 #[test]
 fn decoded_calls_are_those_of_strace() {
     if let Some(file) = env::var_os(TRACE_TO) {
-        second_process(file.as_encoded_bytes(), Form::Calls);
+        second_process(file.as_encoded_bytes(), Format::Calls);
     }
     let (own, strace) = two_traces("decoded_calls_are_those_of_strace", &[]);
     assert_same_lines(&own, &strace);
@@ -48,7 +48,7 @@ fn decoded_calls_are_those_of_strace() {
 #[test]
 fn registers_are_those_of_strace() {
     if let Some(file) = env::var_os(TRACE_TO) {
-        second_process(file.as_encoded_bytes(), Form::Registers);
+        second_process(file.as_encoded_bytes(), Format::Registers);
     }
     // strace shows each call's number, and its arguments as they are in the registers; but for
     // these two, decoded, so that the trace's own calls can be told from the layer's.
@@ -122,7 +122,7 @@ fn two_traces(test: &str, options: &[&str]) -> (Vec<String>, Vec<String>) {
     (own_lines, calls_of_the_layer(&theirs.read(), &own.0))
 }
 
-fn second_process(file: &[u8], form: Form) -> ! {
+fn second_process(file: &[u8], form: Format) -> ! {
     let file = CString::new(file).expect("a path has no NUL");
     let flags = O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC;
     let file = openat(Linux, &file, flags, 0o600).expect("a file for the trace");

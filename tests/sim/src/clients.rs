@@ -70,7 +70,7 @@ pub(crate) struct Client {
 }
 
 /// How often a client that is refused tries again.
-const TRIES: u32 = 6;
+const MAX_RETRIES: u32 = 6;
 
 /// Byte `i` of what client `id` sends.
 fn byte(id: usize, i: u32) -> u8 {
@@ -125,7 +125,7 @@ impl World {
 
     fn client_connects(&mut self, id: usize, tries: u32) {
         let Some(listener) = self.any_listener() else {
-            if tries == TRIES {
+            if tries == MAX_RETRIES {
                 self.client_is_done(id, Outcome::Refused);
                 return;
             }

@@ -147,7 +147,8 @@ impl World {
             nr::RT_SIGACTION => self.rt_sigaction(a, b, c, d, memory),
             _ => {
                 let _ = f;
-                let name = syscalls::find(nr).map_or("an unknown call", |call| call.name);
+                let name =
+                    syscalls::Call::by_number(nr).map_or("an unknown call", |call| call.name);
                 Err(self.misused(name, Errno::ENOSYS))
             }
         }

@@ -15,7 +15,7 @@ const ABORT: u64 = 14;
 const PRECONDITION: u64 = 22;
 
 /// How long nothing must have moved before a request may end with [`TIMEOUT`].
-const NO_PROGRESS: u64 = rawecho::engine::NO_PROGRESS.as_nanos() as u64;
+const STALL_TIMEOUT: u64 = rawecho::engine::STALL_TIMEOUT.as_nanos() as u64;
 
 /// What a request asks for.
 #[derive(Clone, Debug, PartialEq)]
@@ -384,7 +384,7 @@ impl World {
                 return Err(format!("nothing went wrong, but the code is {code}"));
             }
             TIMEOUT if !silent => return Err("nothing held it up".into()),
-            TIMEOUT if attempt.stood_still < NO_PROGRESS => {
+            TIMEOUT if attempt.stood_still < STALL_TIMEOUT => {
                 return Err(format!(
                     "it stood still for {} ns only",
                     attempt.stood_still

@@ -7,7 +7,7 @@ use std::thread;
 use rawecho::engine::{Engine, Spin};
 use rawecho::node;
 use rawecho::setup;
-use rawecho::stdio::Stop;
+use rawecho::stdio::ExitReason;
 use rawecho::workers::{Worker, Workers};
 use syscalls::Kernel;
 use syscalls::trace::Traced;
@@ -88,7 +88,7 @@ struct Program {
 impl Program {
     /// Runs it, with all its threads, on `kernel`, which is `sim` behind all. Returns how it ended,
     /// unless it came to a violation.
-    fn run<K: Kernel + Send + Sync>(&self, sim: &Sim, kernel: K) -> Option<Result<(), Stop>> {
+    fn run<K: Kernel + Send + Sync>(&self, sim: &Sim, kernel: K) -> Option<Result<(), ExitReason>> {
         thread::scope(|scope| {
             let start = |worker: Worker<K>| {
                 let id = sim.new_thread();
@@ -98,7 +98,7 @@ impl Program {
         })
     }
 
-    fn main<K: Kernel>(&self, kernel: K, start: impl Fn(Worker<K>)) -> Result<(), Stop> {
+    fn main<K: Kernel>(&self, kernel: K, start: impl Fn(Worker<K>)) -> Result<(), ExitReason> {
         setup::prepare(&kernel);
         let totals = Arc::default();
         let engine = Engine::new(kernel.clone(), self.spin, Arc::clone(&totals))?;
@@ -110,7 +110,7 @@ impl Program {
 
 impl World {
     /// What must hold when the program has ended.
-    fn check_the_end(&mut self, stop: Result<(), Stop>) {
+    fn check_the_end(&mut self, stop: Result<(), ExitReason>) {
         if self.violation.is_some() {
             return;
         }
@@ -134,15 +134,15 @@ impl World {
                     );
                 }
             }
-            Err(Stop::OutputClosed) => {
+            Err(ExitReason::OutputClosed) => {
                 if !self.stdout.broken {
                     self.violated("the node ends for a reason", "its output is open");
                 }
             }
-            Err(Stop::Hurried) => {
+            Err(ExitReason::Interrupted) => {
                 self.violated("the node ends for a reason", "more input is none");
             }
-            Err(Stop::Failed(failure)) => {
+            Err(ExitReason::Failed(failure)) => {
                 self.violated("the node survives every fault", failure.to_string());
             }
         }

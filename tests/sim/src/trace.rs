@@ -1,6 +1,6 @@
 //! The trace of a run: the program's calls in the format of `--trace`, and what happens beside them.
 
-use syscalls::trace::{Form, Trace};
+use syscalls::trace::{Format, Trace};
 
 use crate::kernel::Sim;
 use crate::memory;
@@ -11,7 +11,10 @@ pub(crate) const TRACE_FD: usize = 1_000_000;
 
 /// A trace of the calls to `sim`, which `sim` keeps.
 pub(crate) fn of(sim: &Sim) -> Trace<Sim> {
-    Trace::new(memory::inherited(sim.clone(), TRACE_FD as i32), Form::Calls)
+    Trace::new(
+        memory::inherited(sim.clone(), TRACE_FD as i32),
+        Format::Calls,
+    )
 }
 
 impl World {

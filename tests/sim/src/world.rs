@@ -9,8 +9,8 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap, VecDeque};
 
 use fastrand::Rng;
-use rawecho::engine::{NO_PROGRESS, READ_BUFFER};
-use rawecho::node::STOP_PATIENCE;
+use rawecho::engine::{READ_BUFFER_BYTES, STALL_TIMEOUT};
+use rawecho::node::DRAIN_TIMEOUT;
 use syscalls::Errno;
 
 use crate::clients::Client;
@@ -376,7 +376,7 @@ impl World {
     }
 
     fn check_deadlines(&mut self) {
-        let limit = NO_PROGRESS.as_nanos() as u64 + SLACK;
+        let limit = STALL_TIMEOUT.as_nanos() as u64 + SLACK;
         if let Some(attempt) = self.attempts.last() {
             let still = self.now - attempt.moved_at;
             if attempt.conn.is_some() && attempt.closed_at.is_none() && still > limit {
@@ -386,7 +386,7 @@ impl World {
                 );
             }
         }
-        let patience = STOP_PATIENCE.as_nanos() as u64 + SLACK;
+        let patience = DRAIN_TIMEOUT.as_nanos() as u64 + SLACK;
         if let Some(since) = self.stopping_since {
             if self.now - since > patience {
                 self.violated(
@@ -668,7 +668,7 @@ impl World {
         state.owed.extend(bytes);
         let owed = state.owed.len();
         self.most_owed = self.most_owed.max(owed);
-        if owed > READ_BUFFER {
+        if owed > READ_BUFFER_BYTES {
             self.violated(
                 "memory per connection is bounded",
                 format!("connection {conn} holds {owed} bytes that are read and not written"),
@@ -698,7 +698,7 @@ impl World {
 
     /// The program closes the server's end of `conn`.
     pub(crate) fn server_closes(&mut self, conn: usize) {
-        let patience = STOP_PATIENCE.as_nanos() as u64;
+        let patience = DRAIN_TIMEOUT.as_nanos() as u64;
         let now = self.now;
         let out_of_patience = self
             .stopping_since

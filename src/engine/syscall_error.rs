@@ -8,7 +8,7 @@ use syscalls::Errno;
 /// A system call that failed: `bind 127.0.0.1:8080: EADDRINUSE (98): Address already in use; …`,
 /// with what can be done about it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Failure {
+pub struct SyscallError {
     /// The call's name.
     pub call: &'static str,
     /// The address that the call was about, if any.
@@ -17,10 +17,10 @@ pub struct Failure {
     pub errno: Errno,
 }
 
-impl Failure {
+impl SyscallError {
     /// `call` failed with `errno`.
-    pub fn new(call: &'static str, errno: Errno) -> Failure {
-        Failure {
+    pub fn new(call: &'static str, errno: Errno) -> SyscallError {
+        SyscallError {
             call,
             address: None,
             errno,
@@ -28,8 +28,8 @@ impl Failure {
     }
 
     /// `call`, for `address`, failed with `errno`.
-    pub fn at(call: &'static str, address: SocketAddr, errno: Errno) -> Failure {
-        Failure {
+    pub fn with_address(call: &'static str, address: SocketAddr, errno: Errno) -> SyscallError {
+        SyscallError {
             call,
             address: Some(address),
             errno,
@@ -37,7 +37,7 @@ impl Failure {
     }
 
     /// What whoever reads of the failure can do about it.
-    fn advice(&self) -> &'static str {
+    fn hint(&self) -> &'static str {
         match self.errno {
             Errno::EADDRINUSE => "choose another port, or 0 for a free one",
             Errno::EACCES | Errno::EPERM if self.call == "bind" => {
@@ -57,17 +57,17 @@ impl Failure {
     }
 }
 
-impl fmt::Display for Failure {
+impl fmt::Display for SyscallError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.call)?;
         if let Some(address) = self.address {
             write!(f, " {address}")?;
         }
-        write!(f, ": {}; {}", self.errno, self.advice())
+        write!(f, ": {}; {}", self.errno, self.hint())
     }
 }
 
-impl std::error::Error for Failure {}
+impl std::error::Error for SyscallError {}
 
 #[cfg(test)]
 mod tests {
@@ -94,7 +94,7 @@ mod tests {
             ("shutdown", Errno::ENOTCONN, "section 2"),
         ];
         for (call, errno, advice) in advised {
-            let text = Failure::new(call, errno).to_string();
+            let text = SyscallError::new(call, errno).to_string();
             assert!(
                 text.starts_with(&format!("{call}: {}", errno.name())),
                 "{text}"
