@@ -19,11 +19,6 @@ use syscalls::{CALLS, Inherited, Linux};
 const TEXT: &str = include_str!("../syscalls/src/one_echo.md");
 
 #[test]
-fn the_readme_shows_it() {
-    assert!(include_str!("../README.md").contains(TEXT.trim_end()));
-}
-
-#[test]
 fn decoded_calls() {
     let shown: Vec<_> = lines_of_text()
         .filter(|line| {

@@ -2,6 +2,8 @@
 //!
 //! `x86_64.rs` and `aarch64.rs` have the same order and the same shape. Read them side by side:
 //! `diff -y syscalls/src/arch/x86_64.rs syscalls/src/arch/aarch64.rs`.
+//!
+#![doc = include_str!("../call_path.svg")]
 
 // The documentation shows both.
 #[cfg(any(target_arch = "aarch64", doc))]
