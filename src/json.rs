@@ -1,22 +1,25 @@
-//! JSON as the task shows it: on one line, with a space after each colon and comma.
+//! JSON output in the task's format: one line, with a space after each colon and comma.
 
 use std::io;
 
 use serde::Serialize;
 use serde_json::ser::{Formatter, Serializer};
 
-/// Appends `value` to `lines`, with the newline that ends it.
+/// Serializes `value` and appends it to `lines`, followed by a newline.
 pub fn write_line(lines: &mut Vec<u8>, value: &impl Serialize) {
     value
-        .serialize(&mut Serializer::with_formatter(&mut *lines, Spaced))
-        .expect("a Vec takes everything, and every key is a string");
+        .serialize(&mut Serializer::with_formatter(
+            &mut *lines,
+            SpacedFormatter,
+        ))
+        .expect("writing to a Vec cannot fail, and every key is a string");
     lines.push(b'\n');
 }
 
-/// Where the spaces go.
-struct Spaced;
+/// A formatter that puts a space after each colon and comma.
+struct SpacedFormatter;
 
-impl Formatter for Spaced {
+impl Formatter for SpacedFormatter {
     fn begin_object_key<W: ?Sized + io::Write>(
         &mut self,
         w: &mut W,
@@ -29,20 +32,20 @@ impl Formatter for Spaced {
         w.write_all(b": ")
     }
 
-    /// JSON text that is passed on as it came, but for the white space between its tokens: that
-    /// could hold a carriage return, which some readers take for the end of the line.
+    /// Writes raw JSON text with its white space between tokens normalized: it may contain a
+    /// carriage return, which some readers treat as the end of the line.
     fn write_raw_fragment<W: ?Sized + io::Write>(
         &mut self,
         w: &mut W,
         fragment: &str,
     ) -> io::Result<()> {
         let bytes = fragment.as_bytes();
-        // What is between `copied` and `i` is still to be written, as it is.
+        // `bytes[copied..i]` is still to be written, unchanged.
         let (mut copied, mut i, mut in_string) = (0, 0, false);
         while i < bytes.len() {
             match bytes[i] {
                 b'"' => in_string = !in_string,
-                // Whatever is escaped, it does not end the string.
+                // Skip the escaped character: it may be a quotation mark.
                 b'\\' => i += 1,
                 b':' | b',' if !in_string => {
                     w.write_all(&bytes[copied..=i])?;
@@ -66,14 +69,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn raw_json_is_spaced_outside_its_strings_only() {
+    fn raw_json_is_spaced_only_outside_strings() {
         let mut out = Vec::new();
-        Spaced
+        SpacedFormatter
             .write_raw_fragment(
                 &mut out,
                 "{\"a:,b\\\" \\\\\":[1 ,\r\n 2,\t{} ],\"c\" : \" \\\",\"}",
             )
-            .expect("a Vec takes everything");
+            .expect("writing to a Vec cannot fail");
         assert_eq!(
             String::from_utf8(out).expect("UTF-8"),
             r#"{"a:,b\" \\": [1, 2, {}], "c": " \","}"#

@@ -1,38 +1,39 @@
-//! Errors of the protocol: Maelstrom's codes, with a text.
+//! Protocol errors: Maelstrom's codes and a text.
 
 use crate::engine::RoundTripError;
 
-/// Maelstrom's error codes (its `doc/protocol.md`, "Errors"). All but [`Timeout`](Code::Timeout)
-/// and [`Crash`](Code::Crash) are definite: what was asked for has not happened and will not.
+/// Maelstrom's error codes (its `doc/protocol.md`, "Errors"). [`Timeout`](Code::Timeout) and
+/// [`Crash`](Code::Crash) are indefinite; all others are definite: the operation did not happen and
+/// will not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Code {
-    /// Nothing moved in time. The bytes may or may not have been echoed.
+    /// The connection made no progress in time. The bytes may or may not have been echoed.
     Timeout = 0,
-    /// No such request.
+    /// The request type is unknown.
     NotSupported = 10,
-    /// Not now; a later try may succeed.
+    /// The request cannot be served now; a retry may succeed.
     TemporarilyUnavailable = 11,
-    /// The request is not what it should be.
+    /// The request has a missing or malformed field.
     MalformedRequest = 12,
-    /// Broken halfway. The bytes may or may not have been echoed.
+    /// The connection broke. The bytes may or may not have been echoed.
     Crash = 13,
-    /// Failed, and the same request will fail again.
+    /// The request failed, and the same request will fail again.
     Abort = 14,
-    /// The state of the node does not allow it.
+    /// The state of the node does not allow the request.
     PreconditionFailed = 22,
 }
 
-/// An error reply's content.
+/// The content of an error reply.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Error {
-    /// What kind of error.
+    /// The kind of error.
     pub code: Code,
-    /// What went wrong and what to do, for people.
+    /// What went wrong and how to resolve it.
     pub text: String,
 }
 
 impl Error {
-    /// An error of kind `code`.
+    /// Creates an error of kind `code`.
     pub fn new(code: Code, text: impl Into<String>) -> Error {
         Error {
             code,
@@ -55,7 +56,7 @@ impl From<RoundTripError> for Error {
             RoundTripError::Stalled => Error::new(
                 Code::Timeout,
                 format!(
-                    "nothing moved on the connection for {} s, so it was closed; try again",
+                    "the connection made no progress for {} s and was closed; try again",
                     crate::engine::STALL_TIMEOUT.as_secs()
                 ),
             ),

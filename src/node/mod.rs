@@ -1,4 +1,8 @@
-//! The Maelstrom node: JSON requests in, JSON replies out.
+//! The Maelstrom node: reads JSON requests from standard input, acts on them with the echo engine,
+//! and writes JSON replies to standard output.
+//!
+//! Start here to follow a request: [`run`] takes it from the input, `Node::handle` parses and answers
+//! it. `request` holds the types of requests, `wire` their JSON, `error` Maelstrom's error codes.
 
 mod error;
 mod request;
@@ -19,25 +23,25 @@ pub use error::{Code, Error};
 use request::Request;
 use wire::{Message, Outgoing, Reply};
 
-/// How long `tcp_echo_stop` lets open conversations go on.
+/// How long `tcp_echo_stop` waits for open connections to end before it closes them.
 pub const DRAIN_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Replies are written out when there are this many bytes of them, or nothing more to do.
+/// Bytes of collected replies at which they are written, even if more requests are waiting.
 const FLUSH_BYTES: usize = 64 * 1024;
 
-/// Round trips whose replies are written together, while there are more requests to handle and none
-/// has to wait. A write wakes whoever reads, which takes a tenth of a round trip; so many take about
-/// a millisecond.
+/// The number of round trips whose replies are batched into one write while more requests are waiting
+/// and no round trip blocks. Each write wakes the reader, which costs about a tenth of a round trip;
+/// 16 round trips take about a millisecond.
 const MAX_ROUND_TRIPS_PER_FLUSH: u32 = 16;
 
-/// The port number that stands for any free one.
+/// The port number with which `bind` picks a free port.
 const ANY_PORT: u16 = 0;
 
-/// Runs a node until its input ends. Its server, which will listen on the address `bind`, is
-/// `engine` with the help of `workers`.
+/// Runs a node until its input ends. Its server runs on `engine` and `workers`, and listens on the
+/// address `bind` once a request starts it.
 ///
 /// # Errors
-/// Why it had to stop before.
+/// Returns the reason if the node has to exit before the end of its input.
 pub fn run<K: Kernel>(
     kernel: K,
     engine: Engine<K>,
@@ -83,18 +87,18 @@ struct Node<K: Kernel> {
     engine: Engine<K>,
     workers: Workers<K>,
     bind: IpAddr,
-    /// The node's name, once `init` has told it.
+    /// The node's id; `None` before `init`.
     id: Option<String>,
-    /// The `msg_id` of the next message that the node sends.
+    /// The `msg_id` of the next reply.
     next_msg_id: u64,
-    /// Round trips since the replies were last written out.
+    /// Round trips since the last flush.
     round_trips: u32,
-    /// What came back from the last round trip. Kept for its memory.
+    /// The buffer for echoed bytes, kept to reuse its memory.
     echo: Vec<u8>,
 }
 
 impl<K: Kernel> Node<K> {
-    /// Tells people why line `number` gets no answer.
+    /// Reports on standard error why line `number` is ignored.
     fn diagnostic(&self, number: u64, reason: &str) {
         diagnostic(
             &self.kernel,
@@ -102,13 +106,13 @@ impl<K: Kernel> Node<K> {
         );
     }
 
-    /// Writes the replies out.
+    /// Writes the collected replies.
     fn flush(&mut self, output: &mut Output<K>) -> Result<(), ExitReason> {
         self.round_trips = 0;
         output.flush(&mut self.engine)
     }
 
-    /// Handles line `number` of the input, and adds the reply, if there is one, to `output`.
+    /// Handles line `number` of the input, and appends the reply, if any, to `output`.
     fn handle(
         &mut self,
         number: u64,
@@ -125,7 +129,7 @@ impl<K: Kernel> Node<K> {
                 return Ok(());
             }
         };
-        // Before `init` the node has whatever name it is called by.
+        // Before `init`, any `dest` is accepted.
         let Some(dest) = dest.filter(|dest| self.id.as_ref().is_none_or(|id| dest == id)) else {
             self.diagnostic(number, "dest: expected this node's id");
             return Ok(());
@@ -135,7 +139,7 @@ impl<K: Kernel> Node<K> {
         }
         let request = Request::parse(&body, self.id.is_some());
         if matches!(request, Ok(Request::TcpEchoStop)) {
-            // Nobody's reply waits for another's.
+            // Draining may take a second, which must not delay earlier replies.
             self.flush(output)?;
         }
         let mut echo = mem::take(&mut self.echo);
@@ -155,8 +159,8 @@ impl<K: Kernel> Node<K> {
         Ok(())
     }
 
-    /// Does what a request asks for. What comes back over a connection goes into `echo`, and before
-    /// that is waited for, the earlier replies in `output` are written out.
+    /// Executes a request. Echoed bytes go into `echo`. If a round trip has to block, the earlier replies
+    /// in `output` are written first.
     fn answer<'e>(
         &mut self,
         request: Request<'_>,
@@ -172,7 +176,7 @@ impl<K: Kernel> Node<K> {
             Request::TcpEchoSend { data } => {
                 let server = self.engine.address().ok_or_else(no_server)?;
                 self.round_trip(server, data.as_bytes(), echo, output)?;
-                let echoed = std::str::from_utf8(echo).map_err(garbled)?;
+                let echoed = std::str::from_utf8(echo).map_err(corrupt)?;
                 Ok(Reply::TcpEchoSendOk { echoed })
             }
             Request::TcpEchoStats => {
@@ -195,14 +199,14 @@ impl<K: Kernel> Node<K> {
                     None => self.listen(ANY_PORT)?,
                 };
                 self.round_trip(server, value.get().as_bytes(), echo, output)?;
-                let echo = serde_json::from_slice(echo).map_err(garbled)?;
+                let echo = serde_json::from_slice(echo).map_err(corrupt)?;
                 Ok(Reply::EchoOk { echo })
             }
         }
     }
 
-    /// Sends `message` to the server and back. Nobody's reply waits for another's: if this has to
-    /// wait, those in `output` are written out before.
+    /// Sends `message` to the server and reads its echo. If that has to block, the earlier replies in
+    /// `output` are written first, so that they are not delayed.
     fn round_trip(
         &mut self,
         server: SocketAddr,
@@ -248,10 +252,10 @@ fn no_server() -> Error {
     )
 }
 
-/// What came back over a connection is not what any server may send.
-fn garbled(error: impl std::error::Error) -> Error {
+/// The error for an echo that differs from what was sent in a way that cannot be represented.
+fn corrupt(error: impl std::error::Error) -> Error {
     Error::new(
         Code::Crash,
-        format!("what came back is garbled: {error}; try again"),
+        format!("the echoed data is corrupt: {error}; try again"),
     )
 }

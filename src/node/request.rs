@@ -1,4 +1,4 @@
-//! What a request asks for, read from the fields of its body.
+//! Requests: typed, parsed from the fields of a message body.
 
 use std::borrow::Cow;
 
@@ -7,10 +7,10 @@ use serde_json::value::RawValue;
 use super::error::{Code, Error};
 use super::wire::{self, Body};
 
-/// Bytes of a request's own text that an error repeats: enough to recognize it by.
-const EXCERPT: usize = 64;
+/// The maximum length in bytes of request text quoted in an error: enough to recognize it.
+const MAX_EXCERPT_BYTES: usize = 64;
 
-/// A request that is complete and well-formed.
+/// A complete, well-formed request.
 #[derive(Debug)]
 pub enum Request<'a> {
     Init { node_id: Cow<'a, str> },
@@ -22,14 +22,19 @@ pub enum Request<'a> {
 }
 
 impl<'a> Request<'a> {
-    /// Reads the request of `body`. Only `init` is taken from a node that is not `initialized`.
+    /// Parses the request in `body`. Before the node is `initialized`, only `init` is accepted.
+    ///
+    /// # Errors
+    /// - [`Code::MalformedRequest`]: a field is missing or of the wrong type.
+    /// - [`Code::TemporarilyUnavailable`]: a request other than `init` before `init`.
+    /// - [`Code::NotSupported`]: an unknown type.
     pub fn parse(body: &Body<'a>, initialized: bool) -> Result<Request<'a>, Error> {
         if !body.msg_id.is_some_and(wire::is_integer) {
             return Err(ill_typed("msg_id", "an integer", body.msg_id));
         }
         let r#type = field("type", "a string", body.r#type, wire::text)?;
         if !initialized && r#type != "init" {
-            let text = "this node has no id yet; send it init first";
+            let text = "the node has no id yet; send init first";
             return Err(Error::new(Code::TemporarilyUnavailable, text));
         }
         Ok(match &*r#type {
@@ -56,14 +61,14 @@ impl<'a> Request<'a> {
                 Request::Echo { echo }
             }
             unknown => {
-                let text = format!("type: this node knows no {}", excerpt(unknown));
+                let text = format!("type: unknown request type {}", excerpt(unknown));
                 return Err(Error::new(Code::NotSupported, text));
             }
         })
     }
 }
 
-/// The field `name` as `read` reads it.
+/// Converts the field `name` with `read`.
 fn field<'a, T>(
     name: &str,
     expected: &str,
@@ -83,13 +88,13 @@ fn ill_typed(name: &str, expected: &str, found: Option<&RawValue>) -> Error {
     )
 }
 
-/// The beginning of `text`, to repeat in an error.
+/// Returns the beginning of `text`, for quoting in an error.
 fn excerpt(text: &str) -> Cow<'_, str> {
-    let cut = (0..=EXCERPT)
+    let cut = (0..=MAX_EXCERPT_BYTES)
         .rev()
         .find(|&i| text.is_char_boundary(i))
         .unwrap_or(0);
-    if text.len() <= EXCERPT {
+    if text.len() <= MAX_EXCERPT_BYTES {
         text.into()
     } else {
         format!("{}…", &text[..cut]).into()

@@ -1,4 +1,4 @@
-//! Messages as JSON text: what comes in, taken apart, and what goes out, put together.
+//! The JSON form of messages: parsing requests and serializing replies.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -10,21 +10,21 @@ use serde_json::value::RawValue;
 use super::error::Error;
 use crate::json;
 
-/// A message whose sender can be answered, with the fields of its body still in JSON.
+/// A message whose sender can be answered, with the fields of its body still as JSON text.
 ///
-/// It is taken apart in steps, so that a body with a bad field still gets an answer.
+/// Parsing has two steps, so that a body with a malformed field still gets an error reply.
 #[derive(Debug)]
 pub struct Message<'a> {
-    /// Who sent it.
+    /// The sender.
     pub src: Cow<'a, str>,
-    /// Whom it is for.
+    /// The addressee; `None` if it is missing or not a string.
     pub dest: Option<Cow<'a, str>>,
     /// The fields of the body.
     pub body: Body<'a>,
 }
 
-/// The fields of a request's body that any request has a use for; the others are passed over. Where
-/// a name stands twice the last one counts, as with most JSON parsers.
+/// The body fields that some request uses; others are ignored. If a name occurs twice, the last
+/// occurrence wins, as in most JSON parsers.
 #[derive(Debug, Default)]
 pub struct Body<'a> {
     pub r#type: Option<&'a RawValue>,
@@ -38,7 +38,7 @@ pub struct Body<'a> {
 }
 
 impl<'a> Message<'a> {
-    /// Takes `line` apart. The error tells why nobody can be answered.
+    /// Parses `line`. The error says why no reply can be addressed.
     pub fn parse(line: &'a [u8]) -> Result<Message<'a>, String> {
         let line = std::str::from_utf8(line)
             .map_err(|error| format!("not UTF-8 at byte {}", error.valid_up_to()))?;
@@ -50,9 +50,8 @@ impl<'a> Message<'a> {
     }
 }
 
-/// What `error` in `line` says, without the place in the text: its "line 1" would stand beside the
-/// number of the line in the input. Nor is JSON of the wrong kind repeated: it is nobody's but the
-/// sender's.
+/// Describes `error` in `line` without its position: serde's "line 1" would contradict the number of
+/// the line in the input. JSON of the wrong type is not quoted, because payload is never logged.
 fn reason(line: &str, error: &serde_json::Error) -> String {
     if error.is_data() {
         let is_object = line.trim_start().starts_with('{');
@@ -64,8 +63,8 @@ fn reason(line: &str, error: &serde_json::Error) -> String {
     reason.unwrap_or_default().to_owned()
 }
 
-/// The fields of a message. The body is taken apart in the same pass: going through the text is half
-/// of what a line costs.
+/// The fields of a message. The body is parsed in the same pass, because scanning the text is half the
+/// cost of a line.
 #[derive(Default)]
 struct Line<'a> {
     src: Option<&'a RawValue>,
@@ -172,54 +171,54 @@ impl<'a> Visitor<'a> for Text {
     }
 }
 
-/// The string that `json` is, if it is one. A string with half of a surrogate pair is none: there
-/// is no text that it could stand for.
+/// Returns the string that `json` represents, or `None` if it is not a string. A string with an
+/// unpaired surrogate is not one: it represents no Unicode text.
 pub fn text(json: &RawValue) -> Option<Cow<'_, str>> {
     Text.deserialize(&mut serde_json::Deserializer::from_str(json.get()))
         .ok()
 }
 
-/// Whether all strings in `json` are Unicode text. The grammar of JSON takes half of a surrogate
-/// pair (`"\ud800"`), many a parser does not.
+/// Returns whether all strings in `json` are Unicode text. JSON's grammar allows an unpaired surrogate
+/// (`"\ud800"`), which many parsers reject.
 pub fn is_text_throughout(json: &RawValue) -> bool {
-    // A backslash of JSON is always an escape's first, and stands before an ASCII character.
+    // In JSON a backslash always begins an escape and is followed by an ASCII character.
     let mut rest = json.get();
     while let Some(at) = rest.find('\\') {
         rest = &rest[at..];
         rest = match code_unit(rest) {
-            Some(0xd800..0xdc00) => match code_unit(&rest[UNIT..]) {
-                Some(0xdc00..0xe000) => &rest[2 * UNIT..],
+            Some(0xd800..0xdc00) => match code_unit(&rest[ESCAPE_BYTES..]) {
+                Some(0xdc00..0xe000) => &rest[2 * ESCAPE_BYTES..],
                 _ => return false,
             },
             Some(0xdc00..0xe000) => return false,
-            Some(_) => &rest[UNIT..],
+            Some(_) => &rest[ESCAPE_BYTES..],
             None => &rest[2..],
         };
     }
     true
 }
 
-/// The length of an escape `\uXXXX`.
-const UNIT: usize = 6;
+/// The length in bytes of an escape `\uXXXX`.
+const ESCAPE_BYTES: usize = 6;
 
-/// The UTF-16 code unit of the escape that `json` begins with, if it is one.
+/// Returns the UTF-16 code unit of the `\uXXXX` escape at the start of `json`, if there is one.
 fn code_unit(json: &str) -> Option<u16> {
     u16::from_str_radix(json.strip_prefix("\\u")?.get(..4)?, 16).ok()
 }
 
-/// Whether `json` is an integer, of whatever size.
+/// Returns whether `json` is an integer, of any size.
 pub fn is_integer(json: &RawValue) -> bool {
     let digits = json.get().strip_prefix('-').unwrap_or(json.get());
     digits.bytes().all(|byte| byte.is_ascii_digit())
 }
 
-/// Whether `json` is an array of strings.
+/// Returns whether `json` is an array of strings.
 pub fn is_array_of_strings(json: &RawValue) -> bool {
     serde_json::from_str::<Vec<&RawValue>>(json.get())
         .is_ok_and(|items| items.iter().all(|item| text(item).is_some()))
 }
 
-/// The content of a reply.
+/// The type-specific fields of a reply.
 #[derive(Debug)]
 pub enum Reply<'a> {
     InitOk,
@@ -242,19 +241,19 @@ pub enum Reply<'a> {
     Error(Error),
 }
 
-/// A message that goes out.
+/// A message from this node.
 #[derive(Debug)]
 pub struct Outgoing<'a> {
     pub src: &'a str,
     pub dest: &'a str,
-    /// The `msg_id` of the request, in its JSON text; none if it had no usable one.
+    /// The request's `msg_id` as JSON text; `None` if it is missing or not an integer.
     pub in_reply_to: Option<&'a RawValue>,
     pub reply: Reply<'a>,
     pub msg_id: u64,
 }
 
 impl Outgoing<'_> {
-    /// Appends the message to `line`, with the newline that ends it.
+    /// Appends the message to `line`, followed by a newline.
     pub fn write(&self, line: &mut Vec<u8>) {
         json::write_line(line, self);
     }
@@ -270,7 +269,7 @@ impl Serialize for Outgoing<'_> {
     }
 }
 
-/// A message's body: its fields in the order in which the task shows them.
+/// The body of a message, with its fields in the task's order.
 struct OutgoingBody<'a>(&'a Outgoing<'a>);
 
 impl Serialize for OutgoingBody<'_> {
