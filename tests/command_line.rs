@@ -49,7 +49,7 @@ fn usage_errors() {
         (&[""], ""),
         (&["help"], "help"),
         (&["--HELP"], "--HELP"),
-        (&["ein\nZeilenumbruch"], "Zeilenumbruch"),
+        (&["line\nbreak"], "break"),
     ];
     for (args, mention) in cases {
         let finished = run(args);

@@ -175,8 +175,6 @@ pub mod message;
 /// Walks through one echo, system call by system call, on both architectures. Read it after the
 /// crate's front page.
 ///
-/// <style>.beside{display:none}</style>
-///
 #[doc = include_str!("one_echo.svg")]
 ///
 #[doc = include_str!("one_echo.md")]

@@ -83,7 +83,7 @@ const LIBC: &[Layout] = &[
 const KERNEL_ONLY: [&str; 2] = ["struct sigaction", "sigset_t"];
 
 #[test]
-fn every_struct_is_the_c_librarys() {
+fn every_struct_matches_the_c_library() {
     for ours in LAYOUTS {
         if KERNEL_ONLY.contains(&ours.name) {
             continue;

@@ -16,7 +16,7 @@
 //! - everybody who keeps reading finishes; requests and stops end by their deadlines;
 //! - no connection holds more than its bound.
 //!
-//! [`run`] is one run; [`shrink`] looks for the smallest part of it that still shows a violation.
+//! [`run()`] is one run; [`shrink`] looks for the smallest part of it that still shows a violation.
 //! Everything depends on the seed alone: there is no real time, no address, no unordered map.
 //!
 //! Where to find what: `kernel`, `calls_io`, `calls_socket` answer calls; `threads` has the program's
