@@ -38,7 +38,8 @@ type Fates = dyn Fn(libc::c_long, &mut [usize]) -> Fate;
 #[derive(Clone)]
 struct Faulty(Rc<Fates>);
 
-impl Kernel for Faulty {
+// SAFETY: a fate answers for a call with an error, or with a count that a call over bytes can have.
+unsafe impl Kernel for Faulty {
     unsafe fn syscall<const N: usize>(&self, nr: usize, mut args: [usize; N]) -> usize {
         let fate = (self.0)(nr as libc::c_long, &mut args);
         // SAFETY: the caller's promise; the tests only ever make a buffer's length smaller.

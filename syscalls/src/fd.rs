@@ -2,6 +2,8 @@
 
 use core::fmt;
 use core::mem::ManuallyDrop;
+use core::ops::Deref;
+use core::ptr;
 
 use crate::{Errno, Kernel, check};
 
@@ -111,20 +113,24 @@ impl<K: Kernel> Fd<K> {
     /// `EIO`, `ENOSPC`, `EDQUOT`: an earlier write to a file failed. `EINTR`: interrupted, closed
     /// all the same.
     pub fn close(self) -> Result<(), Errno> {
-        ManuallyDrop::new(self).release()
+        let (raw, kernel) = self.into_parts();
+        // SAFETY: the descriptor was ours to close, and has no owner now that could close it again.
+        check(unsafe { kernel.syscall(sc::nr::CLOSE, [raw as usize]) }).map(|_| ())
     }
 
-    fn release(&mut self) -> Result<(), Errno> {
-        // SAFETY: the descriptor is ours to close, and this runs once: from `drop`, or from
-        // `close`, which keeps `drop` from running.
-        check(unsafe { self.kernel.syscall(sc::nr::CLOSE, [self.arg()]) }).map(|_| ())
+    /// The number and the kernel of a descriptor that `drop` no longer closes.
+    fn into_parts(self) -> (i32, K) {
+        let fd = ManuallyDrop::new(self);
+        // SAFETY: `fd` is neither used again nor dropped, so the kernel has one owner.
+        (fd.raw, unsafe { ptr::read(&fd.kernel) })
     }
 }
 
 impl<K: Kernel> Drop for Fd<K> {
     fn drop(&mut self) {
-        // A server can do nothing about a failed close, and the descriptor is gone either way.
-        let _ = self.release();
+        // SAFETY: the descriptor is ours to close, and `close` does not get here. A server can do
+        // nothing about a failed close, and the descriptor is gone either way.
+        unsafe { self.kernel.syscall(sc::nr::CLOSE, [self.arg()]) };
     }
 }
 
@@ -134,8 +140,82 @@ impl<K: Kernel> fmt::Debug for Fd<K> {
     }
 }
 
-/// A descriptor that the process was started with. It is used like an [`Fd`] but never closed.
-pub type Inherited<K> = ManuallyDrop<Fd<K>>;
+/// A descriptor that stays open for the whole life of the process, such as one that the process was
+/// started with. It lends its [`Fd`] and never gives it away, so safe code cannot close it.
+///
+/// ```
+/// use syscalls::{Linux, stderr};
+///
+/// stderr(Linux).write(b"still open\n")?;
+/// drop(stderr(Linux));
+/// stderr(Linux).write(b"and still\n")?;
+/// # Ok::<(), syscalls::Errno>(())
+/// ```
+///
+/// The owner cannot be moved out of it:
+///
+/// ```compile_fail,E0507
+/// # use syscalls::{Linux, stdin};
+/// drop(*stdin(Linux));
+/// ```
+///
+/// ```compile_fail,E0308
+/// # use std::mem::ManuallyDrop;
+/// # use syscalls::{Linux, stdin};
+/// drop(ManuallyDrop::into_inner(stdin(Linux)));
+/// ```
+///
+/// ```compile_fail,E0616
+/// # use syscalls::{Linux, stdin};
+/// let fd = stdin(Linux).0;
+/// ```
+///
+/// Nor can it be exchanged for another, or closed:
+///
+/// ```compile_fail,E0596
+/// # use syscalls::{Linux, event::eventfd2, stdin};
+/// let mut mine = eventfd2(Linux, 0, 0)?;
+/// core::mem::swap(&mut mine, &mut *stdin(Linux));
+/// # Ok::<(), syscalls::Errno>(())
+/// ```
+///
+/// ```compile_fail,E0507
+/// # use syscalls::{Linux, stdin};
+/// stdin(Linux).close()?;
+/// # Ok::<(), syscalls::Errno>(())
+/// ```
+pub struct Inherited<K: Kernel>(ManuallyDrop<Fd<K>>);
+
+impl<K: Kernel> Inherited<K> {
+    /// Keeps `fd` open until the process ends.
+    pub fn new(fd: Fd<K>) -> Inherited<K> {
+        Inherited(ManuallyDrop::new(fd))
+    }
+}
+
+/// A shared borrow only. `DerefMut` would allow [`swap`](core::mem::swap) to take the descriptor.
+impl<K: Kernel> Deref for Inherited<K> {
+    type Target = Fd<K>;
+
+    #[inline(always)]
+    fn deref(&self) -> &Fd<K> {
+        &self.0
+    }
+}
+
+/// Lets go of the kernel, not of the descriptor.
+impl<K: Kernel> Drop for Inherited<K> {
+    fn drop(&mut self) {
+        // SAFETY: this runs once, and nothing uses the field afterwards.
+        drop(unsafe { ManuallyDrop::take(&mut self.0) }.into_parts());
+    }
+}
+
+impl<K: Kernel> fmt::Debug for Inherited<K> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Inherited({})", self.as_raw())
+    }
+}
 
 /// Standard input, descriptor 0: `stdin(3)`.
 pub fn stdin<K: Kernel>(kernel: K) -> Inherited<K> {
@@ -153,7 +233,8 @@ pub fn stderr<K: Kernel>(kernel: K) -> Inherited<K> {
 }
 
 fn inherited<K: Kernel>(kernel: K, raw: i32) -> Inherited<K> {
-    // SAFETY: 0, 1 and 2 belong to the whole program for its whole life (a parent that leaves one
-    // of them closed gets EBADF here), and `ManuallyDrop` sees to it that none is closed.
-    ManuallyDrop::new(unsafe { Fd::from_raw(kernel, raw) })
+    // SAFETY: 0, 1 and 2 belong to the whole program, and `Inherited` never closes them. They are
+    // open from the start: Rust's runtime opens `/dev/null` for each that the parent left closed.
+    // (A program without that runtime gets EBADF, or shares what it opened first.)
+    Inherited::new(unsafe { Fd::from_raw(kernel, raw) })
 }

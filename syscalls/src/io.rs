@@ -45,7 +45,8 @@ pub const UIO_MAXIOV: usize = 1024;
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub struct IoSlice<'a> {
-    pub(crate) iov_base: *const u8,
+    /// An exposed address, which a kernel or a tracer that is written in Rust can read from.
+    pub(crate) iov_base: usize,
     pub(crate) iov_len: usize,
     bytes: PhantomData<&'a [u8]>,
 }
@@ -56,7 +57,7 @@ impl<'a> IoSlice<'a> {
     /// The buffer `bytes`.
     pub fn new(bytes: &'a [u8]) -> IoSlice<'a> {
         IoSlice {
-            iov_base: bytes.as_ptr(),
+            iov_base: bytes.as_ptr().expose_provenance(),
             iov_len: bytes.len(),
             bytes: PhantomData,
         }
@@ -67,7 +68,7 @@ impl<'a> IoSlice<'a> {
 #[repr(C)]
 #[derive(Debug)]
 pub struct IoSliceMut<'a> {
-    iov_base: *mut u8,
+    iov_base: usize,
     iov_len: usize,
     bytes: PhantomData<&'a mut [u8]>,
 }
@@ -79,7 +80,7 @@ impl<'a> IoSliceMut<'a> {
     /// The buffer `bytes`.
     pub fn new(bytes: &'a mut [u8]) -> IoSliceMut<'a> {
         IoSliceMut {
-            iov_base: bytes.as_mut_ptr(),
+            iov_base: bytes.as_mut_ptr().expose_provenance(),
             iov_len: bytes.len(),
             bytes: PhantomData,
         }
@@ -157,6 +158,10 @@ impl<K: Kernel> Fd<K> {
 /// the permissions `mode`, less the process's umask.
 ///
 #[doc = call_doc!(openat)]
+///
+/// Some files reach into the process itself: a write to `/proc/self/mem` changes any of its memory. As
+/// for [`std`'s file API](https://doc.rust-lang.org/std/os/unix/io/index.html#procselfmem-and-similar-os-features),
+/// what such a file does is outside of what types can promise.
 ///
 /// aarch64 has no `open`: calls that a newer one can express were left out of its table.
 ///

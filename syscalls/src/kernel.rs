@@ -6,7 +6,33 @@ use crate::arch;
 ///
 /// The typed calls of this crate are written once, over this trait. [`Linux`] is the real thing;
 /// tests put a simulated kernel in its place, and a tracer can stand between the two.
-pub trait Kernel: Clone {
+///
+/// # Safety
+/// Safe callers of the typed calls hold descriptors and memory on the strength of the answers, so an
+/// implementation answers as Linux would, or with an error:
+///
+/// - A call that succeeds in making a descriptor returns a number that no other owner has. An
+///   implementation over [`Linux`] that returned 0 for a new socket would make [`Fd`](crate::Fd)
+///   close standard input.
+/// - A call writes to memory what Linux would write, and nowhere else.
+/// - It keeps no address beyond the call, unless Linux would.
+/// - A descriptor means the same to every clone, and to every other value of the type. If values have
+///   descriptors of their own, as two simulations have, then a number of one must be harmless to
+///   the other.
+///
+/// Safe code cannot implement it:
+///
+/// ```compile_fail,E0200
+/// #[derive(Clone)]
+/// struct Liar;
+///
+/// impl syscalls::Kernel for Liar {
+///     unsafe fn syscall<const N: usize>(&self, _: usize, _: [usize; N]) -> usize {
+///         0
+///     }
+/// }
+/// ```
+pub unsafe trait Kernel: Clone {
     /// Issues call `nr` with `N` arguments (0 to 6) and returns what the kernel left in the
     /// result register: −4095 … −1 for an error, see [`check`](crate::check).
     ///
@@ -26,7 +52,8 @@ pub trait Kernel: Clone {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Linux;
 
-impl Kernel for Linux {
+// SAFETY: it is the real kernel, and has no state.
+unsafe impl Kernel for Linux {
     #[inline(always)]
     unsafe fn syscall<const N: usize>(&self, nr: usize, args: [usize; N]) -> usize {
         const { assert!(N <= 6, "a system call takes at most six arguments") };

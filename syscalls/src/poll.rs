@@ -1,5 +1,6 @@
 //! Waiting for a few descriptors at once.
 
+use core::fmt;
 use core::marker::PhantomData;
 use core::ptr;
 use core::time::Duration;
@@ -7,7 +8,7 @@ use core::time::Duration;
 use crate::layout::Layout;
 use crate::signal::SigSet;
 use crate::time::Timespec;
-use crate::{Errno, Fd, Kernel, check};
+use crate::{Errno, Fd, Kernel, Linux, check};
 
 constants! {
     /// What to wait for and what came: `include/uapi/asm-generic/poll.h`.
@@ -41,27 +42,38 @@ constants! {
 /// ppoll(&Linux, &mut fds, None)?;
 /// # Ok::<(), syscalls::Errno>(())
 /// ```
+///
+/// It is polled by the kernel in which it is open. In another, its number would be another's:
+///
+/// ```compile_fail,E0308
+/// use syscalls::poll::{PollFd, ppoll};
+/// use syscalls::trace::Traced;
+/// use syscalls::{Fd, Linux};
+///
+/// fn poll_elsewhere(fd: &Fd<Traced<'_, Linux>>) {
+///     let _ = ppoll(&Linux, &mut [PollFd::new(fd, 0)], None);
+/// }
+/// ```
 #[repr(C)]
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct PollFd<'fd> {
+pub struct PollFd<'fd, K: Kernel> {
     pub(crate) fd: i32,
     pub(crate) events: i16,
     pub(crate) revents: i16,
-    borrowed: PhantomData<&'fd ()>,
+    borrowed: PhantomData<&'fd Fd<K>>,
 }
 
 pub(crate) const POLLFD: Layout = layout!(
     "struct pollfd",
-    PollFd<'static> {
+    PollFd<'static, Linux> {
         fd,
         events,
         revents
     }
 );
 
-impl<'fd> PollFd<'fd> {
+impl<'fd, K: Kernel> PollFd<'fd, K> {
     /// Waits for `events` (of [`POLL_EVENTS`]) on `fd`.
-    pub fn new<K: Kernel>(fd: &'fd Fd<K>, events: i16) -> PollFd<'fd> {
+    pub fn new(fd: &'fd Fd<K>, events: i16) -> PollFd<'fd, K> {
         PollFd {
             fd: fd.as_raw(),
             events,
@@ -73,6 +85,27 @@ impl<'fd> PollFd<'fd> {
     /// What came: 0, or some of [`POLL_EVENTS`].
     pub fn revents(&self) -> i16 {
         self.revents
+    }
+}
+
+// Derived, these would ask the same of `K`.
+impl<K: Kernel> Clone for PollFd<'_, K> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<K: Kernel> Copy for PollFd<'_, K> {}
+
+impl<K: Kernel> fmt::Debug for PollFd<'_, K> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let PollFd {
+            fd,
+            events,
+            revents,
+            ..
+        } = self;
+        write!(f, "PollFd({fd}, {events:#x}, {revents:#x})")
     }
 }
 
@@ -91,7 +124,7 @@ impl<'fd> PollFd<'fd> {
 /// which it does). `EINVAL`: more descriptors than `RLIMIT_NOFILE`. `ENOMEM`: no memory.
 pub fn ppoll<K: Kernel>(
     kernel: &K,
-    fds: &mut [PollFd<'_>],
+    fds: &mut [PollFd<'_, K>],
     timeout: Option<Duration>,
 ) -> Result<usize, Errno> {
     // The kernel writes the time that is left into it, so it has to be a copy that may change.

@@ -5,12 +5,12 @@ use core::fmt::{self, Display};
 use super::decode::Text;
 use super::memory::{bytes, object, objects};
 use super::values::{Family, Flags, Pointer, Quoted, list};
-use crate::Errno;
 use crate::addr::{AF_INET, AF_INET6, SockaddrIn, SockaddrIn6};
 use crate::io::IoSlice;
 use crate::message::{MsgHdr, RecvMessage, SendMessage};
 use crate::poll::{POLL_EVENTS, PollFd};
 use crate::socket::{Linger, MESSAGE_FLAGS, SOCKET_OPTIONS, SOL_IP, SOL_SOCKET, SOL_TCP};
+use crate::{Errno, Linux};
 
 /// Shows the object at `at`.
 ///
@@ -68,7 +68,7 @@ pub unsafe fn buffers(at: usize, len: usize, mut data: usize, text: Text<'_>) ->
             let filled = iov_len.min(data);
             data -= filled;
             // SAFETY: the caller vouches for the bytes that the buffer holds.
-            let bytes = Quoted(unsafe { bytes(iov_base.addr(), filled) });
+            let bytes = Quoted(unsafe { bytes(iov_base, filled) });
             write!(text, "{{iov_base={bytes}, iov_len={iov_len}}}")
         },
     )
@@ -88,7 +88,7 @@ pub unsafe fn unread_buffers(at: usize, len: usize, text: Text<'_>) -> fmt::Resu
              iov_base, iov_len, ..
          },
          text| {
-            let at = Pointer(iov_base.addr());
+            let at = Pointer(iov_base);
             write!(text, "{{iov_base={at}, iov_len={iov_len}}}")
         },
     )
@@ -185,7 +185,7 @@ pub unsafe fn messages_received(at: usize, len: usize, text: Text<'_>) -> fmt::R
 /// As for [`objects`].
 pub unsafe fn polled(at: usize, len: usize, text: Text<'_>) -> fmt::Result {
     // SAFETY: the caller's promise, handed on.
-    let fds = unsafe { objects::<PollFd>(at, len) };
+    let fds = unsafe { objects::<PollFd<'_, Linux>>(at, len) };
     list(fds, text, |PollFd { fd, events, .. }, text| {
         write!(text, "{{fd={fd}, events={}}}", poll_events(events))
     })
@@ -197,7 +197,7 @@ pub unsafe fn polled(at: usize, len: usize, text: Text<'_>) -> fmt::Result {
 /// As for [`objects`].
 pub unsafe fn ready(at: usize, len: usize, text: Text<'_>) -> fmt::Result {
     // SAFETY: the caller's promise, handed on.
-    let fds = unsafe { objects::<PollFd>(at, len) };
+    let fds = unsafe { objects::<PollFd<'_, Linux>>(at, len) };
     let ready = fds.filter(|fd| fd.revents != 0);
     list(ready, text, |PollFd { fd, revents, .. }, text| {
         write!(text, "{{fd={fd}, revents={}}}", poll_events(revents))

@@ -73,7 +73,9 @@ impl fmt::Debug for Sim {
     }
 }
 
-impl Kernel for Sim {
+// SAFETY: the model numbers its descriptors as Linux does and touches memory as Linux does. Nothing
+// but its own state stands behind a descriptor.
+unsafe impl Kernel for Sim {
     unsafe fn syscall<const N: usize>(&self, nr: usize, args: [usize; N]) -> usize {
         // SAFETY: the caller promises for the call what `of_caller` asks for, and what the calls
         // below ask for is what a kernel would.

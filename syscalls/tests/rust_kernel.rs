@@ -1,0 +1,451 @@
+//! Every typed call over a kernel that is written in Rust, which touches all the memory that each
+//! call lets it touch and checks that each descriptor is closed once, by its owner.
+//!
+//! Under Miri this is a proof by example that the typed calls vouch for the memory that they pass, and
+//! that the trace reads nothing else:
+//!
+//! ```text
+//! cargo +nightly miri test -p syscalls --test rust_kernel
+//! ```
+
+use std::cell::RefCell;
+use std::collections::BTreeSet;
+use std::net::{Ipv6Addr, SocketAddr};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::ptr;
+use std::rc::Rc;
+use std::time::Duration;
+
+use syscalls::addr::{AF_INET, AF_INET6, AF_UNSPEC, Sockaddr};
+use syscalls::epoll::{EPOLL_CTL_ADD, EPOLLIN, Epoll, EpollEvent};
+use syscalls::event::eventfd2;
+use syscalls::io::{IoSlice, IoSliceMut, O_RDONLY, openat};
+use syscalls::message::{RecvMessage, SendMessage};
+use syscalls::poll::{POLLOUT, PollFd, ppoll};
+use syscalls::process::{RLIMIT_NOFILE, Rlimit, exit_group, prlimit64};
+use syscalls::signal::{SIG_BLOCK, SIGPIPE, SIGTERM, SigSet, ignore, rt_sigprocmask, signalfd4};
+use syscalls::socket::{Linger, SHUT_WR, SO_ERROR, SO_LINGER, SOCK_STREAM, Socket, TCP_NODELAY};
+use syscalls::time::{Timespec, monotonic};
+use syscalls::trace::{Format, Trace, Traced};
+use syscalls::{CALLS, Call, Fd, Inherited, Kernel, stderr, stdin, stdout};
+
+/// What the kernel fills memory with.
+const FILL: u8 = b'x';
+
+/// How long a received datagram was (`MSG_TRUNC`), and how long a peer's address: longer than any
+/// room for it here.
+const LONG: usize = 1000;
+
+#[derive(Default)]
+struct State {
+    open: BTreeSet<usize>,
+    called: BTreeSet<&'static str>,
+}
+
+/// The kernel. Clones share its state.
+#[derive(Clone, Default)]
+struct Model(Rc<RefCell<State>>);
+
+/// The kernel's `struct user_msghdr`.
+#[repr(C)]
+#[derive(Clone, Copy)]
+struct Header {
+    name: usize,
+    name_len: u32,
+    buffers: usize,
+    count: usize,
+    control: usize,
+    control_len: usize,
+    flags: u32,
+}
+
+/// The kernel's `struct mmsghdr`.
+#[repr(C)]
+#[derive(Clone, Copy)]
+struct Entry {
+    header: Header,
+    len: u32,
+}
+
+unsafe fn get<T: Copy>(at: usize) -> T {
+    // SAFETY: the caller vouches for a `T` there.
+    unsafe { ptr::with_exposed_provenance::<T>(at).read_unaligned() }
+}
+
+unsafe fn set<T: Copy>(at: usize, value: T) {
+    // SAFETY: the caller vouches for the room of a `T`.
+    unsafe { ptr::with_exposed_provenance_mut::<T>(at).write_unaligned(value) }
+}
+
+/// Reads `len` bytes, one by one.
+unsafe fn look(at: usize, len: usize) {
+    for i in 0..len {
+        // SAFETY: the caller vouches for all of them.
+        std::hint::black_box::<u8>(unsafe { get(at + i) });
+    }
+}
+
+unsafe fn fill(at: usize, len: usize) {
+    for i in 0..len {
+        // SAFETY: the caller vouches for all of them.
+        unsafe { set(at + i, FILL) };
+    }
+}
+
+/// Fills an address's room, and writes a longer length, as for an `AF_UNIX` path.
+unsafe fn answer_name(at: usize, len_at: usize) {
+    // SAFETY: the caller vouches for a length there and as much room.
+    unsafe {
+        fill(at, get::<u32>(len_at) as usize);
+        set(len_at, LONG as u32);
+    }
+}
+
+/// Reads or fills each of `count` buffers; their length in all.
+unsafe fn buffers(at: usize, count: usize, written: bool) -> usize {
+    let mut total = 0;
+    for at in (0..count).map(|i| at + i * 16) {
+        // SAFETY: the caller vouches for an iovec, and for what it describes.
+        unsafe {
+            let (base, len): (usize, usize) = (get(at), get(at + 8));
+            match written {
+                true => fill(base, len),
+                false => look(base, len),
+            }
+            total += len;
+        }
+    }
+    total
+}
+
+/// Reads or fills a message; its length.
+unsafe fn message(at: usize, written: bool) -> usize {
+    // SAFETY: the caller vouches for a header, and for what it describes.
+    unsafe {
+        let header: Header = get(at);
+        look(header.name, header.name_len as usize);
+        assert_eq!((header.control, header.control_len), (0, 0));
+        if written {
+            set(
+                at,
+                Header {
+                    flags: 0x20,
+                    ..header
+                },
+            );
+        }
+        buffers(header.buffers, header.count, written)
+    }
+}
+
+unsafe fn messages(at: usize, count: usize, written: bool) -> usize {
+    for i in 0..count {
+        let entry = at + i * size_of::<Entry>();
+        // SAFETY: the caller vouches for each entry.
+        unsafe {
+            let len = message(entry, written) as u32;
+            set(entry + std::mem::offset_of!(Entry, len), len);
+        }
+    }
+    count
+}
+
+/// Reads a timeout, and writes what is left of it.
+unsafe fn time_left(at: usize) {
+    if at != 0 {
+        // SAFETY: the caller vouches for a timespec there.
+        unsafe {
+            look(at, size_of::<Timespec>());
+            set(at, Timespec::default());
+        }
+    }
+}
+
+impl Model {
+    /// A descriptor that nobody has.
+    fn opened(&self) -> usize {
+        let mut state = self.0.borrow_mut();
+        let number = (3..).find(|number| !state.open.contains(number)).unwrap();
+        state.open.insert(number);
+        number
+    }
+}
+
+// SAFETY: descriptors are the model's own, and the memory that a call names is all that it touches.
+unsafe impl Kernel for Model {
+    unsafe fn syscall<const N: usize>(&self, nr: usize, args: [usize; N]) -> usize {
+        use syscalls::check;
+        let call = Call::by_number(nr).expect("a call of the table");
+        self.0.borrow_mut().called.insert(call.name);
+        let mut padded = [0; 6];
+        padded[..N].copy_from_slice(&args);
+        let [a, b, c, d, e, f] = padded;
+        // SAFETY: the caller's promise for each call is what the functions ask for.
+        let result = unsafe {
+            match call.name {
+                "read" => {
+                    fill(b, c);
+                    c
+                }
+                "write" => {
+                    look(b, c);
+                    c
+                }
+                "readv" => buffers(b, c, true),
+                "writev" => buffers(b, c, false),
+                "close" => {
+                    let was_open = self.0.borrow_mut().open.remove(&a);
+                    assert!(was_open, "{a} is closed by another than its owner");
+                    0
+                }
+                "openat" => {
+                    let mut end = b;
+                    while get::<u8>(end) != 0 {
+                        end += 1;
+                    }
+                    self.opened()
+                }
+                "socket" | "epoll_create1" | "eventfd2" => self.opened(),
+                "signalfd4" => {
+                    look(b, 8);
+                    self.opened()
+                }
+                "socketpair" => {
+                    set(d, [self.opened(), self.opened()].map(|fd| fd as i32));
+                    0
+                }
+                "bind" | "connect" => {
+                    look(b, c);
+                    0
+                }
+                "listen" | "shutdown" => 0,
+                "accept" | "accept4" => {
+                    answer_name(b, c);
+                    self.opened()
+                }
+                "getsockname" | "getpeername" => {
+                    answer_name(b, c);
+                    0
+                }
+                "sendto" => {
+                    look(b, c);
+                    look(e, f);
+                    c
+                }
+                "recvfrom" => {
+                    fill(b, c);
+                    answer_name(e, f);
+                    LONG
+                }
+                "sendmsg" => message(b, false),
+                "recvmsg" => message(b, true) + LONG,
+                "sendmmsg" => messages(b, c, false),
+                "recvmmsg" => {
+                    time_left(e);
+                    messages(b, c, true)
+                }
+                "setsockopt" => {
+                    look(d, e);
+                    0
+                }
+                "getsockopt" => {
+                    fill(d, get::<u32>(e) as usize);
+                    0
+                }
+                "ppoll" => {
+                    for at in (0..b).map(|i| a + 8 * i) {
+                        look(at, 8);
+                        set(at + 6, get::<i16>(at + 4));
+                    }
+                    time_left(c);
+                    b
+                }
+                "epoll_ctl" => {
+                    get::<EpollEvent>(d);
+                    0
+                }
+                "epoll_pwait" => {
+                    for i in 0..c {
+                        let event = EpollEvent {
+                            events: EPOLLIN,
+                            data: u64::MAX,
+                        };
+                        set(b + i * size_of::<EpollEvent>(), event);
+                    }
+                    c
+                }
+                "rt_sigaction" => {
+                    look(b, 32);
+                    0
+                }
+                "rt_sigprocmask" => {
+                    look(b, 8);
+                    fill(c, 8);
+                    0
+                }
+                "clock_gettime" => {
+                    set(
+                        b,
+                        Timespec {
+                            tv_sec: 1,
+                            tv_nsec: 2,
+                        },
+                    );
+                    0
+                }
+                "prlimit64" => {
+                    if c != 0 {
+                        look(c, size_of::<Rlimit>());
+                    }
+                    fill(d, size_of::<Rlimit>());
+                    0
+                }
+                "exit_group" => panic!("exit_group({a})"),
+                other => panic!("{other} is not modelled"),
+            }
+        };
+        assert!(check(result).is_ok());
+        result
+    }
+}
+
+/// Makes every typed call, and looks at all that it returns.
+fn every_call<K: Kernel>(k: &K) {
+    let fd = openat(k.clone(), c"/path", O_RDONLY, 0).unwrap();
+    let mut bytes = [0; 40];
+    assert_eq!(fd.read(&mut bytes), Ok(40));
+    assert_eq!(bytes, [FILL; 40]);
+    assert_eq!(fd.read(&mut []), Ok(0));
+    assert_eq!(fd.write(&bytes), Ok(40));
+    let (mut one, mut two) = ([0; 3], [0; 5]);
+    let mut room = [IoSliceMut::new(&mut one), IoSliceMut::new(&mut two)];
+    assert_eq!(fd.readv(&mut room), Ok(8));
+    assert_eq!((one, two), ([FILL; 3], [FILL; 5]));
+    assert_eq!(fd.writev(&[IoSlice::new(&one), IoSlice::new(&[])]), Ok(3));
+    fd.close().unwrap();
+
+    sockets(k);
+    waiting(k);
+
+    ignore(k, SIGPIPE).unwrap();
+    assert!(rt_sigprocmask(k, SIG_BLOCK, SigSet::new(&[SIGTERM])).is_ok());
+    drop(signalfd4(k.clone(), SigSet::new(&[SIGTERM]), 0).unwrap());
+    assert_eq!(monotonic(k), Ok(Duration::new(1, 2)));
+    let limit = prlimit64(k, RLIMIT_NOFILE, None).unwrap();
+    prlimit64(k, RLIMIT_NOFILE, Some(limit)).unwrap();
+    for inherited in [stdin(k.clone()), stdout(k.clone()), stderr(k.clone())] {
+        inherited.write(b"not closed").unwrap();
+    }
+    catch_unwind(AssertUnwindSafe(|| exit_group(k, 1))).unwrap_err();
+}
+
+fn sockets<K: Kernel>(k: &K) {
+    let socket = Socket::new(k.clone(), AF_INET, SOCK_STREAM, 0).unwrap();
+    drop(Socket::pair(k.clone(), AF_INET, SOCK_STREAM, 0).unwrap());
+    for address in ["127.0.0.1:80", "[::1]:80"] {
+        let address = Sockaddr::from(address.parse::<SocketAddr>().unwrap());
+        socket.bind(&address).unwrap();
+        socket.connect(&address).unwrap();
+        socket.sendto(b"bytes", 0, Some(&address)).unwrap();
+        let bufs = [IoSlice::new(b"one"), IoSlice::new(b"two")];
+        let message = SendMessage::new(&bufs, Some(&address));
+        assert_eq!(socket.sendmsg(&message, 0), Ok(6));
+        let mut both = [message, SendMessage::new(&bufs[..1], None)];
+        assert_eq!(socket.sendmmsg(&mut both, 0), Ok(2));
+        assert_eq!(both.map(|message| message.len_sent()), [6, 3]);
+    }
+    socket.listen(1).unwrap();
+    let (first, name) = socket.accept().unwrap();
+    let (second, _) = socket.accept4(0).unwrap();
+    drop((first, second));
+    // Longer than its room: what the next call is given is what there is of it.
+    let names = [
+        name,
+        socket.getsockname().unwrap(),
+        socket.getpeername().unwrap(),
+    ];
+    for name in names {
+        assert_eq!(name.to_ip(), None);
+        assert_ne!(name.family(), AF_UNSPEC);
+        socket.bind(&name).unwrap();
+        assert_ne!(format!("{name:?}"), "");
+    }
+    let mut bytes = [0; 40];
+    assert_eq!(socket.recvfrom(&mut bytes, 0).unwrap().0, LONG);
+    socket.sendto(b"", 0, None).unwrap();
+    let (mut one, mut two) = ([0; 3], [0; 5]);
+    let mut room = [IoSliceMut::new(&mut one), IoSliceMut::new(&mut two)];
+    let mut message = RecvMessage::new(&mut room);
+    assert_eq!(socket.recvmsg(&mut message, 0), Ok(8 + LONG));
+    let timeout = Some(Duration::MAX);
+    let mut messages = [message];
+    assert_eq!(socket.recvmmsg(&mut messages, 0, timeout), Ok(1));
+    assert_eq!((messages[0].len_received(), messages[0].flags()), (8, 0x20));
+    assert_eq!((one, two), ([FILL; 3], [FILL; 5]));
+    socket.setsockopt(TCP_NODELAY, 1).unwrap();
+    socket.setsockopt(SO_LINGER, Linger::default()).unwrap();
+    assert_eq!(
+        socket.getsockopt(SO_ERROR),
+        Ok(i32::from_ne_bytes([FILL; 4]))
+    );
+    socket.getsockopt(SO_LINGER).unwrap();
+    socket.shutdown(SHUT_WR).unwrap();
+}
+
+fn waiting<K: Kernel>(k: &K) {
+    let event: Fd<K> = eventfd2(k.clone(), 0, 0).unwrap();
+    let mut fds = [PollFd::new(&event, POLLOUT); 3];
+    assert_eq!(ppoll(k, &mut fds, Some(Duration::ZERO)), Ok(3));
+    assert_eq!(fds.map(|fd| fd.revents()), [POLLOUT; 3]);
+    assert_eq!(ppoll(k, &mut [], None), Ok(0));
+    let epoll = Epoll::new(k.clone(), 0).unwrap();
+    epoll
+        .ctl(EPOLL_CTL_ADD, &event, EpollEvent::default())
+        .unwrap();
+    let mut events = [EpollEvent::default(); 3];
+    assert_eq!(epoll.wait(&mut events, -1), Ok(3));
+    assert_eq!({ events[2].data }, u64::MAX);
+    assert_eq!(epoll.wait(&mut [], 0), Ok(0));
+}
+
+#[test]
+fn typed_calls_touch_their_own_memory_and_close_their_own_descriptors() {
+    let model = Model::default();
+    every_call(&model);
+    let state = model.0.borrow();
+    assert_eq!(state.open, BTreeSet::new());
+    assert_eq!(state.called, CALLS.iter().map(|call| call.name).collect());
+}
+
+#[test]
+fn trace_reads_what_the_calls_pass_and_nothing_else() {
+    for form in [Format::Calls, Format::Registers] {
+        let model = Model::default();
+        let log = eventfd2(model.clone(), 0, 0).unwrap();
+        let trace = Trace::new(Inherited::new(log), form);
+        every_call(&Traced::new(model.clone(), &trace));
+        let state = model.0.borrow();
+        assert_eq!(state.open.len(), 1, "the trace stays open");
+        assert_eq!(state.called, CALLS.iter().map(|call| call.name).collect());
+    }
+}
+
+#[test]
+fn inherited_descriptors_stay_open_when_dropped_moved_and_swapped() {
+    let model = Model::default();
+    let mut first = Inherited::new(eventfd2(model.clone(), 0, 0).unwrap());
+    let mut second = Inherited::new(eventfd2(model.clone(), 0, 0).unwrap());
+    std::mem::swap(&mut first, &mut second);
+    assert_eq!((first.as_raw(), second.as_raw()), (4, 3));
+    drop((first, Box::new(second)));
+    assert_eq!(model.0.borrow().open, BTreeSet::from([3, 4]));
+}
+
+/// The address that [`Model`] gives is no internet address, whatever its bytes; one of IPv6 that is
+/// made in Rust comes back whole.
+#[test]
+fn addresses_come_back_as_they_went_in() {
+    let address = SocketAddr::from((Ipv6Addr::LOCALHOST, 80));
+    let name = Sockaddr::from(address);
+    assert_eq!((name.family(), name.to_ip()), (AF_INET6, Some(address)));
+}
