@@ -15,7 +15,7 @@ use crate::stdio::diagnostic;
 pub fn prepare<K: Kernel>(kernel: &K) {
     let tell =
         |call, errno: Errno| diagnostic(kernel, format_args!("{}", SyscallError::new(call, errno)));
-    if let Err(errno) = signal::ignore(kernel, SIGPIPE) {
+    if let Err(errno) = signal::rt_sigaction_ignore(kernel, SIGPIPE) {
         tell("rt_sigaction", errno);
     }
     if let Err(errno) = raise_descriptor_limit(kernel) {

@@ -8,7 +8,7 @@ use std::os::fd::FromRawFd;
 use std::process::{Command, Stdio};
 
 use common::{Node, program};
-use syscalls::arch::NUMBER;
+use syscalls::arch::NUMBER_REGISTER;
 use syscalls::{CALLS, Call};
 
 /// Whether `line` is a call, all of it.
@@ -50,7 +50,7 @@ fn registers_on_stderr() {
     let finished = works(Node::start(&["--trace=regs"]).initialized()).finish();
     assert!(finished.status.success());
     for line in finished.stderr.lines() {
-        let rest = line.strip_prefix(&format!("{NUMBER}="));
+        let rest = line.strip_prefix(&format!("{NUMBER_REGISTER}="));
         let (number, rest) = rest.and_then(|rest| rest.split_once(' ')).expect(line);
         let call = Call::by_number(number.parse().expect(line)).expect(line);
         assert!(rest.starts_with(&format!("({}) ", call.name)), "{line}");

@@ -20,7 +20,7 @@ use std::time::Duration;
 use syscalls::epoll::{
     EPOLL_CLOEXEC, EPOLL_CTL_ADD, EPOLL_CTL_MOD, EPOLLIN, EPOLLONESHOT, EPOLLOUT, Epoll, EpollEvent,
 };
-use syscalls::time::monotonic;
+use syscalls::time::{CLOCK_MONOTONIC, clock_gettime};
 use syscalls::{Errno, Fd, Kernel};
 
 use connection::{Connection, Next};
@@ -136,7 +136,7 @@ impl<K: Kernel> Engine<K> {
     /// The time on the kernel's clock. (That call cannot fail but for a bad address. Should it
     /// fail all the same, time stands still for once.)
     fn now(&mut self) -> Duration {
-        self.time = monotonic(&self.kernel).unwrap_or(self.time);
+        self.time = clock_gettime(&self.kernel, CLOCK_MONOTONIC).unwrap_or(self.time);
         self.time
     }
 

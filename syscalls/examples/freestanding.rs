@@ -55,7 +55,7 @@ fn panic(_: &PanicInfo<'_>) -> ! {
 
 fn serve(buf: &mut [u8]) -> Result<Infallible, Errno> {
     // A peer that is gone must not end the server.
-    signal::ignore(&Linux, SIGPIPE)?;
+    signal::rt_sigaction_ignore(&Linux, SIGPIPE)?;
     let any_port = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
     let listener = Socket::new(Linux, AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)?;
     listener.bind(&Sockaddr::from(any_port))?;

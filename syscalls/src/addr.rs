@@ -97,32 +97,32 @@ pub struct Sockaddr {
 
 impl Sockaddr {
     /// Room for an address that the kernel is to fill in: the largest internet address.
-    pub(crate) const ROOM: u32 = mem::size_of::<Storage>() as u32;
+    pub(crate) const CAPACITY: u32 = mem::size_of::<Storage>() as u32;
 
     /// Zeroed, with all its room free for the kernel.
-    pub(crate) fn room() -> Sockaddr {
+    pub(crate) fn zeroed() -> Sockaddr {
         let v6 = SockaddrIn6 {
             sin6_family: AF_UNSPEC as u16,
             ..SockaddrIn6::default()
         };
         Sockaddr {
             storage: Storage { v6 },
-            len: Sockaddr::ROOM,
+            len: Sockaddr::CAPACITY,
         }
     }
 
     /// Where the address lies, as an argument of a call.
-    pub(crate) fn as_arg(&self) -> usize {
+    pub(crate) fn ptr_arg(&self) -> usize {
         (&raw const self.storage).expose_provenance()
     }
 
     /// The address's length, as an argument of a call: no more than there is of it.
     pub(crate) fn len_arg(&self) -> usize {
-        self.len.min(Sockaddr::ROOM) as usize
+        self.len.min(Sockaddr::CAPACITY) as usize
     }
 
     /// Where the address and its length lie, for a call that fills both in.
-    pub(crate) fn as_args_mut(&mut self) -> [usize; 2] {
+    pub(crate) fn out_args(&mut self) -> [usize; 2] {
         [
             (&raw mut self.storage).expose_provenance(),
             (&raw mut self.len).expose_provenance(),
@@ -163,7 +163,7 @@ impl Sockaddr {
 impl From<SocketAddr> for Sockaddr {
     fn from(addr: SocketAddr) -> Sockaddr {
         // All of the storage is written first, so that the shorter variant leaves no gap.
-        let mut sockaddr = Sockaddr::room();
+        let mut sockaddr = Sockaddr::zeroed();
         match addr {
             SocketAddr::V4(addr) => {
                 sockaddr.storage.v4 = SockaddrIn {

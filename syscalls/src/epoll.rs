@@ -4,7 +4,7 @@ use core::{mem, ptr};
 
 use crate::layout::Layout;
 use crate::signal::SigSet;
-use crate::{Errno, Fd, Kernel, check};
+use crate::{Errno, Fd, Kernel, into_result};
 
 constants! {
     /// Flags of `epoll_create1`: `include/uapi/linux/eventpoll.h`.
@@ -82,7 +82,7 @@ impl<K: Kernel> Epoll<K> {
     /// the system, no memory.
     pub fn new(kernel: K, flags: i32) -> Result<Epoll<K>, Errno> {
         // SAFETY: no memory is passed, and the call makes a descriptor and no more.
-        let fd = check(unsafe { kernel.syscall(sc::nr::EPOLL_CREATE1, [flags as usize]) })?;
+        let fd = into_result(unsafe { kernel.syscall(sc::nr::EPOLL_CREATE1, [flags as usize]) })?;
         // SAFETY: the call succeeded, and what it returned is a new descriptor.
         Ok(Epoll(unsafe { Fd::from_result(kernel, fd) }))
     }
@@ -99,7 +99,7 @@ impl<K: Kernel> Epoll<K> {
         let event = (&raw const event).expose_provenance();
         let args = [self.0.arg(), op as usize, fd.arg(), event];
         // SAFETY: the kernel reads one epoll_event. It copies it: nothing is kept of our memory.
-        check(unsafe { self.0.kernel().syscall(sc::nr::EPOLL_CTL, args) }).map(|_| ())
+        into_result(unsafe { self.0.kernel().syscall(sc::nr::EPOLL_CTL, args) }).map(|_| ())
     }
 
     /// Waits until something comes to a descriptor of the set, or `timeout` milliseconds are over
@@ -130,6 +130,6 @@ impl<K: Kernel> Epoll<K> {
             SigSet::SIZE,
         ];
         // SAFETY: the kernel writes at most `room` events; a null mask is none.
-        check(unsafe { self.0.kernel().syscall(sc::nr::EPOLL_PWAIT, args) })
+        into_result(unsafe { self.0.kernel().syscall(sc::nr::EPOLL_PWAIT, args) })
     }
 }

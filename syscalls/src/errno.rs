@@ -198,16 +198,16 @@ impl Errno {
 /// Splits what a call returned into its value and its error.
 ///
 /// ```
-/// use syscalls::{Errno, check};
+/// use syscalls::{Errno, into_result};
 ///
-/// assert_eq!(check(3), Ok(3));
-/// assert_eq!(check(-11_isize as usize), Err(Errno::EAGAIN));
+/// assert_eq!(into_result(3), Ok(3));
+/// assert_eq!(into_result(-11_isize as usize), Err(Errno::EAGAIN));
 /// // The last of the errors, and what is none any more: an address may look like this.
-/// assert_eq!(check(-4095_isize as usize), Err(Errno::new(4095)));
-/// assert_eq!(check(-4096_isize as usize), Ok(0xffff_ffff_ffff_f000));
+/// assert_eq!(into_result(-4095_isize as usize), Err(Errno::new(4095)));
+/// assert_eq!(into_result(-4096_isize as usize), Ok(0xffff_ffff_ffff_f000));
 /// ```
 #[inline(always)]
-pub const fn check(result: usize) -> Result<usize, Errno> {
+pub const fn into_result(result: usize) -> Result<usize, Errno> {
     if result > usize::MAX - MAX_ERRNO {
         Err(Errno(result.wrapping_neg() as u16))
     } else {

@@ -1,6 +1,6 @@
 //! A counter that one thread adds to and another waits for.
 
-use crate::{Errno, Fd, Kernel, check};
+use crate::{Errno, Fd, Kernel, into_result};
 
 constants! {
     /// Flags of `eventfd2`: `include/linux/eventfd.h`.
@@ -26,8 +26,9 @@ constants! {
 /// system, no memory.
 pub fn eventfd2<K: Kernel>(kernel: K, initval: u32, flags: i32) -> Result<Fd<K>, Errno> {
     // SAFETY: no memory is passed, and the call makes a descriptor and no more.
-    let fd =
-        check(unsafe { kernel.syscall(sc::nr::EVENTFD2, [initval as usize, flags as usize]) })?;
+    let fd = into_result(unsafe {
+        kernel.syscall(sc::nr::EVENTFD2, [initval as usize, flags as usize])
+    })?;
     // SAFETY: the call succeeded, and what it returned is a new descriptor.
     Ok(unsafe { Fd::from_result(kernel, fd) })
 }

@@ -5,7 +5,7 @@ use core::mem::ManuallyDrop;
 use core::ops::Deref;
 use core::ptr;
 
-use crate::{Errno, Kernel, check};
+use crate::{Errno, Kernel, into_result};
 
 /// A file descriptor that is closed when it is dropped.
 ///
@@ -115,7 +115,7 @@ impl<K: Kernel> Fd<K> {
     pub fn close(self) -> Result<(), Errno> {
         let (raw, kernel) = self.into_parts();
         // SAFETY: the descriptor was ours to close, and has no owner now that could close it again.
-        check(unsafe { kernel.syscall(sc::nr::CLOSE, [raw as usize]) }).map(|_| ())
+        into_result(unsafe { kernel.syscall(sc::nr::CLOSE, [raw as usize]) }).map(|_| ())
     }
 
     /// The number and the kernel of a descriptor that `drop` no longer closes.

@@ -4,7 +4,7 @@ use core::ffi::CStr;
 use core::marker::PhantomData;
 
 use crate::layout::Layout;
-use crate::{Errno, Fd, Kernel, check};
+use crate::{Errno, Fd, Kernel, into_result};
 
 constants! {
     /// The flags of `open(2)` in use: `include/uapi/asm-generic/fcntl.h`. They are the same on
@@ -102,7 +102,7 @@ impl<K: Kernel> Fd<K> {
     pub fn read(&self, buf: &mut [u8]) -> Result<usize, Errno> {
         let args = [self.arg(), buf.as_mut_ptr().expose_provenance(), buf.len()];
         // SAFETY: the kernel writes at most `buf.len()` bytes to `buf`, which is ours to change.
-        check(unsafe { self.kernel().syscall(sc::nr::READ, args) })
+        into_result(unsafe { self.kernel().syscall(sc::nr::READ, args) })
     }
 
     /// Writes as much of `buf` as fits, and returns how many bytes that was.
@@ -112,13 +112,13 @@ impl<K: Kernel> Fd<K> {
     /// # Errors
     /// `EAGAIN`: no room now, on a non-blocking descriptor. `EINTR`: a signal came before the
     /// first byte. `EPIPE`: the reader or the peer is gone; the process gets `SIGPIPE` too, which
-    /// kills it unless it is [ignored](crate::signal::ignore). `ECONNRESET`: the peer reset the
+    /// kills it unless it is [ignored](crate::signal::rt_sigaction_ignore). `ECONNRESET`: the peer reset the
     /// connection. `ENOSPC`, `EIO`, `EFBIG`: from a file's device. `EBADF`: not open for writing.
     #[inline(always)]
     pub fn write(&self, buf: &[u8]) -> Result<usize, Errno> {
         let args = [self.arg(), buf.as_ptr().expose_provenance(), buf.len()];
         // SAFETY: the kernel reads at most `buf.len()` bytes of `buf`.
-        check(unsafe { self.kernel().syscall(sc::nr::WRITE, args) })
+        into_result(unsafe { self.kernel().syscall(sc::nr::WRITE, args) })
     }
 
     /// Reads into several buffers, each filled before the next.
@@ -136,7 +136,7 @@ impl<K: Kernel> Fd<K> {
         ];
         // SAFETY: each `IoSliceMut` is an iovec over memory that it borrows mutably, and the
         // kernel writes at most the length of each.
-        check(unsafe { self.kernel().syscall(sc::nr::READV, args) })
+        into_result(unsafe { self.kernel().syscall(sc::nr::READV, args) })
     }
 
     /// Writes from several buffers, one after the other.
@@ -150,7 +150,7 @@ impl<K: Kernel> Fd<K> {
         let args = [self.arg(), bufs.as_ptr().expose_provenance(), bufs.len()];
         // SAFETY: each `IoSlice` is an iovec over memory that it borrows, and the kernel reads at
         // most the length of each.
-        check(unsafe { self.kernel().syscall(sc::nr::WRITEV, args) })
+        into_result(unsafe { self.kernel().syscall(sc::nr::WRITEV, args) })
     }
 }
 
@@ -173,7 +173,7 @@ pub fn openat<K: Kernel>(kernel: K, path: &CStr, flags: i32, mode: u32) -> Resul
     let path = path.as_ptr().expose_provenance();
     let args = [AT_FDCWD as usize, path, flags as usize, mode as usize];
     // SAFETY: the kernel reads `path` up to its NUL, and the call makes a descriptor and no more.
-    let fd = check(unsafe { kernel.syscall(sc::nr::OPENAT, args) })?;
+    let fd = into_result(unsafe { kernel.syscall(sc::nr::OPENAT, args) })?;
     // SAFETY: the call succeeded, and what it returned is a new descriptor.
     Ok(unsafe { Fd::from_result(kernel, fd) })
 }

@@ -34,7 +34,7 @@ use crate::arch;
 /// ```
 pub unsafe trait Kernel: Clone {
     /// Issues call `nr` with `N` arguments (0 to 6) and returns what the kernel left in the
-    /// result register: −4095 … −1 for an error, see [`check`](crate::check).
+    /// result register: −4095 … −1 for an error, see [`into_result`](crate::into_result).
     ///
     /// # Safety
     /// As for the call that `nr` names: each argument that it takes for an address must point to

@@ -1,7 +1,8 @@
 //! How the C structs that pass between a program and the kernel lie in memory.
 //!
-//! The compiler reports here what it made of this crate's `#[repr(C)]` types. The tests compare
-//! that with the C library's structs and with the kernel's own headers.
+//! A `Layout` states what the compiler made of one of this crate's `#[repr(C)]` types. Each family's
+//! file declares the layouts of its own structs, and [`LAYOUTS`](crate::LAYOUTS) lists them all. The
+//! tests compare them with the C library's structs and with the kernel's headers.
 
 /// One C struct.
 #[derive(Debug)]
@@ -47,21 +48,3 @@ macro_rules! layout {
         }
     };
 }
-
-/// Every struct that this crate hands to the kernel.
-pub static LAYOUTS: &[Layout] = &[
-    crate::addr::SOCKADDR_IN,
-    crate::addr::SOCKADDR_IN6,
-    crate::epoll::EPOLL_EVENT,
-    crate::io::IOVEC,
-    crate::io::IOVEC_MUT,
-    crate::message::MSGHDR,
-    crate::message::MMSGHDR_SEND,
-    crate::message::MMSGHDR_RECV,
-    crate::poll::POLLFD,
-    crate::process::RLIMIT64,
-    crate::signal::SIGACTION,
-    crate::signal::SIGSET,
-    crate::socket::LINGER,
-    crate::time::TIMESPEC,
-];

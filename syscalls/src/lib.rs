@@ -19,7 +19,7 @@
 //! 4. The kernel finds the call by its number, checks each argument (an address of memory that is
 //!    not the program's is an error, `EFAULT`, not a crash), does what was asked or puts the thread
 //!    to sleep until it can, leaves the result in a register, and returns.
-//! 5. [`check`] tells by one comparison whether that is a count or an [`Errno`].
+//! 5. [`into_result`] tells by one comparison whether that is a count or an [`Errno`].
 //!
 //! In a release build nothing is left of it but this (here as Rust 1.95 compiles it, for a caller
 //! that takes −1 for any error):
@@ -108,9 +108,9 @@
 //! [`epoll_pwait`]: epoll::Epoll::wait
 //! [`eventfd2`]: event::eventfd2
 //! [`signalfd4`]: signal::signalfd4
-//! [`rt_sigaction`]: signal::ignore
+//! [`rt_sigaction`]: signal::rt_sigaction_ignore
 //! [`rt_sigprocmask`]: signal::rt_sigprocmask
-//! [`clock_gettime`]: time::monotonic
+//! [`clock_gettime`]: time::clock_gettime
 //! [`prlimit64`]: process::prlimit64
 //! [`exit_group`]: process::exit_group
 //!
@@ -171,6 +171,7 @@ pub mod event;
 mod fd;
 pub mod io;
 mod kernel;
+mod layouts;
 pub mod message;
 /// Walks through one echo, system call by system call, on both architectures. Read it after the
 /// crate's front page.
@@ -188,7 +189,8 @@ pub mod trace;
 
 pub use calls::{CALLS, Call};
 pub use constants::ConstantTable;
-pub use errno::{Errno, MAX_ERRNO, check, retry_on_eintr};
+pub use errno::{Errno, MAX_ERRNO, into_result, retry_on_eintr};
 pub use fd::{Fd, Inherited, stderr, stdin, stdout};
 pub use kernel::{Kernel, Linux};
+pub use layouts::LAYOUTS;
 pub use socket::Socket;

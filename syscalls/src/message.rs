@@ -12,7 +12,7 @@ use crate::addr::Sockaddr;
 use crate::io::{IoSlice, IoSliceMut};
 use crate::layout::Layout;
 use crate::time::Timespec;
-use crate::{Errno, Kernel, Socket, check};
+use crate::{Errno, Kernel, Socket, into_result};
 
 /// The kernel's `struct user_msghdr`, `include/linux/socket.h`; the C library's `struct msghdr` has
 /// the same layout.
@@ -57,7 +57,7 @@ impl<'a> SendMessage<'a> {
     /// The bytes of `bufs`, one after the other, for `addr`, or for the connection's peer.
     pub fn new(bufs: &'a [IoSlice<'a>], addr: Option<&'a Sockaddr>) -> SendMessage<'a> {
         let msg_hdr = MsgHdr {
-            msg_name: addr.map_or(0, Sockaddr::as_arg),
+            msg_name: addr.map_or(0, Sockaddr::ptr_arg),
             msg_namelen: addr.map_or(0, |addr| addr.len_arg() as u32),
             msg_iov: bufs.as_ptr().expose_provenance(),
             msg_iovlen: bufs.len(),
@@ -73,7 +73,7 @@ impl<'a> SendMessage<'a> {
     }
 
     /// After [`sendmmsg`](Socket::sendmmsg): the bytes sent of this message.
-    pub fn len_sent(&self) -> usize {
+    pub fn bytes_sent(&self) -> usize {
         self.msg_len as usize
     }
 }
@@ -110,7 +110,7 @@ impl<'a> RecvMessage<'a> {
     }
 
     /// After [`recvmmsg`](Socket::recvmmsg): the bytes received.
-    pub fn len_received(&self) -> usize {
+    pub fn bytes_received(&self) -> usize {
         self.msg_len as usize
     }
 
@@ -131,7 +131,7 @@ impl<K: Kernel> Socket<K> {
     /// too long for a datagram. `EDESTADDRREQ`: no address, and no peer. `ENOTCONN`: not connected,
     /// for which TCP says `EPIPE`. `EISCONN`: an address, but connected (TCP lets it pass).
     pub fn sendto(&self, buf: &[u8], flags: i32, addr: Option<&Sockaddr>) -> Result<usize, Errno> {
-        let (name, name_len) = addr.map_or((0, 0), |addr| (addr.as_arg(), addr.len_arg()));
+        let (name, name_len) = addr.map_or((0, 0), |addr| (addr.ptr_arg(), addr.len_arg()));
         let buf_at = buf.as_ptr().expose_provenance();
         let args = [
             self.arg(),
@@ -143,7 +143,7 @@ impl<K: Kernel> Socket<K> {
         ];
         // SAFETY: the kernel reads at most `buf.len()` bytes of `buf`, and the address, no more
         // than there is of it, unless it is null.
-        check(unsafe { self.kernel().syscall(sc::nr::SENDTO, args) })
+        into_result(unsafe { self.kernel().syscall(sc::nr::SENDTO, args) })
     }
 
     /// Receives at most `buf.len()` bytes; returns how many, and the sender's address (of family
@@ -154,13 +154,13 @@ impl<K: Kernel> Socket<K> {
     /// # Errors
     /// As for [`Fd::read`](crate::Fd::read); `ENOTCONN`: not connected.
     pub fn recvfrom(&self, buf: &mut [u8], flags: i32) -> Result<(usize, Sockaddr), Errno> {
-        let mut from = Sockaddr::room();
-        let [addr, len] = from.as_args_mut();
+        let mut from = Sockaddr::zeroed();
+        let [addr, len] = from.out_args();
         let buf_at = buf.as_mut_ptr().expose_provenance();
         let args = [self.arg(), buf_at, buf.len(), flags as usize, addr, len];
         // SAFETY: the kernel writes at most `buf.len()` bytes to `buf`, at most `*len` bytes of
         // address to `from`, and its length.
-        let count = check(unsafe { self.kernel().syscall(sc::nr::RECVFROM, args) })?;
+        let count = into_result(unsafe { self.kernel().syscall(sc::nr::RECVFROM, args) })?;
         Ok((count, from))
     }
 
@@ -174,7 +174,7 @@ impl<K: Kernel> Socket<K> {
         let header = (&raw const message.msg_hdr).expose_provenance();
         // SAFETY: the header describes an address and buffers that `message` borrows, and the
         // kernel only reads them.
-        check(unsafe {
+        into_result(unsafe {
             self.kernel()
                 .syscall(sc::nr::SENDMSG, [self.arg(), header, flags as usize])
         })
@@ -190,14 +190,14 @@ impl<K: Kernel> Socket<K> {
         let header = (&raw mut message.msg_hdr).expose_provenance();
         // SAFETY: the header describes buffers that `message` borrows mutably; the kernel writes
         // at most their lengths, and the header's own lengths and flags.
-        check(unsafe {
+        into_result(unsafe {
             self.kernel()
                 .syscall(sc::nr::RECVMSG, [self.arg(), header, flags as usize])
         })
     }
 
     /// Sends several messages in one call, and returns how many went out. Each tells
-    /// [how much of it](SendMessage::len_sent).
+    /// [how much of it](SendMessage::bytes_sent).
     ///
     #[doc = call_doc!(sendmmsg)]
     ///
@@ -207,11 +207,11 @@ impl<K: Kernel> Socket<K> {
         let at = messages.as_mut_ptr().expose_provenance();
         let args = [self.arg(), at, messages.len(), flags as usize];
         // SAFETY: as for `sendmsg`, for each message; the kernel writes each one's `msg_len`.
-        check(unsafe { self.kernel().syscall(sc::nr::SENDMMSG, args) })
+        into_result(unsafe { self.kernel().syscall(sc::nr::SENDMMSG, args) })
     }
 
     /// Receives several messages in one call, and returns how many. Each tells
-    /// [how long it is](RecvMessage::len_received).
+    /// [how long it is](RecvMessage::bytes_received).
     ///
     /// `timeout` is looked at after each message only: without `MSG_WAITFORONE`, a call that has
     /// some messages and waits for more can wait past it (`recvmmsg(2)`, BUGS). The kernel writes the
@@ -237,6 +237,6 @@ impl<K: Kernel> Socket<K> {
         let args = [self.arg(), at, messages.len(), flags as usize, timeout];
         // SAFETY: as for `recvmsg`, for each message; the kernel writes each one's `msg_len`, and
         // reads and writes one timespec unless that is null.
-        check(unsafe { self.kernel().syscall(sc::nr::RECVMMSG, args) })
+        into_result(unsafe { self.kernel().syscall(sc::nr::RECVMMSG, args) })
     }
 }

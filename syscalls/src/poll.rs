@@ -8,7 +8,7 @@ use core::time::Duration;
 use crate::layout::Layout;
 use crate::signal::SigSet;
 use crate::time::Timespec;
-use crate::{Errno, Fd, Kernel, Linux, check};
+use crate::{Errno, Fd, Kernel, Linux, into_result};
 
 constants! {
     /// What to wait for and what came: `include/uapi/asm-generic/poll.h`.
@@ -138,5 +138,5 @@ pub fn ppoll<K: Kernel>(
     let args = [fds_at, fds.len(), timeout, no_mask, SigSet::SIZE];
     // SAFETY: the kernel reads `fds` and writes each `revents`; it reads and writes one timespec
     // unless `timeout` is null; a null mask is none.
-    check(unsafe { kernel.syscall(sc::nr::PPOLL, args) })
+    into_result(unsafe { kernel.syscall(sc::nr::PPOLL, args) })
 }

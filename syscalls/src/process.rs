@@ -3,7 +3,7 @@
 use core::ptr;
 
 use crate::layout::Layout;
-use crate::{Errno, Kernel, check};
+use crate::{Errno, Kernel, into_result};
 
 constants! {
     /// Resources that are limited: `include/uapi/asm-generic/resource.h`.
@@ -50,7 +50,7 @@ pub fn prlimit64<K: Kernel>(
         (&raw mut old).expose_provenance(),
     ];
     // SAFETY: the kernel reads one rlimit64 at `new` unless that is null, and writes one to `old`.
-    check(unsafe { kernel.syscall(sc::nr::PRLIMIT64, args) })?;
+    into_result(unsafe { kernel.syscall(sc::nr::PRLIMIT64, args) })?;
     Ok(old)
 }
 

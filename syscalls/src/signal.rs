@@ -30,7 +30,7 @@
 use core::{mem, ptr};
 
 use crate::layout::Layout;
-use crate::{Errno, Fd, Kernel, check};
+use crate::{Errno, Fd, Kernel, into_result};
 
 constants! {
     /// Signals: `include/uapi/asm-generic/signal.h`; x86_64 and aarch64 agree on them.
@@ -185,7 +185,7 @@ pub(crate) const SIGACTION: Layout = layout!(
 ///
 /// # Errors
 /// `EINVAL`: no such signal, or one that cannot be ignored (`SIGKILL`, `SIGSTOP`).
-pub fn ignore<K: Kernel>(kernel: &K, signal: i32) -> Result<(), Errno> {
+pub fn rt_sigaction_ignore<K: Kernel>(kernel: &K, signal: i32) -> Result<(), Errno> {
     let action = SigAction {
         sa_handler: SigAction::SIG_IGN,
         sa_flags: 0,
@@ -201,7 +201,7 @@ pub fn ignore<K: Kernel>(kernel: &K, signal: i32) -> Result<(), Errno> {
     ];
     // SAFETY: the kernel reads one sigaction. No handler is installed, so no code runs that could
     // break anything.
-    check(unsafe { kernel.syscall(sc::nr::RT_SIGACTION, args) }).map(|_| ())
+    into_result(unsafe { kernel.syscall(sc::nr::RT_SIGACTION, args) }).map(|_| ())
 }
 
 /// Changes which signals are blocked in this thread, and returns those that were before.
@@ -218,7 +218,7 @@ pub fn rt_sigprocmask<K: Kernel>(kernel: &K, how: i32, set: SigSet) -> Result<Si
     );
     let args = [how as usize, set, old_at, SigSet::SIZE];
     // SAFETY: the kernel reads one set and writes one. A blocked signal waits, and breaks nothing.
-    check(unsafe { kernel.syscall(sc::nr::RT_SIGPROCMASK, args) })?;
+    into_result(unsafe { kernel.syscall(sc::nr::RT_SIGPROCMASK, args) })?;
     Ok(old)
 }
 
@@ -238,7 +238,7 @@ pub fn signalfd4<K: Kernel>(kernel: K, mask: SigSet, flags: i32) -> Result<Fd<K>
         flags as usize,
     ];
     // SAFETY: the kernel reads one set, and the call makes a descriptor and no more.
-    let fd = check(unsafe { kernel.syscall(sc::nr::SIGNALFD4, args) })?;
+    let fd = into_result(unsafe { kernel.syscall(sc::nr::SIGNALFD4, args) })?;
     // SAFETY: the call succeeded with fd −1, so what it returned is a new descriptor.
     Ok(unsafe { Fd::from_result(kernel, fd) })
 }

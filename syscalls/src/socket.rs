@@ -6,7 +6,7 @@ use core::{fmt, mem};
 
 use crate::addr::Sockaddr;
 use crate::layout::Layout;
-use crate::{Errno, Fd, Kernel, check};
+use crate::{Errno, Fd, Kernel, into_result};
 
 constants! {
     /// Kinds of socket: `include/linux/net.h`.
@@ -196,7 +196,7 @@ impl<K: Kernel> Socket<K> {
     pub fn new(kernel: K, domain: i32, ty: i32, protocol: i32) -> Result<Socket<K>, Errno> {
         let args = [domain as usize, ty as usize, protocol as usize];
         // SAFETY: no memory is passed, and the call makes a descriptor and no more.
-        let fd = check(unsafe { kernel.syscall(sc::nr::SOCKET, args) })?;
+        let fd = into_result(unsafe { kernel.syscall(sc::nr::SOCKET, args) })?;
         // SAFETY: the call succeeded, and what it returned is a new descriptor.
         Ok(Socket(unsafe { Fd::from_result(kernel, fd) }))
     }
@@ -217,7 +217,7 @@ impl<K: Kernel> Socket<K> {
         let sv_at = (&raw mut sv).expose_provenance();
         let args = [domain as usize, ty as usize, protocol as usize, sv_at];
         // SAFETY: the kernel writes two ints to `sv`.
-        check(unsafe { kernel.syscall(sc::nr::SOCKETPAIR, args) })?;
+        into_result(unsafe { kernel.syscall(sc::nr::SOCKETPAIR, args) })?;
         // SAFETY: the call succeeded, so `sv` holds two new descriptors.
         let [a, b] = sv.map(|fd| Socket(unsafe { Fd::from_raw(kernel.clone(), fd) }));
         Ok((a, b))
@@ -233,9 +233,9 @@ impl<K: Kernel> Socket<K> {
     /// `net.ipv4.ip_unprivileged_port_start` without `CAP_NET_BIND_SERVICE`. `EADDRNOTAVAIL`: not
     /// an address of this machine. `EINVAL`: bound already.
     pub fn bind(&self, addr: &Sockaddr) -> Result<(), Errno> {
-        let args = [self.arg(), addr.as_arg(), addr.len_arg()];
+        let args = [self.arg(), addr.ptr_arg(), addr.len_arg()];
         // SAFETY: the kernel reads the address, and no more than there is of it.
-        check(unsafe { self.kernel().syscall(sc::nr::BIND, args) }).map(|_| ())
+        into_result(unsafe { self.kernel().syscall(sc::nr::BIND, args) }).map(|_| ())
     }
 
     /// Accepts connections from now on; up to `backlog` of them (at most `net.core.somaxconn`) wait
@@ -248,7 +248,7 @@ impl<K: Kernel> Socket<K> {
     pub fn listen(&self, backlog: i32) -> Result<(), Errno> {
         let args = [self.arg(), backlog as usize];
         // SAFETY: no memory is passed.
-        check(unsafe { self.kernel().syscall(sc::nr::LISTEN, args) }).map(|_| ())
+        into_result(unsafe { self.kernel().syscall(sc::nr::LISTEN, args) }).map(|_| ())
     }
 
     /// Takes the next waiting connection: a new socket, and its peer's address.
@@ -261,10 +261,10 @@ impl<K: Kernel> Socket<K> {
     /// # Errors
     /// As for [`accept4`](Socket::accept4).
     pub fn accept(&self) -> Result<(Socket<K>, Sockaddr), Errno> {
-        let mut peer = Sockaddr::room();
-        let [addr, len] = peer.as_args_mut();
+        let mut peer = Sockaddr::zeroed();
+        let [addr, len] = peer.out_args();
         // SAFETY: the kernel writes at most `*len` bytes of address to `peer`, and its length.
-        let fd = check(unsafe {
+        let fd = into_result(unsafe {
             self.kernel()
                 .syscall(sc::nr::ACCEPT, [self.arg(), addr, len])
         })?;
@@ -288,11 +288,11 @@ impl<K: Kernel> Socket<K> {
     /// `EINVAL`: not listening.
     #[inline]
     pub fn accept4(&self, flags: i32) -> Result<(Socket<K>, Sockaddr), Errno> {
-        let mut peer = Sockaddr::room();
-        let [addr, len] = peer.as_args_mut();
+        let mut peer = Sockaddr::zeroed();
+        let [addr, len] = peer.out_args();
         let args = [self.arg(), addr, len, flags as usize];
         // SAFETY: the kernel writes at most `*len` bytes of address to `peer`, and its length.
-        let fd = check(unsafe { self.kernel().syscall(sc::nr::ACCEPT4, args) })?;
+        let fd = into_result(unsafe { self.kernel().syscall(sc::nr::ACCEPT4, args) })?;
         // SAFETY: the call succeeded, and what it returned is a new descriptor.
         Ok((
             Socket(unsafe { Fd::from_result(self.kernel().clone(), fd) }),
@@ -310,9 +310,9 @@ impl<K: Kernel> Socket<K> {
     /// wait. `ECONNREFUSED`: nobody listens. `EADDRNOTAVAIL`: no local port is left. `ETIMEDOUT`,
     /// `ENETUNREACH`, `EHOSTUNREACH`: no way there. `EALREADY`, `EISCONN`: called before.
     pub fn connect(&self, addr: &Sockaddr) -> Result<(), Errno> {
-        let args = [self.arg(), addr.as_arg(), addr.len_arg()];
+        let args = [self.arg(), addr.ptr_arg(), addr.len_arg()];
         // SAFETY: the kernel reads the address, and no more than there is of it.
-        check(unsafe { self.kernel().syscall(sc::nr::CONNECT, args) }).map(|_| ())
+        into_result(unsafe { self.kernel().syscall(sc::nr::CONNECT, args) }).map(|_| ())
     }
 
     /// The socket's own address.
@@ -322,10 +322,10 @@ impl<K: Kernel> Socket<K> {
     /// # Errors
     /// `ENOBUFS`: no memory.
     pub fn getsockname(&self) -> Result<Sockaddr, Errno> {
-        let mut name = Sockaddr::room();
-        let [addr, len] = name.as_args_mut();
+        let mut name = Sockaddr::zeroed();
+        let [addr, len] = name.out_args();
         // SAFETY: the kernel writes at most `*len` bytes of address to `name`, and its length.
-        check(unsafe {
+        into_result(unsafe {
             self.kernel()
                 .syscall(sc::nr::GETSOCKNAME, [self.arg(), addr, len])
         })?;
@@ -339,10 +339,10 @@ impl<K: Kernel> Socket<K> {
     /// # Errors
     /// `ENOTCONN`: not connected. `ENOBUFS`: no memory.
     pub fn getpeername(&self) -> Result<Sockaddr, Errno> {
-        let mut name = Sockaddr::room();
-        let [addr, len] = name.as_args_mut();
+        let mut name = Sockaddr::zeroed();
+        let [addr, len] = name.out_args();
         // SAFETY: the kernel writes at most `*len` bytes of address to `name`, and its length.
-        check(unsafe {
+        into_result(unsafe {
             self.kernel()
                 .syscall(sc::nr::GETPEERNAME, [self.arg(), addr, len])
         })?;
@@ -358,7 +358,7 @@ impl<K: Kernel> Socket<K> {
     /// `ENOTCONN`: not connected (any more).
     pub fn shutdown(&self, how: i32) -> Result<(), Errno> {
         // SAFETY: no memory is passed.
-        check(unsafe {
+        into_result(unsafe {
             self.kernel()
                 .syscall(sc::nr::SHUTDOWN, [self.arg(), how as usize])
         })
@@ -381,7 +381,7 @@ impl<K: Kernel> Socket<K> {
         let (level, name) = (option.level as usize, option.name as usize);
         let args = [self.arg(), level, name, at, mem::size_of::<T>()];
         // SAFETY: the kernel reads `size_of::<T>()` bytes of `value`.
-        check(unsafe { self.kernel().syscall(sc::nr::SETSOCKOPT, args) }).map(|_| ())
+        into_result(unsafe { self.kernel().syscall(sc::nr::SETSOCKOPT, args) }).map(|_| ())
     }
 
     /// The value of `option`.
@@ -403,7 +403,7 @@ impl<K: Kernel> Socket<K> {
         let args = [self.arg(), level, name, at, len_at];
         // SAFETY: the kernel writes at most `len` bytes to `value`, and how many. Whatever bits it
         // writes are a `T`, which is made of integers.
-        check(unsafe { self.kernel().syscall(sc::nr::GETSOCKOPT, args) })?;
+        into_result(unsafe { self.kernel().syscall(sc::nr::GETSOCKOPT, args) })?;
         Ok(value)
     }
 }

@@ -3,7 +3,7 @@
 use core::time::Duration;
 
 use crate::layout::Layout;
-use crate::{Errno, Kernel, check};
+use crate::{Errno, Kernel, into_result};
 
 constants! {
     /// Clocks: `include/uapi/linux/time.h`.
@@ -35,20 +35,22 @@ impl From<Duration> for Timespec {
     }
 }
 
-/// The time since a fixed point in the past, by a clock that is never set back.
+/// Returns the time on `clock` (of [`CLOCKS`]): for [`CLOCK_MONOTONIC`], the time since a fixed point
+/// in the past, by a clock that is never set back.
 ///
 #[doc = call_doc!(clock_gettime)]
 ///
 /// A C library reads this clock without entering the kernel, from a page that the kernel maps into
-/// each process (`vdso(7)`). Here the call is made, so that a simulated kernel is asked too.
+/// each process (`vdso(7)`). This function makes the call, so that a simulated kernel or a tracer
+/// gets it too.
 ///
 /// # Errors
-/// None that a kernel of this century returns for this clock.
+/// `EINVAL`: the kernel has no such clock. [`CLOCK_MONOTONIC`] is in every kernel that has the call.
 #[inline]
-pub fn monotonic<K: Kernel>(kernel: &K) -> Result<Duration, Errno> {
+pub fn clock_gettime<K: Kernel>(kernel: &K, clock: i32) -> Result<Duration, Errno> {
     let mut now = Timespec::default();
-    let args = [CLOCK_MONOTONIC as usize, (&raw mut now).expose_provenance()];
+    let args = [clock as usize, (&raw mut now).expose_provenance()];
     // SAFETY: the kernel writes one timespec to `now`.
-    check(unsafe { kernel.syscall(sc::nr::CLOCK_GETTIME, args) })?;
+    into_result(unsafe { kernel.syscall(sc::nr::CLOCK_GETTIME, args) })?;
     Ok(Duration::new(now.tv_sec as u64, now.tv_nsec as u32))
 }

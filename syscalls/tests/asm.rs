@@ -443,7 +443,7 @@ fn waiting(run: &mut Run) {
     drop(run.open("signalfd4", &[CLOSED, at(&mut set), 8, flags]));
 }
 
-fn itself(run: &mut Run) {
+fn process_calls(run: &mut Run) {
     let signal = libc::SIGUSR2 as usize;
     let mut action = [0usize; 4];
     run.call("rt_sigaction", &[signal, 0, at(&mut action), 7]);
@@ -499,7 +499,14 @@ fn itself(run: &mut Run) {
 }
 
 const SCENARIOS: [fn(&mut Run); 8] = [
-    connecting, pairs, options, messages, bytes, files, waiting, itself,
+    connecting,
+    pairs,
+    options,
+    messages,
+    bytes,
+    files,
+    waiting,
+    process_calls,
 ];
 
 #[test]

@@ -709,7 +709,7 @@ fn sendmmsg_sends_several() {
             .each_ref()
             .map(|part| SendMessage::new(part, Some(&there)));
         assert_eq!(ours.sendmmsg(&mut messages, 0), Ok(3));
-        assert_eq!(messages.map(|message| message.len_sent()), [3, 5, 9]);
+        assert_eq!(messages.map(|message| message.bytes_sent()), [3, 5, 9]);
         let mut buf = [0; 16];
         for text in ["one", "three", "seventeen"] {
             let count = theirs.recv(&mut buf).unwrap();
@@ -730,7 +730,7 @@ fn recvmmsg_receives_several() {
         let mut parts = bufs.each_mut().map(|buf| [IoSliceMut::new(buf)]);
         let mut messages = parts.each_mut().map(|part| RecvMessage::new(part));
         assert_eq!(ours.recvmmsg(&mut messages, MSG_WAITFORONE, None), Ok(2));
-        assert_eq!(messages.map(|message| message.len_received()), [3, 5, 0]);
+        assert_eq!(messages.map(|message| message.bytes_received()), [3, 5, 0]);
         assert_eq!((&bufs[0][..3], &bufs[1][..5]), (&b"one"[..], &b"three"[..]));
     }
 }
@@ -1162,7 +1162,7 @@ fn signalfd4_reads_a_blocked_signal() {
 fn rt_sigaction_ignores_a_signal() {
     // One that does nothing by default, so that the test is no different for the others.
     let signal = libc::SIGWINCH;
-    ignore(&Linux, signal).unwrap();
+    rt_sigaction_ignore(&Linux, signal).unwrap();
     // SAFETY: the kernel writes one action.
     let handler = unsafe {
         let mut action: libc::sigaction = mem::zeroed();
@@ -1174,14 +1174,14 @@ fn rt_sigaction_ignores_a_signal() {
     };
     assert_eq!(handler, libc::SIG_IGN);
     for signal in [libc::SIGKILL, libc::SIGSTOP, 0, 65] {
-        assert_eq!(ignore(&Linux, signal), Err(Errno::EINVAL));
+        assert_eq!(rt_sigaction_ignore(&Linux, signal), Err(Errno::EINVAL));
     }
     let (read_end, write_end) = pipe();
     close_for_good(read_end);
     in_child(|| {
         // SAFETY: the default disposition runs no code of ours.
         unsafe { libc::signal(libc::SIGPIPE, libc::SIG_DFL) };
-        ignore(&Linux, SIGPIPE).is_ok() && write_end.write(b"x") == Err(Errno::EPIPE)
+        rt_sigaction_ignore(&Linux, SIGPIPE).is_ok() && write_end.write(b"x") == Err(Errno::EPIPE)
     });
 }
 
@@ -1197,7 +1197,11 @@ fn clock_gettime_agrees_with_the_c_library() {
         assert_eq!(result, 0);
         Duration::new(now.tv_sec as u64, now.tv_nsec as u32)
     };
-    let (before, ours, after) = (libcs(), time::monotonic(&Linux).unwrap(), libcs());
+    let (before, ours, after) = (
+        libcs(),
+        time::clock_gettime(&Linux, time::CLOCK_MONOTONIC).unwrap(),
+        libcs(),
+    );
     assert!(
         before <= ours && ours <= after,
         "{before:?} {ours:?} {after:?}"

@@ -12,8 +12,8 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use syscalls::layout::{LAYOUTS, Layout};
-use syscalls::{CALLS, Errno};
+use syscalls::layout::Layout;
+use syscalls::{CALLS, Errno, LAYOUTS};
 
 const ARCHITECTURES: [&str; 2] = ["x86_64", "aarch64"];
 

@@ -7,10 +7,10 @@
 use std::collections::BTreeSet;
 use std::mem::{align_of, size_of};
 
-use syscalls::layout::{Field, LAYOUTS, Layout, size_of_field};
+use syscalls::layout::{Field, Layout, size_of_field};
 use syscalls::signal::{SIGNALFD_SIGINFO_SIZE, SigSet};
 use syscalls::socket::Socket;
-use syscalls::{Fd, Linux};
+use syscalls::{Fd, LAYOUTS, Linux};
 
 #[path = "common/sources.rs"]
 mod sources;

@@ -282,8 +282,8 @@ fn call_path_names_the_registers_of_the_code() {
         .split(' ')
         .filter_map(|pair| pair.split('=').next())
         .collect();
-    let arguments = &syscalls::arch::ARGUMENTS[..read.arguments.len()];
-    let expected: Vec<_> = [syscalls::arch::NUMBER]
+    let arguments = &syscalls::arch::ARGUMENT_REGISTERS[..read.arguments.len()];
+    let expected: Vec<_> = [syscalls::arch::NUMBER_REGISTER]
         .iter()
         .chain(arguments)
         .copied()

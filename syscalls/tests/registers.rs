@@ -214,8 +214,8 @@ fn survives(nr: usize, args: &[usize], flags: u64) -> usize {
         flags,
         next: 0,
     };
-    before.general[number(arch::NUMBER)] = nr as u64;
-    for (register, arg) in arch::ARGUMENTS.iter().zip(args) {
+    before.general[number(arch::NUMBER_REGISTER)] = nr as u64;
+    for (register, arg) in arch::ARGUMENT_REGISTERS.iter().zip(args) {
         before.general[number(register)] = *arg as u64;
     }
     let mut stack = Box::new(Stack {
@@ -234,8 +234,8 @@ fn survives(nr: usize, args: &[usize], flags: u64) -> usize {
         ..
     } = *stack;
 
-    let result = after.general[number(arch::RESULT)];
-    after.general[number(arch::RESULT)] = before.general[number(arch::RESULT)];
+    let result = after.general[number(arch::RESULT_REGISTER)];
+    after.general[number(arch::RESULT_REGISTER)] = before.general[number(arch::RESULT_REGISTER)];
     #[cfg(target_arch = "x86_64")]
     {
         let [rcx, r11, rsp] = ["rcx", "r11", "rsp"].map(number);

@@ -23,9 +23,11 @@ use syscalls::io::{IoSlice, IoSliceMut, O_RDONLY, openat};
 use syscalls::message::{RecvMessage, SendMessage};
 use syscalls::poll::{POLLOUT, PollFd, ppoll};
 use syscalls::process::{RLIMIT_NOFILE, Rlimit, exit_group, prlimit64};
-use syscalls::signal::{SIG_BLOCK, SIGPIPE, SIGTERM, SigSet, ignore, rt_sigprocmask, signalfd4};
+use syscalls::signal::{
+    SIG_BLOCK, SIGPIPE, SIGTERM, SigSet, rt_sigaction_ignore, rt_sigprocmask, signalfd4,
+};
 use syscalls::socket::{Linger, SHUT_WR, SO_ERROR, SO_LINGER, SOCK_STREAM, Socket, TCP_NODELAY};
-use syscalls::time::{Timespec, monotonic};
+use syscalls::time::{CLOCK_MONOTONIC, Timespec, clock_gettime};
 use syscalls::trace::{Format, Trace, Traced};
 use syscalls::{CALLS, Call, Fd, Inherited, Kernel, stderr, stdin, stdout};
 
@@ -174,7 +176,7 @@ impl Model {
 // SAFETY: descriptors are the model's own, and the memory that a call names is all that it touches.
 unsafe impl Kernel for Model {
     unsafe fn syscall<const N: usize>(&self, nr: usize, args: [usize; N]) -> usize {
-        use syscalls::check;
+        use syscalls::into_result;
         let call = Call::by_number(nr).expect("a call of the table");
         self.0.borrow_mut().called.insert(call.name);
         let mut padded = [0; 6];
@@ -304,7 +306,7 @@ unsafe impl Kernel for Model {
                 other => panic!("{other} is not modelled"),
             }
         };
-        assert!(check(result).is_ok());
+        assert!(into_result(result).is_ok());
         result
     }
 }
@@ -327,10 +329,10 @@ fn every_call<K: Kernel>(k: &K) {
     sockets(k);
     waiting(k);
 
-    ignore(k, SIGPIPE).unwrap();
+    rt_sigaction_ignore(k, SIGPIPE).unwrap();
     assert!(rt_sigprocmask(k, SIG_BLOCK, SigSet::new(&[SIGTERM])).is_ok());
     drop(signalfd4(k.clone(), SigSet::new(&[SIGTERM]), 0).unwrap());
-    assert_eq!(monotonic(k), Ok(Duration::new(1, 2)));
+    assert_eq!(clock_gettime(k, CLOCK_MONOTONIC), Ok(Duration::new(1, 2)));
     let limit = prlimit64(k, RLIMIT_NOFILE, None).unwrap();
     prlimit64(k, RLIMIT_NOFILE, Some(limit)).unwrap();
     for inherited in [stdin(k.clone()), stdout(k.clone()), stderr(k.clone())] {
@@ -352,7 +354,7 @@ fn sockets<K: Kernel>(k: &K) {
         assert_eq!(socket.sendmsg(&message, 0), Ok(6));
         let mut both = [message, SendMessage::new(&bufs[..1], None)];
         assert_eq!(socket.sendmmsg(&mut both, 0), Ok(2));
-        assert_eq!(both.map(|message| message.len_sent()), [6, 3]);
+        assert_eq!(both.map(|message| message.bytes_sent()), [6, 3]);
     }
     socket.listen(1).unwrap();
     let (first, name) = socket.accept().unwrap();
@@ -380,7 +382,10 @@ fn sockets<K: Kernel>(k: &K) {
     let timeout = Some(Duration::MAX);
     let mut messages = [message];
     assert_eq!(socket.recvmmsg(&mut messages, 0, timeout), Ok(1));
-    assert_eq!((messages[0].len_received(), messages[0].flags()), (8, 0x20));
+    assert_eq!(
+        (messages[0].bytes_received(), messages[0].flags()),
+        (8, 0x20)
+    );
     assert_eq!((one, two), ([FILL; 3], [FILL; 5]));
     socket.setsockopt(TCP_NODELAY, 1).unwrap();
     socket.setsockopt(SO_LINGER, Linger::default()).unwrap();

@@ -36,11 +36,11 @@ use core::arch::asm;
 /// The architecture's name, as in Rust's `target_arch`.
 pub const NAME: &str = "aarch64";
 /// The register that carries the call's number.
-pub const NUMBER: &str = "x8";
+pub const NUMBER_REGISTER: &str = "x8";
 /// The registers that carry the arguments, in order.
-pub const ARGUMENTS: [&str; 6] = ["x0", "x1", "x2", "x3", "x4", "x5"];
+pub const ARGUMENT_REGISTERS: [&str; 6] = ["x0", "x1", "x2", "x3", "x4", "x5"];
 /// The register that carries the result.
-pub const RESULT: &str = "x0";
+pub const RESULT_REGISTER: &str = "x0";
 
 /// Issues call `nr` with no argument.
 ///

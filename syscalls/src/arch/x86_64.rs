@@ -37,11 +37,11 @@ use core::arch::asm;
 /// The architecture's name, as in Rust's `target_arch`.
 pub const NAME: &str = "x86_64";
 /// The register that carries the call's number.
-pub const NUMBER: &str = "rax";
+pub const NUMBER_REGISTER: &str = "rax";
 /// The registers that carry the arguments, in order.
-pub const ARGUMENTS: [&str; 6] = ["rdi", "rsi", "rdx", "r10", "r8", "r9"];
+pub const ARGUMENT_REGISTERS: [&str; 6] = ["rdi", "rsi", "rdx", "r10", "r8", "r9"];
 /// The register that carries the result.
-pub const RESULT: &str = "rax";
+pub const RESULT_REGISTER: &str = "rax";
 
 /// Issues call `nr` with no argument.
 ///

@@ -7,7 +7,7 @@ use super::structures::{
     address, buffers, message, messages_received, messages_sent, option_name, option_value, polled,
     ready, show, unread_buffers,
 };
-use super::table::{Arg, Memory, arguments};
+use super::table::{Arg, Pointee, arguments};
 use super::values::{
     Flags, Name, OpenFlags, Pointer, Quoted, QuotedPath, Signal, SocketType, list, name,
 };
@@ -19,10 +19,7 @@ use crate::process::Rlimit;
 use crate::signal::{SigAction, SigSet};
 use crate::socket::PROTOCOLS;
 use crate::time::Timespec;
-use crate::{Call, Errno, check};
-
-/// Where the text goes.
-pub type Text<'t> = &'t mut dyn Write;
+use crate::{Call, Errno, into_result};
 
 /// A call that is being shown.
 ///
@@ -32,9 +29,9 @@ pub struct Decoder<'c> {
     nr: usize,
     args: &'c [usize],
     kinds: &'static [Arg],
-    /// What was at [`Memory::Length`] before the call.
+    /// What was at [`Pointee::Length`] before the call.
     room: Option<u32>,
-    /// What was at [`Memory::TimeLeft`] before the call.
+    /// What was at [`Pointee::TimeLeft`] before the call.
     time: Option<Timespec>,
 }
 
@@ -51,9 +48,9 @@ impl<'c> Decoder<'c> {
         for (&kind, &arg) in kinds.iter().zip(args) {
             match kind {
                 // SAFETY: the call reads a length there, unless it is null.
-                Arg::Out(Memory::Length) => room = unsafe { object(arg) },
+                Arg::Out(Pointee::Length) => room = unsafe { object(arg) },
                 // SAFETY: the call reads a timespec there, unless it is null.
-                Arg::Out(Memory::TimeLeft) => time = unsafe { object(arg) },
+                Arg::Out(Pointee::TimeLeft) => time = unsafe { object(arg) },
                 _ => {}
             }
         }
@@ -67,33 +64,33 @@ impl<'c> Decoder<'c> {
     }
 
     /// Shows the call up to the first argument that is shown after it.
-    pub fn before(&self, text: Text<'_>) -> fmt::Result {
+    pub fn before(&self, out: &mut dyn Write) -> fmt::Result {
         match Call::by_number(self.nr) {
-            Some(call) => write!(text, "{}(", call.name)?,
-            None => write!(text, "syscall_{:#x}(", self.nr)?,
+            Some(call) => write!(out, "{}(", call.name)?,
+            None => write!(out, "syscall_{:#x}(", self.nr)?,
         }
-        (0..self.first_out()).try_for_each(|i| self.argument(i, None, text))
+        (0..self.first_out()).try_for_each(|i| self.argument(i, None, out))
     }
 
     /// Shows the rest of a call that will not return.
-    pub fn never_returns(&self, text: Text<'_>) -> fmt::Result {
-        text.write_str(") = ?")
+    pub fn never_returns(&self, out: &mut dyn Write) -> fmt::Result {
+        out.write_str(") = ?")
     }
 
     /// Shows the rest of the call, which has returned `result`.
     ///
     /// # Safety
     /// The call has been made, and `result` is what it returned.
-    pub unsafe fn after(&self, result: usize, text: Text<'_>) -> fmt::Result {
-        let outcome = check(result);
+    pub unsafe fn after(&self, result: usize, out: &mut dyn Write) -> fmt::Result {
+        let outcome = into_result(result);
         let mut rest = self.first_out()..self.args.len();
-        rest.try_for_each(|i| self.argument(i, Some(outcome), text))?;
+        rest.try_for_each(|i| self.argument(i, Some(outcome), out))?;
         match outcome {
             Ok(result) => {
-                write!(text, ") = {result}")?;
-                self.comment(result, text)
+                write!(out, ") = {result}")?;
+                self.comment(result, out)
             }
-            Err(errno) => write!(text, ") = -1 {} ({})", errno.name(), errno.message()),
+            Err(errno) => write!(out, ") = -1 {} ({})", errno.name(), errno.message()),
         }
     }
 
@@ -108,48 +105,48 @@ impl<'c> Decoder<'c> {
         &self,
         i: usize,
         outcome: Option<Result<usize, Errno>>,
-        text: Text<'_>,
+        out: &mut dyn Write,
     ) -> fmt::Result {
         let kind = self.kinds.get(i).copied().unwrap_or(Arg::Unknown);
         if matches!(kind, Arg::Mode) && self.args[i - 1] as i32 & O_CREAT == 0 {
             return Ok(());
         }
-        text.write_str(if i > 0 { ", " } else { "" })?;
+        out.write_str(if i > 0 { ", " } else { "" })?;
         match (kind, outcome) {
-            (Arg::In(memory), _) => self.memory(i, memory, None, text),
-            (Arg::Out(memory), Some(Ok(result))) => self.memory(i, memory, Some(result), text),
-            (Arg::Out(memory), _) => self.unwritten(i, memory, text),
-            _ => self.number(i, kind, text),
+            (Arg::In(pointee), _) => self.memory(i, pointee, None, out),
+            (Arg::Out(pointee), Some(Ok(result))) => self.memory(i, pointee, Some(result), out),
+            (Arg::Out(pointee), _) => self.unwritten(i, pointee, out),
+            _ => self.number(i, kind, out),
         }
     }
 
     /// Shows an argument that is no address.
-    fn number(&self, i: usize, kind: Arg, text: Text<'_>) -> fmt::Result {
+    fn number(&self, i: usize, kind: Arg, out: &mut dyn Write) -> fmt::Result {
         let arg = self.args[i];
         // A call takes the lowest 32 bits of a register for an int.
         let (int, unsigned) = (arg as i32, arg as u32);
         match kind {
-            Arg::Int => write!(text, "{int}"),
-            Arg::Unsigned => write!(text, "{unsigned}"),
-            Arg::Size => write!(text, "{arg}"),
-            Arg::One(names, unknown) => write!(text, "{}", Name(unsigned, names, unknown)),
-            Arg::Any(names, unknown) => write!(text, "{}", Flags(unsigned, names, unknown)),
+            Arg::Int => write!(out, "{int}"),
+            Arg::Unsigned => write!(out, "{unsigned}"),
+            Arg::Size => write!(out, "{arg}"),
+            Arg::One(names, unknown) => write!(out, "{}", Name(unsigned, names, unknown)),
+            Arg::Any(names, unknown) => write!(out, "{}", Flags(unsigned, names, unknown)),
             Arg::Directory => match name(unsigned, AT_DIRECTORIES) {
-                Some(name) => text.write_str(name),
-                None => write!(text, "{int}"),
+                Some(name) => out.write_str(name),
+                None => write!(out, "{int}"),
             },
-            Arg::SocketType => write!(text, "{}", SocketType(unsigned)),
+            Arg::SocketType => write!(out, "{}", SocketType(unsigned)),
             Arg::Protocol => match self.args[0] as i32 {
                 AF_INET | AF_INET6 => {
-                    write!(text, "{}", Name(unsigned, PROTOCOLS, "IPPROTO_???"))
+                    write!(out, "{}", Name(unsigned, PROTOCOLS, "IPPROTO_???"))
                 }
-                _ => write!(text, "{unsigned}"),
+                _ => write!(out, "{unsigned}"),
             },
-            Arg::OptionName => option_name(self.args[i - 1] as i32, int, text),
-            Arg::OpenFlags => write!(text, "{}", OpenFlags(unsigned)),
-            Arg::Mode => write!(text, "0{unsigned:02o}"),
-            Arg::Signal => write!(text, "{}", Signal(int, "SIG")),
-            Arg::In(_) | Arg::Out(_) | Arg::Unknown => write!(text, "{}", Pointer(arg)),
+            Arg::OptionName => option_name(self.args[i - 1] as i32, int, out),
+            Arg::OpenFlags => write!(out, "{}", OpenFlags(unsigned)),
+            Arg::Mode => write!(out, "0{unsigned:02o}"),
+            Arg::Signal => write!(out, "{}", Signal(int, "SIG")),
+            Arg::In(_) | Arg::Out(_) | Arg::Unknown => write!(out, "{}", Pointer(arg)),
         }
     }
 
@@ -158,13 +155,13 @@ impl<'c> Decoder<'c> {
     fn memory(
         &self,
         i: usize,
-        memory: Memory,
+        pointee: Pointee,
         result: Option<usize>,
-        text: Text<'_>,
+        out: &mut dyn Write,
     ) -> fmt::Result {
         let arg = self.args[i];
         if arg == 0 {
-            return write!(text, "{}", Pointer(arg));
+            return write!(out, "{}", Pointer(arg));
         }
         let next = self.args.get(i + 1).copied().unwrap_or(0);
         // How many have been written: as many as the call returned, but some calls can return more
@@ -172,95 +169,93 @@ impl<'c> Decoder<'c> {
         let count = result.map_or(next, |result| result.min(next));
         let bytes_in_all = result.unwrap_or(usize::MAX);
         let room = self.room.unwrap_or_default();
-        // SAFETY: by the contract of `new`, `arg` is the address of what `memory` says. Before the
+        // SAFETY: by the contract of `new`, `arg` is the address of what `pointee` says. Before the
         // call, as many of it are initialized as the next argument says, with what they in turn
         // point to; afterwards, those that the call has written: that is what it returned, or what
         // the length at the next argument's address says.
         unsafe {
             let length = || object::<u32>(next).unwrap_or_default();
-            match memory {
-                Memory::Path => write!(text, "{}", QuotedPath(string(arg))),
-                Memory::Bytes => write!(text, "{}", Quoted(bytes(arg, count))),
-                Memory::Buffers => buffers(arg, next, bytes_in_all, text),
-                Memory::Address if result.is_none() => address(arg, next, text),
-                Memory::Address => address(arg, length().min(room) as usize, text),
-                Memory::Length => match object::<u32>(arg).unwrap_or_default() {
-                    length if length == room => write!(text, "[{room}]"),
-                    length => write!(text, "[{room} => {length}]"),
+            match pointee {
+                Pointee::Path => write!(out, "{}", QuotedPath(string(arg))),
+                Pointee::Bytes => write!(out, "{}", Quoted(bytes(arg, count))),
+                Pointee::Buffers => buffers(arg, next, bytes_in_all, out),
+                Pointee::Address if result.is_none() => address(arg, next, out),
+                Pointee::Address => address(arg, length().min(room) as usize, out),
+                Pointee::Length => match object::<u32>(arg).unwrap_or_default() {
+                    length if length == room => write!(out, "[{room}]"),
+                    length => write!(out, "[{room} => {length}]"),
                 },
-                Memory::OptionValue => {
+                Pointee::OptionValue => {
                     let option = (self.args[i - 2] as i32, self.args[i - 1] as i32);
                     let (written, len) = match result {
                         None => (false, next),
                         Some(_) => (true, length() as usize),
                     };
-                    option_value(option, written, arg, len, text)
+                    option_value(option, written, arg, len, out)
                 }
-                Memory::Message => message(object(arg).unwrap_or_default(), bytes_in_all, text),
-                Memory::MessagesSent => messages_sent(arg, next, count, text),
-                Memory::MessagesReceived => messages_received(arg, count, text),
-                Memory::Event if self.args[i - 2] == EPOLL_CTL_DEL as usize => {
-                    write!(text, "{}", Pointer(arg))
+                Pointee::Message => message(object(arg).unwrap_or_default(), bytes_in_all, out),
+                Pointee::MessagesSent => messages_sent(arg, next, count, out),
+                Pointee::MessagesReceived => messages_received(arg, count, out),
+                Pointee::Event if self.args[i - 2] == EPOLL_CTL_DEL as usize => {
+                    write!(out, "{}", Pointer(arg))
                 }
-                Memory::Event => show::<EpollEvent>(arg, text),
-                Memory::Events => list(objects::<EpollEvent>(arg, count), text, |event, text| {
-                    write!(text, "{event}")
+                Pointee::Event => show::<EpollEvent>(arg, out),
+                Pointee::Events => list(objects::<EpollEvent>(arg, count), out, |event, out| {
+                    write!(out, "{event}")
                 }),
-                Memory::Polled => polled(arg, next, text),
-                Memory::Time => show::<Timespec>(arg, text),
-                Memory::TimeLeft => self.unwritten(i, memory, text),
-                Memory::Signals(size) if self.args[size] != SigSet::SIZE => {
-                    write!(text, "{}", Pointer(arg))
+                Pointee::Polled => polled(arg, next, out),
+                Pointee::Time => show::<Timespec>(arg, out),
+                Pointee::TimeLeft => self.unwritten(i, pointee, out),
+                Pointee::Signals(size) if self.args[size] != SigSet::SIZE => {
+                    write!(out, "{}", Pointer(arg))
                 }
-                Memory::Signals(_) => show::<SigSet>(arg, text),
-                Memory::Action => show::<SigAction>(arg, text),
-                Memory::Limit => show::<Rlimit>(arg, text),
-                Memory::Pair => list(objects::<i32>(arg, 2), text, |fd, text| {
-                    write!(text, "{fd}")
-                }),
+                Pointee::Signals(_) => show::<SigSet>(arg, out),
+                Pointee::Action => show::<SigAction>(arg, out),
+                Pointee::Limit => show::<Rlimit>(arg, out),
+                Pointee::Pair => list(objects::<i32>(arg, 2), out, |fd, out| write!(out, "{fd}")),
             }
         }
     }
 
     /// Shows an argument that a failed call has not written to: what was there before, or else the
     /// address.
-    fn unwritten(&self, i: usize, memory: Memory, text: Text<'_>) -> fmt::Result {
+    fn unwritten(&self, i: usize, pointee: Pointee, out: &mut dyn Write) -> fmt::Result {
         let arg = self.args[i];
         let next = self.args.get(i + 1).copied().unwrap_or(0);
-        match (memory, self.room, self.time) {
-            (Memory::Length, Some(room), _) => write!(text, "[{room}]"),
-            (Memory::TimeLeft, _, Some(time)) => write!(text, "{time}"),
+        match (pointee, self.room, self.time) {
+            (Pointee::Length, Some(room), _) => write!(out, "[{room}]"),
+            (Pointee::TimeLeft, _, Some(time)) => write!(out, "{time}"),
             // SAFETY: by the contract of `new` the call may read as many as the next argument says.
-            (Memory::Buffers, ..) if arg != 0 => unsafe { unread_buffers(arg, next, text) },
+            (Pointee::Buffers, ..) if arg != 0 => unsafe { unread_buffers(arg, next, out) },
             // SAFETY: as before.
-            (Memory::MessagesSent, ..) if arg != 0 => unsafe { messages_sent(arg, next, 0, text) },
-            (Memory::Message, ..) if arg != 0 => {
+            (Pointee::MessagesSent, ..) if arg != 0 => unsafe { messages_sent(arg, next, 0, out) },
+            (Pointee::Message, ..) if arg != 0 => {
                 // SAFETY: by the contract of `new` the call may read a message.
                 let MsgHdr { msg_namelen, .. } = unsafe { object(arg) }.unwrap_or_default();
-                write!(text, "{{msg_namelen={msg_namelen}}}")
+                write!(out, "{{msg_namelen={msg_namelen}}}")
             }
-            _ => write!(text, "{}", Pointer(arg)),
+            _ => write!(out, "{}", Pointer(arg)),
         }
     }
 
     /// Shows what there is to say of a `result` besides its number.
-    fn comment(&self, result: usize, text: Text<'_>) -> fmt::Result {
+    fn comment(&self, result: usize, out: &mut dyn Write) -> fmt::Result {
         match (self.nr, self.args) {
-            (sc::nr::PPOLL | sc::nr::RECVMMSG, _) if result == 0 => text.write_str(" (Timeout)"),
+            (sc::nr::PPOLL | sc::nr::RECVMMSG, _) if result == 0 => out.write_str(" (Timeout)"),
             (sc::nr::PPOLL, &[fds, count, time, ..]) => {
-                text.write_str(" (")?;
+                out.write_str(" (")?;
                 // SAFETY: by the contract of `new` there are `count` of them.
-                unsafe { ready(fds, count, text) }?;
+                unsafe { ready(fds, count, out) }?;
                 // SAFETY: the call has written how much time is left, unless it is null.
                 if let Some(left) = unsafe { object::<Timespec>(time) } {
-                    write!(text, ", left {left}")?;
+                    write!(out, ", left {left}")?;
                 }
-                text.write_char(')')
+                out.write_char(')')
             }
             (sc::nr::RECVMMSG, &[.., time]) => {
                 // SAFETY: the call has written how much time is left, unless it is null.
                 match unsafe { object::<Timespec>(time) } {
-                    Some(left) => write!(text, " (left {left})"),
+                    Some(left) => write!(out, " (left {left})"),
                     None => Ok(()),
                 }
             }

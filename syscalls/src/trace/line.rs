@@ -1,12 +1,40 @@
-//! One line of the trace, from its first character to its newline.
+//! Where the lines of a trace go, and one line, from its first character to its newline.
 
 use core::fmt::{self, Write};
-use core::sync::atomic::Ordering;
+use core::sync::atomic::{AtomicU64, Ordering};
 use core::time::Duration;
 
-use super::Trace;
 use crate::poll::{POLLOUT, PollFd, ppoll};
-use crate::{Kernel, retry_on_eintr};
+use crate::{Inherited, Kernel, retry_on_eintr};
+
+/// How a call is written down.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// As strace does: names, structures, strings.
+    Calls,
+    /// What was in the machine's registers: `rax=3 (close) rdi=0x5 -> rax=0x0`.
+    Registers,
+}
+
+/// Where lines go, and in which format.
+#[derive(Debug)]
+pub struct Trace<K: Kernel> {
+    fd: Inherited<K>,
+    pub(super) format: Format,
+    /// Lines that found no room since the last one that did.
+    dropped: AtomicU64,
+}
+
+impl<K: Kernel> Trace<K> {
+    /// A trace that is written to `fd`. It is never closed: the last calls are traced too.
+    pub fn new(fd: Inherited<K>, format: Format) -> Trace<K> {
+        Trace {
+            fd,
+            format,
+            dropped: AtomicU64::new(0),
+        }
+    }
+}
 
 /// Bytes that go out in one write. A pipe with room at all takes this many at once: `pipe(7)`,
 /// `PIPE_BUF`. So hardly any line is torn, and none makes the program wait.
@@ -19,7 +47,7 @@ pub struct Line<'t, K: Kernel> {
     buffer: [u8; PIPE_BUF],
     len: usize,
     /// Lines before it that found no room, which it tells of.
-    missing: u64,
+    dropped: u64,
     /// There was no room for some of it. The rest would make no sense.
     lost: bool,
 }
@@ -30,13 +58,13 @@ impl<'t, K: Kernel> Line<'t, K> {
             trace,
             buffer: [0; PIPE_BUF],
             len: 0,
-            missing: trace.missing.swap(0, Ordering::Relaxed),
+            dropped: trace.dropped.swap(0, Ordering::Relaxed),
             lost: false,
         };
-        if line.missing > 0 {
+        if line.dropped > 0 {
             // The last line before may have been cut, so this starts with a newline.
-            let missing = line.missing;
-            let _ = writeln!(line, "\n... no room for {missing} lines ...");
+            let dropped = line.dropped;
+            let _ = writeln!(line, "\n... no room for {dropped} lines ...");
         }
         line
     }
@@ -49,8 +77,8 @@ impl<'t, K: Kernel> Line<'t, K> {
         let _ = self.write_char('\n');
         self.flush();
         if self.lost {
-            let missing = self.missing + 1;
-            self.trace.missing.fetch_add(missing, Ordering::Relaxed);
+            let dropped = self.dropped + 1;
+            self.trace.dropped.fetch_add(dropped, Ordering::Relaxed);
         }
     }
 

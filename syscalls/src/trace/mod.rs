@@ -7,7 +7,7 @@
 //! accept4(4, {sa_family=AF_INET, sin_port=htons(40992), sin_addr=inet_addr("127.0.0.1")}, [28 => 16], SOCK_CLOEXEC|SOCK_NONBLOCK) = 5
 //! ```
 //!
-//! The format is that of `strace -a1`, and a test holds it to that, line by line. ConstantTable come from
+//! The format is that of `strace -a1`, and a test holds it to that, line by line. Names come from
 //! the tables beside the constants and from [`CALLS`](crate::CALLS): what they do not list is shown
 //! as strace shows what it does not know, by number. Some things it cannot show as strace does:
 //!
@@ -23,7 +23,7 @@
 //! says how many when there is room again. (strace would stop the program until somebody reads.) An
 //! error of the write, a full disk say, is treated the same. The trace's own calls go to the kernel
 //! behind and are not traced. A write to a pipe without a reader raises `SIGPIPE`, which whoever
-//! traces to a pipe must [ignore](crate::signal::ignore), as Rust's runtime does at its start.
+//! traces to a pipe must [ignore](crate::signal::rt_sigaction_ignore), as Rust's runtime does at its start.
 
 mod decode;
 mod line;
@@ -33,41 +33,11 @@ mod structures;
 mod table;
 mod values;
 
-use core::sync::atomic::AtomicU64;
-
-use crate::{Inherited, Kernel};
+use crate::Kernel;
 use decode::Decoder;
 use line::Line;
+pub use line::{Format, Trace};
 use registers::Registers;
-
-/// How a call is written down.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Format {
-    /// As strace does: names, structures, strings.
-    Calls,
-    /// What was in the machine's registers: `rax=3 (close) rdi=0x5 -> rax=0x0`.
-    Registers,
-}
-
-/// Where lines go, and in which form.
-#[derive(Debug)]
-pub struct Trace<K: Kernel> {
-    fd: Inherited<K>,
-    form: Format,
-    /// Lines that found no room since the last one that did.
-    missing: AtomicU64,
-}
-
-impl<K: Kernel> Trace<K> {
-    /// A trace that is written to `fd`. It is never closed: the last calls are traced too.
-    pub fn new(fd: Inherited<K>, form: Format) -> Trace<K> {
-        Trace {
-            fd,
-            form,
-            missing: AtomicU64::new(0),
-        }
-    }
-}
 
 /// The kernel `K`, with every call written down.
 #[derive(Debug)]
@@ -94,7 +64,7 @@ unsafe impl<K: Kernel> Kernel for Traced<'_, K> {
     unsafe fn syscall<const N: usize>(&self, nr: usize, args: [usize; N]) -> usize {
         let mut line = Line::new(self.trace);
         // A line that finds no room is the trace's business, so writing to it never fails.
-        match self.trace.form {
+        match self.trace.format {
             Format::Calls => {
                 // SAFETY: the caller vouches for the arguments until this function returns.
                 let decoder = unsafe { Decoder::new(nr, &args) };

@@ -2,8 +2,8 @@
 
 use core::fmt::{self, Write};
 
-use crate::arch::{ARGUMENTS, NUMBER, RESULT};
-use crate::{Call, check};
+use crate::arch::{ARGUMENT_REGISTERS, NUMBER_REGISTER, RESULT_REGISTER};
+use crate::{Call, into_result};
 
 /// What is in the registers before the instruction.
 pub struct Registers<'c> {
@@ -14,11 +14,11 @@ pub struct Registers<'c> {
 impl Registers<'_> {
     /// `rax=1 (write) rdi=0x1 rsi=0x7ffc8e3b2a10 rdx=0xdf`
     pub fn before(&self, line: &mut dyn Write) -> fmt::Result {
-        write!(line, "{NUMBER}={}", self.nr)?;
+        write!(line, "{NUMBER_REGISTER}={}", self.nr)?;
         if let Some(call) = Call::by_number(self.nr) {
             write!(line, " ({})", call.name)?;
         }
-        for (register, value) in ARGUMENTS.iter().zip(self.args) {
+        for (register, value) in ARGUMENT_REGISTERS.iter().zip(self.args) {
             write!(line, " {register}={value:#x}")?;
         }
         Ok(())
@@ -26,8 +26,8 @@ impl Registers<'_> {
 
     /// ` -> rax=0xdf`, or ` -> rax=0xfffffffffffffff5 (-EAGAIN)`
     pub fn after(&self, result: usize, line: &mut dyn Write) -> fmt::Result {
-        write!(line, " -> {RESULT}={result:#x}")?;
-        match check(result) {
+        write!(line, " -> {RESULT_REGISTER}={result:#x}")?;
+        match into_result(result) {
             Ok(_) => Ok(()),
             Err(errno) => write!(line, " (-{})", errno.name()),
         }

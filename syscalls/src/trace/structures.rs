@@ -1,8 +1,7 @@
 //! Structures of more than one piece, and those that point elsewhere.
 
-use core::fmt::{self, Display};
+use core::fmt::{self, Display, Write};
 
-use super::decode::Text;
 use super::memory::{bytes, object, objects};
 use super::values::{Family, Flags, Pointer, Quoted, list};
 use crate::addr::{AF_INET, AF_INET6, SockaddrIn, SockaddrIn6};
@@ -16,11 +15,11 @@ use crate::{Errno, Linux};
 ///
 /// # Safety
 /// As for [`object`].
-pub unsafe fn show<T: Copy + Display>(at: usize, text: Text<'_>) -> fmt::Result {
+pub unsafe fn show<T: Copy + Display>(at: usize, out: &mut dyn Write) -> fmt::Result {
     // SAFETY: the caller's promise, handed on.
     match unsafe { object::<T>(at) } {
-        Some(object) => write!(text, "{object}"),
-        None => write!(text, "{}", Pointer(at)),
+        Some(object) => write!(out, "{object}"),
+        None => write!(out, "{}", Pointer(at)),
     }
 }
 
@@ -28,25 +27,25 @@ pub unsafe fn show<T: Copy + Display>(at: usize, text: Text<'_>) -> fmt::Result 
 ///
 /// # Safety
 /// As for [`bytes`].
-pub unsafe fn address(at: usize, len: usize, text: Text<'_>) -> fmt::Result {
+pub unsafe fn address(at: usize, len: usize, out: &mut dyn Write) -> fmt::Result {
     const FAMILY: usize = size_of::<u16>();
     const V4: usize = size_of::<SockaddrIn>();
     const V6: usize = size_of::<SockaddrIn6>();
     if at == 0 || len < FAMILY {
-        return write!(text, "{}", Pointer(at));
+        return write!(out, "{}", Pointer(at));
     }
     // SAFETY: there are two bytes at least, and any two are a family.
     let family: u16 = unsafe { object(at) }.unwrap_or_default();
     match (i32::from(family), len) {
         // SAFETY: there are bytes enough for it, and any are a sockaddr_in.
-        (AF_INET, V4..) => unsafe { show::<SockaddrIn>(at, text) },
+        (AF_INET, V4..) => unsafe { show::<SockaddrIn>(at, out) },
         // SAFETY: there are bytes enough for it, and any are a sockaddr_in6.
-        (AF_INET6, V6..) => unsafe { show::<SockaddrIn6>(at, text) },
-        (_, FAMILY) => write!(text, "{{sa_family={}}}", Family(family)),
+        (AF_INET6, V6..) => unsafe { show::<SockaddrIn6>(at, out) },
+        (_, FAMILY) => write!(out, "{{sa_family={}}}", Family(family)),
         _ => {
             // SAFETY: the caller vouches for all of them.
             let data = Quoted(unsafe { bytes(at + FAMILY, len - FAMILY) });
-            write!(text, "{{sa_family={}, sa_data={data}}}", Family(family))
+            write!(out, "{{sa_family={}, sa_data={data}}}", Family(family))
         }
     }
 }
@@ -55,21 +54,21 @@ pub unsafe fn address(at: usize, len: usize, text: Text<'_>) -> fmt::Result {
 ///
 /// # Safety
 /// As for [`objects`]; and the bytes that a buffer holds are initialized, and stay as they are.
-pub unsafe fn buffers(at: usize, len: usize, mut data: usize, text: Text<'_>) -> fmt::Result {
+pub unsafe fn buffers(at: usize, len: usize, mut data: usize, out: &mut dyn Write) -> fmt::Result {
     // SAFETY: the caller's promise, handed on.
     let buffers = unsafe { objects::<IoSlice<'_>>(at, len) };
     list(
         buffers,
-        text,
+        out,
         |IoSlice {
              iov_base, iov_len, ..
          },
-         text| {
+         out| {
             let filled = iov_len.min(data);
             data -= filled;
             // SAFETY: the caller vouches for the bytes that the buffer holds.
             let bytes = Quoted(unsafe { bytes(iov_base, filled) });
-            write!(text, "{{iov_base={bytes}, iov_len={iov_len}}}")
+            write!(out, "{{iov_base={bytes}, iov_len={iov_len}}}")
         },
     )
 }
@@ -78,18 +77,18 @@ pub unsafe fn buffers(at: usize, len: usize, mut data: usize, text: Text<'_>) ->
 ///
 /// # Safety
 /// As for [`objects`].
-pub unsafe fn unread_buffers(at: usize, len: usize, text: Text<'_>) -> fmt::Result {
+pub unsafe fn unread_buffers(at: usize, len: usize, out: &mut dyn Write) -> fmt::Result {
     // SAFETY: the caller's promise, handed on.
     let buffers = unsafe { objects::<IoSlice<'_>>(at, len) };
     list(
         buffers,
-        text,
+        out,
         |IoSlice {
              iov_base, iov_len, ..
          },
-         text| {
+         out| {
             let at = Pointer(iov_base);
-            write!(text, "{{iov_base={at}, iov_len={iov_len}}}")
+            write!(out, "{{iov_base={at}, iov_len={iov_len}}}")
         },
     )
 }
@@ -98,7 +97,7 @@ pub unsafe fn unread_buffers(at: usize, len: usize, text: Text<'_>) -> fmt::Resu
 ///
 /// # Safety
 /// Its address and its buffers are as [`address`] and [`buffers`] ask for.
-pub unsafe fn message(header: MsgHdr, data: usize, text: Text<'_>) -> fmt::Result {
+pub unsafe fn message(header: MsgHdr, data: usize, out: &mut dyn Write) -> fmt::Result {
     let MsgHdr {
         msg_name,
         msg_namelen,
@@ -108,15 +107,15 @@ pub unsafe fn message(header: MsgHdr, data: usize, text: Text<'_>) -> fmt::Resul
         msg_flags,
         .. // Ancillary data is not offered by this crate.
     } = header;
-    text.write_str("{msg_name=")?;
+    out.write_str("{msg_name=")?;
     // SAFETY: the caller's promise, handed on.
-    unsafe { address(msg_name, msg_namelen as usize, text) }?;
-    write!(text, ", msg_namelen={msg_namelen}, msg_iov=")?;
+    unsafe { address(msg_name, msg_namelen as usize, out) }?;
+    write!(out, ", msg_namelen={msg_namelen}, msg_iov=")?;
     // SAFETY: the caller's promise, handed on.
-    unsafe { buffers(msg_iov, msg_iovlen, data, text) }?;
+    unsafe { buffers(msg_iov, msg_iovlen, data, out) }?;
     let flags = Flags(msg_flags, MESSAGE_FLAGS, "MSG_???");
     write!(
-        text,
+        out,
         ", msg_iovlen={msg_iovlen}, msg_controllen={msg_controllen}, msg_flags={flags}}}"
     )
 }
@@ -125,26 +124,31 @@ pub unsafe fn message(header: MsgHdr, data: usize, text: Text<'_>) -> fmt::Resul
 ///
 /// # Safety
 /// As for [`objects`] and, for each of them, [`message`].
-pub unsafe fn messages_sent(at: usize, len: usize, sent: usize, text: Text<'_>) -> fmt::Result {
+pub unsafe fn messages_sent(
+    at: usize,
+    len: usize,
+    sent: usize,
+    out: &mut dyn Write,
+) -> fmt::Result {
     // SAFETY: the caller's promise, handed on.
     let messages = unsafe { objects::<SendMessage<'_>>(at, len) };
     list(
         messages.enumerate(),
-        text,
+        out,
         |(
             i,
             SendMessage {
                 msg_hdr, msg_len, ..
             },
         ),
-         text| {
-            text.write_str("{msg_hdr=")?;
+         out| {
+            out.write_str("{msg_hdr=")?;
             // SAFETY: the caller's promise, handed on.
-            unsafe { message(msg_hdr, usize::MAX, text) }?;
+            unsafe { message(msg_hdr, usize::MAX, out) }?;
             if i < sent {
-                write!(text, ", msg_len={msg_len}")?;
+                write!(out, ", msg_len={msg_len}")?;
             }
-            text.write_char('}')
+            out.write_char('}')
         },
     )
 }
@@ -153,7 +157,7 @@ pub unsafe fn messages_sent(at: usize, len: usize, sent: usize, text: Text<'_>) 
 ///
 /// # Safety
 /// As for [`objects`] and, for each of them, [`message`].
-pub unsafe fn messages_received(at: usize, len: usize, text: Text<'_>) -> fmt::Result {
+pub unsafe fn messages_received(at: usize, len: usize, out: &mut dyn Write) -> fmt::Result {
     // A message is laid out alike for both directions, and this one can be copied.
     const {
         assert!(size_of::<SendMessage<'_>>() == size_of::<RecvMessage<'_>>());
@@ -166,15 +170,15 @@ pub unsafe fn messages_received(at: usize, len: usize, text: Text<'_>) -> fmt::R
     let messages = unsafe { objects::<SendMessage<'_>>(at, len) };
     list(
         messages,
-        text,
+        out,
         |SendMessage {
              msg_hdr, msg_len, ..
          },
-         text| {
-            text.write_str("{msg_hdr=")?;
+         out| {
+            out.write_str("{msg_hdr=")?;
             // SAFETY: the caller's promise, handed on.
-            unsafe { message(msg_hdr, msg_len as usize, text) }?;
-            write!(text, ", msg_len={msg_len}}}")
+            unsafe { message(msg_hdr, msg_len as usize, out) }?;
+            write!(out, ", msg_len={msg_len}}}")
         },
     )
 }
@@ -183,11 +187,11 @@ pub unsafe fn messages_received(at: usize, len: usize, text: Text<'_>) -> fmt::R
 ///
 /// # Safety
 /// As for [`objects`].
-pub unsafe fn polled(at: usize, len: usize, text: Text<'_>) -> fmt::Result {
+pub unsafe fn polled(at: usize, len: usize, out: &mut dyn Write) -> fmt::Result {
     // SAFETY: the caller's promise, handed on.
     let fds = unsafe { objects::<PollFd<'_, Linux>>(at, len) };
-    list(fds, text, |PollFd { fd, events, .. }, text| {
-        write!(text, "{{fd={fd}, events={}}}", poll_events(events))
+    list(fds, out, |PollFd { fd, events, .. }, out| {
+        write!(out, "{{fd={fd}, events={}}}", poll_events(events))
     })
 }
 
@@ -195,12 +199,12 @@ pub unsafe fn polled(at: usize, len: usize, text: Text<'_>) -> fmt::Result {
 ///
 /// # Safety
 /// As for [`objects`].
-pub unsafe fn ready(at: usize, len: usize, text: Text<'_>) -> fmt::Result {
+pub unsafe fn ready(at: usize, len: usize, out: &mut dyn Write) -> fmt::Result {
     // SAFETY: the caller's promise, handed on.
     let fds = unsafe { objects::<PollFd<'_, Linux>>(at, len) };
     let ready = fds.filter(|fd| fd.revents != 0);
-    list(ready, text, |PollFd { fd, revents, .. }, text| {
-        write!(text, "{{fd={fd}, revents={}}}", poll_events(revents))
+    list(ready, out, |PollFd { fd, revents, .. }, out| {
+        write!(out, "{{fd={fd}, revents={}}}", poll_events(revents))
     })
 }
 
@@ -216,17 +220,17 @@ fn option((level, number): (i32, i32)) -> Option<&'static str> {
 }
 
 /// Shows the name of option `number` of `level`.
-pub fn option_name(level: i32, number: i32, text: Text<'_>) -> fmt::Result {
+pub fn option_name(level: i32, number: i32, out: &mut dyn Write) -> fmt::Result {
     if let Some(name) = option((level, number)) {
-        return text.write_str(name);
+        return out.write_str(name);
     }
     let unknown = match level {
         SOL_SOCKET => "SO_???",
         SOL_IP => "IP_???",
         SOL_TCP => "TCP_???",
-        _ => return write!(text, "{}", number as u32),
+        _ => return write!(out, "{}", number as u32),
     };
-    write!(text, "{number:#x} /* {unknown} */")
+    write!(out, "{number:#x} /* {unknown} */")
 }
 
 /// Shows the value, of `len` bytes at `at`, of the socket option with this level and number. Has
@@ -239,23 +243,23 @@ pub unsafe fn option_value(
     written: bool,
     at: usize,
     len: usize,
-    text: Text<'_>,
+    out: &mut dyn Write,
 ) -> fmt::Result {
     const LINGER: usize = size_of::<Linger>();
     const INT: usize = size_of::<i32>();
     match (option(id), len) {
         // SAFETY: there are bytes enough for it, and any are a linger.
-        (Some("SO_LINGER"), LINGER..) => unsafe { show::<Linger>(at, text) },
+        (Some("SO_LINGER"), LINGER..) => unsafe { show::<Linger>(at, out) },
         (name, INT..) => {
             // SAFETY: there are bytes enough for it, and any are an int.
             let value: i32 = unsafe { object(at) }.unwrap_or_default();
             match (name, value) {
                 (Some("SO_ERROR"), 1..=4095) if written => {
-                    write!(text, "[{}]", Errno::new(value as u16).name())
+                    write!(out, "[{}]", Errno::new(value as u16).name())
                 }
-                _ => write!(text, "[{value}]"),
+                _ => write!(out, "[{value}]"),
             }
         }
-        _ => write!(text, "{}", Pointer(at)),
+        _ => write!(out, "{}", Pointer(at)),
     }
 }

@@ -39,9 +39,9 @@ pub enum Arg {
     /// A signal's number.
     Signal,
     /// The address of something that the call reads: shown before the call.
-    In(Memory),
+    In(Pointee),
     /// The address of something that the call writes: shown after the call.
-    Out(Memory),
+    Out(Pointee),
     /// An argument of a call that is not in the table.
     Unknown,
 }
@@ -49,7 +49,7 @@ pub enum Arg {
 /// What an argument is the address of. Where that has a length, the length is the next argument;
 /// as much of it is written as the call returns.
 #[derive(Clone, Copy, Debug)]
-pub enum Memory {
+pub enum Pointee {
     /// A file's path. It ends with a NUL.
     Path,
     /// Bytes.
@@ -96,7 +96,7 @@ const MSG: Arg = Arg::Any(MESSAGE_FLAGS, "MSG_???");
 /// The arguments of call `nr`; none if this crate does not issue it.
 pub fn arguments(nr: usize) -> Option<&'static [Arg]> {
     use Arg::*;
-    use Memory::*;
+    use Pointee::*;
     Some(match nr {
         nr::SOCKET => &[FAMILY, SocketType, Protocol],
         nr::SOCKETPAIR => &[FAMILY, SocketType, Unsigned, Out(Pair)],

@@ -3,7 +3,6 @@
 use core::fmt::{self, Display, Formatter, Write};
 use core::net::{Ipv4Addr, Ipv6Addr};
 
-use super::decode::Text;
 use crate::ConstantTable;
 use crate::addr::{ADDRESS_FAMILIES, SockaddrIn, SockaddrIn6};
 use crate::epoll::{EPOLL_EVENTS, EpollEvent};
@@ -160,19 +159,19 @@ fn quote(bytes: &[u8], f: &mut Formatter<'_>) -> fmt::Result {
 /// `[a, b, c]`, without what follows the first [`SHOWN`] elements.
 pub fn list<T>(
     elements: impl Iterator<Item = T>,
-    text: Text<'_>,
-    mut show: impl FnMut(T, Text<'_>) -> fmt::Result,
+    out: &mut dyn Write,
+    mut show: impl FnMut(T, &mut dyn Write) -> fmt::Result,
 ) -> fmt::Result {
-    text.write_char('[')?;
+    out.write_char('[')?;
     for (i, element) in elements.enumerate() {
-        text.write_str(if i > 0 { ", " } else { "" })?;
+        out.write_str(if i > 0 { ", " } else { "" })?;
         if i == SHOWN {
-            text.write_str("...")?;
+            out.write_str("...")?;
             break;
         }
-        show(element, text)?;
+        show(element, out)?;
     }
-    text.write_char(']')
+    out.write_char(']')
 }
 
 impl Display for SockaddrIn {

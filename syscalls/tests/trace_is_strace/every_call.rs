@@ -21,7 +21,7 @@ use syscalls::poll::{POLLIN, POLLOUT, POLLPRI, PollFd, ppoll};
 use syscalls::process::{RLIMIT_NOFILE, Rlimit, prlimit64};
 use syscalls::signal::{
     SFD_CLOEXEC, SFD_NONBLOCK, SIG_BLOCK, SIG_SETMASK, SIG_UNBLOCK, SIGHUP, SIGINT, SIGKILL,
-    SIGPIPE, SIGTERM, SigSet, ignore, rt_sigprocmask, signalfd4,
+    SIGPIPE, SIGTERM, SigSet, rt_sigaction_ignore, rt_sigprocmask, signalfd4,
 };
 use syscalls::socket::{
     IP_BIND_ADDRESS_NO_PORT, IPPROTO_IP, IPPROTO_TCP, IPPROTO_UDP, Linger, MSG_DONTWAIT, MSG_MORE,
@@ -30,8 +30,8 @@ use syscalls::socket::{
     SO_SNDBUF, SOCK_CLOEXEC, SOCK_DGRAM, SOCK_NONBLOCK, SOCK_STREAM, SOL_IP, SOL_SOCKET, SOL_TCP,
     TCP_KEEPCNT, TCP_KEEPIDLE, TCP_KEEPINTVL, TCP_NODELAY, TCP_USER_TIMEOUT,
 };
-use syscalls::time::{Timespec, monotonic};
-use syscalls::{Errno, Fd, Inherited, Kernel, Socket, check};
+use syscalls::time::{CLOCK_MONOTONIC, Timespec, clock_gettime};
+use syscalls::{Errno, Fd, Inherited, Kernel, Socket, into_result};
 
 const FLAGS: i32 = SOCK_CLOEXEC | SOCK_NONBLOCK;
 
@@ -64,7 +64,7 @@ fn refused<K: Kernel, const N: usize>(kernel: &K, nr: usize, args: [usize; N], e
     // SAFETY: below, each address is null or `at` something that is large enough for the call, and
     // no call succeeds.
     let result = unsafe { kernel.syscall(nr, args) };
-    assert_eq!(check(result), Err(expected), "{nr}");
+    assert_eq!(into_result(result), Err(expected), "{nr}");
 }
 
 /// The address of `value`, which the kernel may write to.
@@ -493,11 +493,11 @@ fn polls<K: Kernel>(k: &K) {
 fn signals<K: Kernel>(k: &K) {
     let set = |signals: &[i32]| SigSet::new(signals);
     let first = |count| set(&(1..=count).collect::<Vec<i32>>());
-    ignore(k, SIGPIPE).unwrap();
-    fails(ignore(k, SIGKILL), Errno::EINVAL);
-    fails(ignore(k, 99), Errno::EINVAL);
-    ignore(k, 32).unwrap();
-    ignore(k, 64).unwrap();
+    rt_sigaction_ignore(k, SIGPIPE).unwrap();
+    fails(rt_sigaction_ignore(k, SIGKILL), Errno::EINVAL);
+    fails(rt_sigaction_ignore(k, 99), Errno::EINVAL);
+    rt_sigaction_ignore(k, 32).unwrap();
+    rt_sigaction_ignore(k, 64).unwrap();
     rt_sigprocmask(k, SIG_BLOCK, set(&[SIGINT, SIGTERM])).unwrap();
     rt_sigprocmask(k, SIG_UNBLOCK, set(&[SIGHUP, 32, 33, 34, 64])).unwrap();
     for count in [1, 41, 42, 63, 64, 0] {
@@ -523,7 +523,7 @@ fn signals<K: Kernel>(k: &K) {
 }
 
 fn process<K: Kernel>(k: &K) {
-    monotonic(k).unwrap();
+    clock_gettime(k, CLOCK_MONOTONIC).unwrap();
     let no_clock = [99, at(&mut Timespec::default())];
     refused(k, sc::nr::CLOCK_GETTIME, no_clock, Errno::EINVAL);
     let old = prlimit64(k, RLIMIT_NOFILE, None).unwrap();

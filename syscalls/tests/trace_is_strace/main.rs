@@ -10,15 +10,15 @@ use std::collections::BTreeSet;
 use std::env;
 use std::ffi::CString;
 
-use syscalls::arch::{ARGUMENTS, NUMBER, RESULT};
+use syscalls::arch::{ARGUMENT_REGISTERS, NUMBER_REGISTER, RESULT_REGISTER};
 use syscalls::io::{O_CLOEXEC, O_CREAT, O_TRUNC, O_WRONLY, openat};
 use syscalls::process::exit_group;
 use syscalls::trace::{Format, Trace, Traced};
-use syscalls::{CALLS, Inherited, Linux, check};
+use syscalls::{CALLS, Inherited, Linux, into_result};
 
 use strace::{TempFile, assert_same_lines, calls_of_the_layer, name, strace};
 
-/// ConstantTable the file for the trace, and so tells the process that it is the second one.
+/// Holds the path of the trace file, which tells the process that it is the second one.
 const TRACE_TO: &str = "SYSCALLS_TRACE_TO";
 
 /// What the second process ends with.
@@ -78,24 +78,24 @@ fn from_registers(line: &str) -> String {
     };
     let (number, call) = call.split_once(" (").expect("a name");
     let (name, args) = call.split_once(')').expect("a name");
-    let args: Vec<_> = args.split_whitespace().zip(ARGUMENTS).collect();
+    let args: Vec<_> = args.split_whitespace().zip(ARGUMENT_REGISTERS).collect();
     let args: Vec<_> = args
         .into_iter()
         .map(|(arg, register)| value(arg, register))
         .collect();
     let result = match result.map(|result| result.split_once(' ').unwrap_or((result, ""))) {
         None => "?".to_owned(),
-        Some((result, "")) => value(result, RESULT),
+        Some((result, "")) => value(result, RESULT_REGISTER),
         Some((result, error)) => {
-            let result = value(result, RESULT);
+            let result = value(result, RESULT_REGISTER);
             let digits = result.trim_start_matches("0x");
             let result = usize::from_str_radix(digits, 16).expect("a number");
-            let errno = check(result).expect_err("an error");
+            let errno = into_result(result).expect_err("an error");
             assert_eq!(error, format!("(-{})", errno.name()));
             format!("-1 {} ({})", errno.name(), errno.message())
         }
     };
-    let number: usize = value(number, NUMBER).parse().expect("a number");
+    let number: usize = value(number, NUMBER_REGISTER).parse().expect("a number");
     format!("[{number:4}] {name}({}) = {result}", args.join(", "))
 }
 
