@@ -3,10 +3,11 @@
 #![forbid(unsafe_code)]
 
 mod command_line;
+mod trace_output;
 
 use core::net::SocketAddr;
 use std::env;
-use std::ffi::{CString, OsString};
+use std::ffi::OsString;
 use std::process::ExitCode;
 use std::sync::{Arc, OnceLock};
 use std::thread;
@@ -15,11 +16,10 @@ use rawecho::engine::{Engine, Spin, SyscallError, Totals};
 use rawecho::stdio::{ExitReason, diagnostic};
 use rawecho::workers::Workers;
 use rawecho::{node, serve, setup};
-use syscalls::io::{O_CLOEXEC, O_CREAT, O_TRUNC, O_WRONLY, openat};
-use syscalls::trace::{Format, Trace, Traced};
-use syscalls::{Errno, Inherited, Kernel, Linux, retry_on_eintr, stderr, stdout};
+use syscalls::trace::{Trace, Traced};
+use syscalls::{Errno, Kernel, Linux, retry_on_eintr, stdout};
 
-use command_line::{Command, Options, TraceTo};
+use command_line::{Command, Options};
 
 /// The exit code for a command line that cannot be understood, as most programs have it.
 const USAGE_ERROR: u8 = 2;
@@ -35,15 +35,22 @@ fn main() -> ExitCode {
         .map_err(|arg| format!("{arg:?} is not UTF-8"))
         .and_then(|args| command_line::parse(args.into_iter()));
     match command {
-        Ok(Command::Run(options)) => match options.trace.as_ref().map(open_trace) {
+        Ok(Command::Run(options)) => match options.trace.as_ref().map(trace_output::open) {
             None => run(Linux, &options),
-            Some(Ok(trace)) => run(Traced::new(Linux, TRACE.get_or_init(|| trace)), &options),
+            Some(Ok(trace)) => {
+                let trace = TRACE.get_or_init(|| trace);
+                match run(Traced::new(Linux, trace), &options) {
+                    // The reason is on standard error since it happened.
+                    code if trace.failed() && code == ExitCode::SUCCESS => ExitCode::FAILURE,
+                    code => code,
+                }
+            }
             Some(Err(reason)) => {
                 diagnostic(&Linux, format_args!("{reason}"));
                 ExitCode::FAILURE
             }
         },
-        Ok(Command::Show(text)) => show(text),
+        Ok(Command::Show(text)) => show(&text),
         Err(reason) => {
             diagnostic(&Linux, format_args!("{reason}; see rawecho --help"));
             ExitCode::from(USAGE_ERROR)
@@ -55,9 +62,8 @@ fn main() -> ExitCode {
 fn run<K: Kernel + Send + Sync + 'static>(kernel: K, options: &Options) -> ExitCode {
     match try_run(&kernel, options) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(ExitReason::OutputClosed | ExitReason::Interrupted) => ExitCode::FAILURE,
-        Err(ExitReason::Failed(failure)) => {
-            diagnostic(&kernel, format_args!("{failure}"));
+        Err(reason) => {
+            diagnostic(&kernel, format_args!("{reason}"));
             ExitCode::FAILURE
         }
     }
@@ -94,28 +100,15 @@ fn try_run<K: Kernel + Send + Sync + 'static>(
     }
 }
 
-/// Makes ready to write system calls down. The calls for that are not written down.
-fn open_trace(to: &TraceTo) -> Result<Trace<Linux>, String> {
-    match to {
-        TraceTo::Stderr(form) => Ok(Trace::new(stderr(Linux), *form)),
-        TraceTo::File(name) => {
-            let path = CString::new(name.as_str()).map_err(|error| error.to_string())?;
-            // The process's umask says who may read it.
-            const MODE: u32 = 0o666;
-            let flags = O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC;
-            let file = retry_on_eintr(|| openat(Linux, &path, flags, MODE)).map_err(|errno| {
-                format!("--trace={name}: {errno}; name a file that can be written")
-            })?;
-            Ok(Trace::new(Inherited::new(file), Format::Calls))
-        }
-    }
-}
-
 /// Writes `text` to standard output.
 fn show(text: &str) -> ExitCode {
     // It is shorter than what a pipe holds, so one write takes all of it.
     match retry_on_eintr(|| stdout(Linux).write(text.as_bytes())) {
         Ok(_) => ExitCode::SUCCESS,
-        Err(_) => ExitCode::FAILURE,
+        Err(errno) => {
+            let failure = SyscallError::new("write to standard output", errno);
+            diagnostic(&Linux, format_args!("{failure}"));
+            ExitCode::FAILURE
+        }
     }
 }

@@ -1,36 +1,49 @@
 //! What the process asks of the kernel for itself, before it serves anybody.
 
+use syscalls::Kernel;
 use syscalls::process::{RLIMIT_NOFILE, Rlimit, prlimit64};
 use syscalls::signal::{self, SIGPIPE};
-use syscalls::{Errno, Kernel};
 
-use crate::engine::SyscallError;
 use crate::stdio::diagnostic;
 
 /// Ignores `SIGPIPE` and raises the limit of open descriptors as far as it goes.
 ///
 /// A write to a connection or a pipe that nobody reads any more then fails with `EPIPE`, whatever
 /// disposition the parent left; and many connections work in a shell that allows 1,024 files.
-/// Neither is worth giving up for: what fails is told on standard error.
+/// Neither is required: a failure is reported on standard error, and the program continues.
 pub fn prepare<K: Kernel>(kernel: &K) {
-    let tell =
-        |call, errno: Errno| diagnostic(kernel, format_args!("{}", SyscallError::new(call, errno)));
     if let Err(errno) = signal::rt_sigaction_ignore(kernel, SIGPIPE) {
-        tell("rt_sigaction", errno);
+        diagnostic(
+            kernel,
+            format_args!("rt_sigaction: {errno}; continuing with the parent's SIGPIPE disposition"),
+        );
     }
-    if let Err(errno) = raise_descriptor_limit(kernel) {
-        tell("prlimit64", errno);
-    }
+    raise_descriptor_limit(kernel);
 }
 
-fn raise_descriptor_limit<K: Kernel>(kernel: &K) -> Result<(), Errno> {
-    let limit = prlimit64(kernel, RLIMIT_NOFILE, None)?;
+fn raise_descriptor_limit<K: Kernel>(kernel: &K) {
+    let limit = match prlimit64(kernel, RLIMIT_NOFILE, None) {
+        Ok(limit) => limit,
+        Err(errno) => {
+            return diagnostic(
+                kernel,
+                format_args!(
+                    "prlimit64: {errno}; continuing with the parent's limit of open files (ulimit -n)"
+                ),
+            );
+        }
+    };
     if limit.rlim_cur < limit.rlim_max {
         let raised = Rlimit {
             rlim_cur: limit.rlim_max,
             ..limit
         };
-        prlimit64(kernel, RLIMIT_NOFILE, Some(raised))?;
+        if let Err(errno) = prlimit64(kernel, RLIMIT_NOFILE, Some(raised)) {
+            let kept = limit.rlim_cur;
+            diagnostic(
+                kernel,
+                format_args!("prlimit64: {errno}; continuing with the limit of {kept} open files"),
+            );
+        }
     }
-    Ok(())
 }

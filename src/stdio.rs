@@ -47,6 +47,18 @@ impl From<SyscallError> for ExitReason {
     }
 }
 
+impl fmt::Display for ExitReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ExitReason::OutputClosed => {
+                SyscallError::new("write to standard output", Errno::EPIPE).fmt(f)
+            }
+            ExitReason::Interrupted => f.write_str("interrupted while standard output had no room"),
+            ExitReason::Failed(failure) => failure.fmt(f),
+        }
+    }
+}
+
 /// A line of the input.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Line<'a> {
@@ -299,16 +311,18 @@ impl RetryBudget {
     }
 }
 
-/// Writes one line for people to standard error. It is dropped if there is no room for it: a full
-/// pipe that nobody reads must not stop the program.
+/// Writes a diagnostic to standard error. It is dropped if there is no room for it: a full pipe that
+/// nobody reads must not stop the program. A kernel that refuses to tell whether there is room does
+/// not silence the program: the write goes ahead then, and may wait for the reader.
 pub fn diagnostic<K: Kernel>(kernel: &K, line: fmt::Arguments<'_>) {
     let fd = stderr(kernel.clone());
     let mut fds = [PollFd::new(&fd, POLLOUT)];
-    if ppoll(kernel, &mut fds, Some(Duration::ZERO)) == Ok(1) {
+    let ready = retry_on_eintr(|| ppoll(kernel, &mut fds, Some(Duration::ZERO)));
+    if ready != Ok(0) {
         let mut line = format!("rawecho: {line}").into_bytes();
         line.truncate(PIPE_BUF - 1);
         line.push(b'\n');
-        // If there is no place to complain, nobody can be told so.
+        // There is no other place to report a failure of this.
         let _ = retry_on_eintr(|| fd.write(&line));
     }
 }

@@ -112,8 +112,8 @@ impl<K: Kernel> Workers<K> {
             _ => ReusePort::Allow,
         };
         let address = engine.start(address, sharing)?;
-        self.order(Order::Start(address));
-        match self.results(engine) {
+        let ordered = self.order(Order::Start(address));
+        match ordered.and_then(|()| self.results(engine)) {
             Ok(()) => Ok(address),
             Err(failure) => {
                 self.stop(engine, Duration::ZERO);
@@ -124,22 +124,26 @@ impl<K: Kernel> Workers<K> {
 
     /// Has `engine` and all workers stop, as [`Engine::stop`] does, at the same time.
     pub fn stop(&self, engine: &mut Engine<K>, patience: Duration) {
-        self.order(Order::Stop(patience));
-        if engine.stop(patience) == Drain::Complete {
+        let ordered = self.order(Order::Stop(patience));
+        if engine.stop(patience) == Drain::Complete && ordered.is_ok() {
             // Stopping cannot fail; where the loop does, nothing can be waited for.
             let _ = self.wait(engine);
         }
     }
 
     /// Hands an order to every worker. The results of the one before have to be there.
-    fn order(&self, order: Order) {
+    ///
+    /// # Errors
+    /// `write`'s: a worker, which was not woken, does not carry it out.
+    fn order(&self, order: Order) -> Result<(), SyscallError> {
         for desk in &self.0 {
             let mut papers = desk.papers();
             papers.order = Some(order);
             papers.result = None;
             drop(papers);
-            add_one(&desk.orders);
+            add_one(&desk.orders)?;
         }
+        Ok(())
     }
 
     /// Serves with `engine` until every worker has carried out its order, or, as in
@@ -173,7 +177,8 @@ impl<K: Kernel> Workers<K> {
 
 impl<K: Kernel> Drop for Workers<K> {
     fn drop(&mut self) {
-        self.order(Order::Leave);
+        // The threads end with the process in any case.
+        let _ = self.order(Order::Leave);
     }
 }
 
@@ -183,7 +188,8 @@ impl<K: Kernel> Worker<K> {
         if let Err(failure) = self.work() {
             // Its loop is broken, which is a failure whatever it is told to do.
             self.desk.papers().gone = Some(failure);
-            add_one(&self.desk.results);
+            // There is no other way to report it.
+            let _ = add_one(&self.desk.results);
         }
     }
 
@@ -200,7 +206,7 @@ impl<K: Kernel> Worker<K> {
                 Order::Leave => return Ok(()),
             };
             self.desk.papers().result = Some(result);
-            add_one(&self.desk.results);
+            add_one(&self.desk.results)?;
         }
     }
 
@@ -231,10 +237,22 @@ impl Papers {
     }
 }
 
-/// Adds to an eventfd, and so wakes who waits for it. (The counter is far from full, so this is never
-/// refused.)
-fn add_one<K: Kernel>(event: &Fd<K>) {
-    let _ = retry_on_eintr(|| event.write(&1u64.to_ne_bytes()));
+/// How often a write to an eventfd is tried that fails: the other thread waits for it.
+const MAX_WRITES: usize = 16;
+
+/// Adds to an eventfd, and so wakes the thread that waits for it. The counter is far from full, so
+/// Linux has no reason to refuse this. A seccomp filter may.
+fn add_one<K: Kernel>(event: &Fd<K>) -> Result<(), SyscallError> {
+    let write = || retry_on_eintr(|| event.write(&1u64.to_ne_bytes()));
+    let mut written = write();
+    for _ in 1..MAX_WRITES {
+        if written.is_ok() {
+            break;
+        }
+        written = write();
+    }
+    let failed = |errno| SyscallError::new("write to an eventfd", errno);
+    written.map(drop).map_err(failed)
 }
 
 /// Takes what has been added to an eventfd. (If that is nothing, it is 0 already.)

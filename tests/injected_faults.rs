@@ -27,36 +27,38 @@ use std::time::Duration;
 use common::{Finished, Node, PATIENCE};
 use serde_json::{Value, json};
 use strace::Trace;
+use syscalls::CALLS;
 
 /// The calls that the conversation makes, with the errors of their manual pages. For those on
-/// sockets, `ip(7)` and `tcp(7)` add some; `accept(2)` adds those that the network passes on. 0 is no
-/// error, but the shortest of all results: the end, nothing ready, nothing taken.
+/// sockets, `ip(7)` and `tcp(7)` add some; `accept(2)` adds those that the network passes on; a
+/// seccomp filter may refuse any call with `EPERM` or `ENOSYS`. 0 is no error, but the shortest of all results: the
+/// end, nothing ready, nothing taken.
 #[rustfmt::skip]
 const FAULTS: &[(&str, &str)] = &[
-    ("rt_sigaction", "EFAULT EINVAL"),
-    ("prlimit64", "EFAULT EINVAL EPERM ESRCH"),
-    ("clock_gettime", "EACCES EFAULT EINVAL ENODEV EOPNOTSUPP EPERM"),
-    ("epoll_create1", "EINVAL EMFILE ENFILE ENOMEM"),
-    ("epoll_ctl", "EBADF EEXIST EINVAL ELOOP ENOENT ENOMEM ENOSPC EPERM"),
-    ("epoll_pwait", "0 EBADF EFAULT EINTR EINVAL"),
-    ("ppoll", "0 EFAULT EINTR EINVAL ENOMEM"),
-    ("read", "0 EAGAIN EBADF EFAULT EINTR EINVAL EIO EISDIR ECONNRESET ETIMEDOUT ENOMEM"),
+    ("rt_sigaction", "EFAULT EINVAL EPERM ENOSYS"),
+    ("prlimit64", "EFAULT EINVAL EPERM ESRCH ENOSYS"),
+    ("clock_gettime", "EACCES EFAULT EINVAL ENODEV EOPNOTSUPP EPERM ENOSYS"),
+    ("epoll_create1", "EINVAL EMFILE ENFILE ENOMEM EPERM ENOSYS"),
+    ("epoll_ctl", "EBADF EEXIST EINVAL ELOOP ENOENT ENOMEM ENOSPC EPERM ENOSYS"),
+    ("epoll_pwait", "0 EBADF EFAULT EINTR EINVAL EPERM ENOSYS"),
+    ("ppoll", "0 EFAULT EINTR EINVAL ENOMEM EPERM ENOSYS"),
+    ("read", "0 EAGAIN EBADF EFAULT EINTR EINVAL EIO EISDIR ECONNRESET ETIMEDOUT ENOMEM EPERM ENOSYS"),
     ("write", "0 EAGAIN EBADF EDESTADDRREQ EDQUOT EFAULT EFBIG EINTR EINVAL EIO ENOSPC EPERM EPIPE \
-               ECONNRESET ENOBUFS ENOMEM"),
-    ("close", "EBADF EINTR EIO ENOSPC EDQUOT"),
-    ("socket", "EACCES EAFNOSUPPORT EINVAL EMFILE ENFILE ENOBUFS ENOMEM EPROTONOSUPPORT"),
-    ("setsockopt", "EBADF EFAULT EINVAL ENOPROTOOPT ENOTSOCK ENOMEM"),
+               ECONNRESET ENOBUFS ENOMEM ENOSYS"),
+    ("close", "EBADF EINTR EIO ENOSPC EDQUOT EPERM ENOSYS"),
+    ("socket", "EACCES EAFNOSUPPORT EINVAL EMFILE ENFILE ENOBUFS ENOMEM EPROTONOSUPPORT EPERM ENOSYS"),
+    ("setsockopt", "EBADF EFAULT EINVAL ENOPROTOOPT ENOTSOCK ENOMEM EPERM ENOSYS"),
     ("bind", "EACCES EADDRINUSE EADDRNOTAVAIL EBADF EFAULT EINVAL ELOOP ENAMETOOLONG ENOENT ENOMEM \
-              ENOTDIR ENOTSOCK EROFS"),
-    ("listen", "EADDRINUSE EBADF ENOTSOCK EOPNOTSUPP"),
-    ("getsockname", "EBADF EFAULT EINVAL ENOBUFS ENOTSOCK"),
-    ("getsockopt", "EBADF EFAULT EINVAL ENOPROTOOPT ENOTSOCK"),
+              ENOTDIR ENOTSOCK EROFS EPERM ENOSYS"),
+    ("listen", "EADDRINUSE EBADF ENOTSOCK EOPNOTSUPP EPERM ENOSYS"),
+    ("getsockname", "EBADF EFAULT EINVAL ENOBUFS ENOTSOCK EPERM ENOSYS"),
+    ("getsockopt", "EBADF EFAULT EINVAL ENOPROTOOPT ENOTSOCK EPERM ENOSYS"),
     ("accept4", "EAGAIN EBADF ECONNABORTED EFAULT EINTR EINVAL EMFILE ENFILE ENOBUFS ENOMEM ENOTSOCK \
                  EOPNOTSUPP EPERM EPROTO ENOSR ESOCKTNOSUPPORT EPROTONOSUPPORT ETIMEDOUT ENETDOWN \
-                 ENOPROTOOPT EHOSTDOWN ENONET EHOSTUNREACH ENETUNREACH"),
+                 ENOPROTOOPT EHOSTDOWN ENONET EHOSTUNREACH ENETUNREACH ENOSYS"),
     ("connect", "EACCES EADDRINUSE EADDRNOTAVAIL EAFNOSUPPORT EAGAIN EALREADY EBADF ECONNREFUSED \
-                 EFAULT EINPROGRESS EINTR EISCONN ENETUNREACH ENOTSOCK EPERM EPROTOTYPE ETIMEDOUT"),
-    ("shutdown", "EBADF EINVAL ENOTCONN ENOTSOCK"),
+                 EFAULT EINPROGRESS EINTR EISCONN ENETUNREACH ENOTSOCK EPERM EPROTOTYPE ETIMEDOUT ENOSYS"),
+    ("shutdown", "EBADF EINVAL ENOTCONN ENOTSOCK EPERM ENOSYS"),
 ];
 
 /// Calls that the program cannot start without.
@@ -232,17 +234,18 @@ fn one_reference() -> Reference {
 /// The server alone, with a thread that helps: the calls of its start, and how each may fail.
 #[rustfmt::skip]
 const START_FAULTS: &[(&str, &str)] = &[
-    ("rt_sigprocmask", "EFAULT EINVAL"),
-    ("signalfd4", "EBADF EINVAL EMFILE ENFILE ENODEV ENOMEM"),
-    ("eventfd2", "EINVAL EMFILE ENFILE ENODEV ENOMEM"),
-    ("epoll_create1", "EINVAL EMFILE ENFILE ENOMEM"),
+    ("rt_sigprocmask", "EFAULT EINVAL EPERM ENOSYS"),
+    ("signalfd4", "EBADF EINVAL EMFILE ENFILE ENODEV ENOMEM EPERM ENOSYS"),
+    ("eventfd2", "EINVAL EMFILE ENFILE ENODEV ENOMEM EPERM ENOSYS"),
+    ("epoll_create1", "EINVAL EMFILE ENFILE ENOMEM EPERM ENOSYS"),
     ("clone3", "EAGAIN ENOMEM EPERM"),
-    ("epoll_ctl", "EBADF EINVAL ENOMEM ENOSPC"),
-    ("socket", "EAFNOSUPPORT EMFILE ENFILE ENOBUFS ENOMEM"),
-    ("setsockopt", "EINVAL ENOPROTOOPT ENOMEM"),
-    ("bind", "EACCES EADDRINUSE EADDRNOTAVAIL"),
-    ("listen", "EADDRINUSE EOPNOTSUPP"),
-    ("getsockname", "EINVAL ENOBUFS"),
+    // With EPERM it says that a descriptor is always ready.
+    ("epoll_ctl", "EBADF EINVAL ENOMEM ENOSPC ENOSYS"),
+    ("socket", "EAFNOSUPPORT EMFILE ENFILE ENOBUFS ENOMEM EPERM ENOSYS"),
+    ("setsockopt", "EINVAL ENOPROTOOPT ENOMEM EPERM ENOSYS"),
+    ("bind", "EACCES EADDRINUSE EADDRNOTAVAIL EPERM ENOSYS"),
+    ("listen", "EADDRINUSE EOPNOTSUPP EPERM ENOSYS"),
+    ("getsockname", "EINVAL ENOBUFS EPERM ENOSYS"),
 ];
 
 #[test]
@@ -271,6 +274,75 @@ fn a_server_that_cannot_start_says_why() {
             assert_eq!(stderr.lines().count(), 1, "{inject}: {stderr}");
         }
     }
+}
+
+/// When each call of `serve` is refused: its first, its second and all later ones, or all.
+const REFUSED_WHEN: [fn(usize) -> String; 3] = [
+    |skipped| format!("{}", skipped + 1),
+    |skipped| format!("{}+", skipped + 2),
+    |skipped| format!("{}+", skipped + 1),
+];
+
+#[test]
+fn serve_ends_with_a_reason_or_goes_on_when_a_call_is_refused() {
+    let (end, trace) = serve_one_client(&[]);
+    assert!(end.status.success(), "{end:?}");
+    let (before, own) = trace.split();
+    let made = CALLS.iter().map(|call| call.name);
+    let made = made.filter(|name| *name != "exit_group" && own.iter().any(|own| own == name));
+    let mut cells = Vec::new();
+    for call in made {
+        let skipped = before.iter().filter(|before| *before == call).count();
+        // The later ones are the C library's, which does not look at the results.
+        let count = if call == "rt_sigprocmask" {
+            1
+        } else {
+            REFUSED_WHEN.len()
+        };
+        for when in &REFUSED_WHEN[..count] {
+            let cell = |errno| format!("{call}:error={errno}:when={}", when(skipped));
+            cells.extend(["EPERM", "ENOSYS"].map(|errno| (call, cell(errno))));
+        }
+    }
+    let next = AtomicUsize::new(0);
+    thread::scope(|scope| {
+        for _ in 0..RUNS_AT_ONCE {
+            scope.spawn(|| {
+                while let Some((call, inject)) = cells.get(next.fetch_add(1, Relaxed)) {
+                    let (end, trace) = serve_one_client(&[inject]);
+                    // A line that another thread's cuts in two does not name the descriptor.
+                    let to_stderr = ["write(2, ", "<... write resumed>"];
+                    let mute = (trace.injected.iter())
+                        .any(|line| to_stderr.iter().any(|start| line.starts_with(start)));
+                    match end.status.code() {
+                        Some(0) => {}
+                        Some(1) if mute || end.stderr.contains(call) => {}
+                        _ => panic!("{inject}: {end:?}\n{}", trace.injected.join("\n")),
+                    }
+                }
+            });
+        }
+    });
+}
+
+/// Runs `serve` with a worker, talks to it, and ends it with a signal.
+fn serve_one_client(injects: &[&str]) -> (Finished, Trace) {
+    let args = ["serve", "--port", "0", "--workers", "2"];
+    let (mut node, trace) = strace::start(&args, injects);
+    let mut line = String::new();
+    let stdout = node.stdout.as_mut().expect("a pipe");
+    stdout.read_line(&mut line).expect("UTF-8");
+    if let Ok(status) = serde_json::from_str::<Value>(&line) {
+        let port = status["port"].as_u64().expect("a port") as u16;
+        let server = SocketAddr::from(([127, 0, 0, 1], port));
+        if let Ok(client) = TcpStream::connect_timeout(&server, PATIENCE) {
+            client.set_read_timeout(Some(SHORT)).expect("a time-out");
+            let Exchange { said, heard, .. } = quick_client(client);
+            assert!(said.starts_with(&heard), "echoed wrongly");
+        }
+        node.signal(libc::SIGTERM);
+    }
+    (node.finish(), trace.read())
 }
 
 /// Runs all cells and checks them.
@@ -364,16 +436,11 @@ fn check(cell: &Cell, outcome: &Outcome, trace: &Trace) -> Result<(), String> {
     if calls > MOST_CALLS {
         return Err(format!("{calls} calls"));
     }
-    // Nobody is left to read the replies: the one error that ends a node without a word.
-    let output_closed = call == "write"
-        && fault == "EPIPE"
-        && trace
-            .injected
-            .iter()
-            .any(|line| line.starts_with("write(1, "));
+    let injected_into = |start: &str| trace.injected.iter().any(|line| line.starts_with(start));
+    let output_closed = call == "write" && fault == "EPIPE" && injected_into("write(1, ");
     let may_end = output_closed || NEEDED.contains(&call) || when == When::Always;
-    // That it cannot write, or not without waiting, it cannot say either.
-    let says_why = ["write", "ppoll"].contains(&call) || end.stderr.contains(fault);
+    // It cannot say that it cannot write there.
+    let says_why = end.stderr.contains(fault) || injected_into("write(2, ");
     match end.status.code() {
         Some(0) => {}
         Some(1) if may_end && says_why => {}
@@ -383,9 +450,7 @@ fn check(cell: &Cell, outcome: &Outcome, trace: &Trace) -> Result<(), String> {
         check_error(error, fault).map_err(|reason| format!("{reason}: {error}"))?;
     }
     // The end of the input is the end of the node, for all who come later.
-    let ended = call == "read"
-        && fault == "0"
-        && (trace.injected.iter()).any(|line| line.starts_with("read(0, "));
+    let ended = call == "read" && fault == "0" && injected_into("read(0, ");
     if ended {
         return Ok(());
     }

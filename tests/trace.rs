@@ -5,9 +5,10 @@ mod common;
 use std::fs::{self, File};
 use std::io::Read;
 use std::os::fd::FromRawFd;
+use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
 
-use common::{Node, program};
+use common::{Finished, Node, program};
 use syscalls::arch::NUMBER_REGISTER;
 use syscalls::{CALLS, Call};
 
@@ -93,18 +94,73 @@ fn a_file_that_cannot_be_opened() {
     assert_eq!(finished.status.code(), Some(2));
 }
 
-#[test]
-fn a_full_disk() {
-    let finished = works(Node::start(&["--trace=/dev/full"]).initialized()).finish();
-    assert!(finished.status.success());
+/// The node has worked to its end, and says once that the trace could not be written.
+#[track_caller]
+fn assert_trace_failed(finished: Finished, errno: &str) {
+    assert_eq!(finished.status.code(), Some(1), "{}", finished.stderr);
+    let start = format!("rawecho: --trace: write: {errno} (");
+    assert!(finished.stderr.starts_with(&start), "{}", finished.stderr);
+    assert_eq!(finished.stderr.lines().count(), 1, "{}", finished.stderr);
 }
 
 #[test]
-fn a_reader_that_is_gone() {
+fn full_device_is_reported_once_and_in_the_exit_code() {
+    let finished = works(Node::start(&["--trace=/dev/full"]).initialized()).finish();
+    assert_trace_failed(finished, "ENOSPC");
+}
+
+/// A real disk takes some lines first.
+#[test]
+fn full_disk_is_reported_once_and_in_the_exit_code() {
+    let file = std::env::temp_dir().join(format!("rawecho-full-disk-{}", std::process::id()));
+    let mut command = program();
+    command
+        .arg(format!("--trace={}", file.display()))
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    // The limit of a file's size stands for the size of a disk.
+    // SAFETY: the call reads `limit`, and `signal` takes no memory.
+    let limited = || unsafe {
+        let limit = libc::rlimit {
+            rlim_cur: 1000,
+            rlim_max: 1000,
+        };
+        libc::signal(libc::SIGXFSZ, libc::SIG_IGN);
+        match libc::setrlimit(libc::RLIMIT_FSIZE, &limit) {
+            0 => Ok(()),
+            _ => Err(std::io::Error::last_os_error()),
+        }
+    };
+    // SAFETY: it makes two system calls.
+    unsafe { command.pre_exec(limited) };
+    let finished = works(Node::spawn(&mut command).initialized()).finish();
+    let written = fs::read(&file).expect("the trace").len();
+    fs::remove_file(&file).expect("a file");
+    assert_eq!(written, 1000);
+    assert_trace_failed(finished, "EFBIG");
+}
+
+#[test]
+fn closed_pipe_is_reported_once_and_in_the_exit_code() {
+    let fifo = std::env::temp_dir().join(format!("rawecho-closed-pipe-{}", std::process::id()));
+    let made = Command::new("mkfifo").arg(&fifo).status();
+    assert!(made.is_ok_and(|status| status.success()), "mkfifo");
+    let node = Node::start(&[&format!("--trace={}", fifo.display())]);
+    let reader = File::open(&fifo).expect("the node opens it, too");
+    drop(reader);
+    fs::remove_file(&fifo).expect("a file");
+    assert_trace_failed(works(node.initialized()).finish(), "EPIPE");
+}
+
+/// With standard error closed there is no place for a reason. The exit code is left.
+#[test]
+fn closed_standard_error_shows_in_the_exit_code() {
     let (reader, writer) = pipe();
     let node = Node::spawn(traced().stderr(writer));
     drop(reader);
-    assert!(works(node.initialized()).finish().status.success());
+    let finished = works(node.initialized()).finish();
+    assert_eq!(finished.status.code(), Some(1));
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use core::net::SocketAddr;
 use std::fmt;
 
-use syscalls::Errno;
+use syscalls::{CALLS, Errno};
 
 /// A system call that failed: `bind 127.0.0.1:8080: EADDRINUSE (98): Address already in use; …`,
 /// with what can be done about it.
@@ -36,24 +36,53 @@ impl SyscallError {
         }
     }
 
-    /// What whoever reads of the failure can do about it.
-    fn hint(&self) -> &'static str {
-        match self.errno {
-            Errno::EADDRINUSE => "choose another port, or 0 for a free one",
-            Errno::EACCES | Errno::EPERM if self.call == "bind" => {
+    /// The system call: the first word of `call`, which may say more ("write to standard output").
+    fn name(&self) -> &'static str {
+        self.call.split(' ').next().unwrap_or(self.call)
+    }
+
+    /// Writes what to do about the error.
+    fn hint(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = self.name();
+        let text = match (name, self.errno) {
+            // Outside of `accept4` and `epoll_ctl`, the program gives no other cause for it.
+            (_, Errno::EPERM) => {
+                return write!(f, "allow {name} in the seccomp profile or security policy");
+            }
+            (_, Errno::ENOSYS) => {
+                write!(f, "allow {name} in the seccomp profile")?;
+                let call = CALLS.iter().find(|call| call.name == name);
+                return call.map_or(Ok(()), |call| write!(f, "; it needs Linux {}", call.since));
+            }
+            (_, Errno::EADDRINUSE) => "choose another port, or 0 for a free one",
+            ("bind", Errno::EACCES) => {
                 "choose a port from 1024 on, or run with CAP_NET_BIND_SERVICE"
             }
-            Errno::EADDRNOTAVAIL if self.call == "bind" => "give --bind an address of this machine",
-            Errno::EADDRNOTAVAIL => "no local port is left: try again in a minute",
-            Errno::EMFILE => "close connections, or raise the limit (ulimit -n)",
-            Errno::ENFILE | Errno::ENOBUFS | Errno::ENOMEM => {
+            ("bind", Errno::EADDRNOTAVAIL) => "give --bind an address of this machine",
+            (_, Errno::EADDRNOTAVAIL) => "no local port is left: try again in a minute",
+            ("clone", Errno::EAGAIN) => {
+                "use fewer --workers, or raise the limit of threads (ulimit -u)"
+            }
+            ("epoll_ctl", Errno::ENOSPC) => "raise /proc/sys/fs/epoll/max_user_watches",
+            ("read", Errno::EBADF) => "open the descriptor for reading",
+            ("read", Errno::EISDIR) => "it is a directory: give a pipe or a file",
+            ("write", Errno::EBADF) => "open the descriptor for writing",
+            ("write", Errno::EFBIG) => "raise the limit of file sizes (ulimit -f)",
+            ("write", Errno::ENOSPC | Errno::EDQUOT) => "free space on the disk",
+            ("setsockopt", Errno::ENOPROTOOPT) => "the kernel is older than Linux 3.9: update it",
+            (_, Errno::EMFILE) => "close connections, or raise the limit (ulimit -n)",
+            (_, Errno::ENFILE | Errno::ENOBUFS | Errno::ENOMEM) => {
                 "the machine is out of resources: try again later"
             }
-            Errno::ECONNREFUSED => "start the server again",
-            Errno::ECONNRESET | Errno::EPIPE => "the connection broke: try again",
-            Errno::EAFNOSUPPORT => "the kernel lacks this address family: give --bind another",
-            _ => "see the call's page in section 2 of the manual",
-        }
+            (_, Errno::ECONNREFUSED) => "start the server again",
+            ("write", Errno::EPIPE) => "the reader closed its end",
+            (_, Errno::ECONNRESET | Errno::EPIPE) => {
+                "the other end closed the connection: try again"
+            }
+            (_, Errno::EAFNOSUPPORT) => "the kernel lacks this address family: give --bind another",
+            _ => return write!(f, "see {name}(2)"),
+        };
+        f.write_str(text)
     }
 }
 
@@ -63,7 +92,8 @@ impl fmt::Display for SyscallError {
         if let Some(address) = self.address {
             write!(f, " {address}")?;
         }
-        write!(f, ": {}; {}", self.errno, self.hint())
+        write!(f, ": {}; ", self.errno)?;
+        self.hint(f)
     }
 }
 
@@ -73,25 +103,41 @@ impl std::error::Error for SyscallError {}
 mod tests {
     use super::*;
 
-    /// Each failure with a word of what helps. A port that needs a privilege is bind's matter only.
     #[test]
-    fn every_failure_says_what_to_do() {
+    fn every_error_says_what_to_do() {
         let advised = [
             ("bind", Errno::EADDRINUSE, "choose another port"),
             ("bind", Errno::EACCES, "from 1024 on"),
-            ("bind", Errno::EPERM, "from 1024 on"),
-            ("accept4", Errno::EPERM, "section 2"),
+            ("bind", Errno::EPERM, "allow bind in the seccomp profile"),
+            ("accept4", Errno::EPERM, "allow accept4 in"),
+            ("ppoll", Errno::ENOSYS, "allow ppoll in"),
+            ("ppoll", Errno::ENOSYS, "needs Linux 2.6.16"),
             ("bind", Errno::EADDRNOTAVAIL, "an address of this machine"),
             ("connect", Errno::EADDRNOTAVAIL, "in a minute"),
+            ("clone", Errno::EAGAIN, "fewer --workers"),
+            ("epoll_ctl", Errno::ENOSPC, "max_user_watches"),
+            ("read of standard input", Errno::EBADF, "for reading"),
+            ("read of standard input", Errno::EISDIR, "directory"),
+            ("write to standard output", Errno::EBADF, "for writing"),
+            ("write to standard output", Errno::ENOSPC, "free space"),
+            ("write to standard output", Errno::EDQUOT, "free space"),
+            ("write to standard output", Errno::EFBIG, "ulimit -f"),
+            ("write to standard output", Errno::EIO, "see write(2)"),
+            ("setsockopt", Errno::ENOPROTOOPT, "Linux 3.9"),
             ("accept4", Errno::EMFILE, "ulimit -n"),
             ("accept4", Errno::ENFILE, "out of resources"),
             ("socket", Errno::ENOBUFS, "out of resources"),
             ("epoll_ctl", Errno::ENOMEM, "out of resources"),
             ("connect", Errno::ECONNREFUSED, "start the server"),
-            ("read", Errno::ECONNRESET, "the connection broke"),
-            ("write", Errno::EPIPE, "the connection broke"),
+            ("read", Errno::ECONNRESET, "the other end"),
+            (
+                "write to standard output",
+                Errno::EPIPE,
+                "the reader closed its end",
+            ),
             ("socket", Errno::EAFNOSUPPORT, "--bind another"),
-            ("shutdown", Errno::ENOTCONN, "section 2"),
+            ("bind", Errno::EINVAL, "see bind(2)"),
+            ("shutdown", Errno::ENOTCONN, "see shutdown(2)"),
         ];
         for (call, errno, advice) in advised {
             let text = SyscallError::new(call, errno).to_string();

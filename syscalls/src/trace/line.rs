@@ -1,11 +1,11 @@
 //! Where the lines of a trace go, and one line, from its first character to its newline.
 
 use core::fmt::{self, Write};
-use core::sync::atomic::{AtomicU64, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use core::time::Duration;
 
 use crate::poll::{POLLOUT, PollFd, ppoll};
-use crate::{Inherited, Kernel, retry_on_eintr};
+use crate::{Errno, Inherited, Kernel, retry_on_eintr};
 
 /// How a call is written down.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,6 +23,9 @@ pub struct Trace<K: Kernel> {
     pub(super) format: Format,
     /// Lines that found no room since the last one that did.
     dropped: AtomicU64,
+    /// Whether a call of the trace has failed.
+    failed: AtomicBool,
+    report: fn(&'static str, Errno),
 }
 
 impl<K: Kernel> Trace<K> {
@@ -32,6 +35,26 @@ impl<K: Kernel> Trace<K> {
             fd,
             format,
             dropped: AtomicU64::new(0),
+            failed: AtomicBool::new(false),
+            report: |_, _| (),
+        }
+    }
+
+    /// Calls `report` once, when a call of the trace fails for the first time, with the call's name
+    /// and the error.
+    pub fn on_failure(mut self, report: fn(&'static str, Errno)) -> Trace<K> {
+        self.report = report;
+        self
+    }
+
+    /// Returns whether a call of the trace has failed, so that lines are missing.
+    pub fn failed(&self) -> bool {
+        self.failed.load(Ordering::Relaxed)
+    }
+
+    fn fail(&self, call: &'static str, errno: Errno) {
+        if !self.failed.swap(true, Ordering::Relaxed) {
+            (self.report)(call, errno);
         }
     }
 }
@@ -97,13 +120,13 @@ impl<'t, K: Kernel> Line<'t, K> {
     fn write_some(&self, bytes: &[u8]) -> Option<usize> {
         let fd = &self.trace.fd;
         let mut fds = [PollFd::new(fd, POLLOUT)];
-        let ready = ppoll(fd.kernel(), &mut fds, Some(Duration::ZERO));
-        if ready != Ok(1) {
+        let ready = retry_on_eintr(|| ppoll(fd.kernel(), &mut fds, Some(Duration::ZERO)));
+        let failed = |call| move |errno| self.trace.fail(call, errno);
+        if ready.map_err(failed("ppoll")).ok()? == 0 {
             return None;
         }
-        retry_on_eintr(|| fd.write(bytes))
-            .ok()
-            .filter(|&count| count > 0)
+        let written = retry_on_eintr(|| fd.write(bytes)).map_err(failed("write"));
+        written.ok().filter(|&count| count > 0)
     }
 }
 
