@@ -1,36 +1,14 @@
-//! The command line.
+//! The command line, by GNU's conventions: one table of options, from which parsing and help come.
 
 use core::net::{IpAddr, Ipv4Addr};
 use core::str::FromStr;
+use std::fmt::Display;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use rawecho::engine::Spin;
+use rawecho::serve::SHUTDOWN_TIMEOUT;
 use syscalls::trace::Format;
-
-const HELP: &str = "\
-A TCP echo server behind Maelstrom's protocol: JSON requests on standard input, one on each line,
-and replies on standard output. With `serve`, the TCP server alone.
-
-Usage: rawecho [OPTIONS]
-       rawecho serve [--port PORT] [OPTIONS]
-
-Options:
-  --bind ADDR     listen on this IP address of the machine [default: 127.0.0.1]
-  --workers N     serve with N threads, 1 to 64 [default: 1]
-  --spin MICROS   poll for at most so long before sleeping, while a lone client is served;
-                  0 to 10000, 0 turns it off [default: 60]
-  --port PORT     with serve: listen on this port, 0 for any free one [default: 8080]
-  --trace         write each system call to standard error, as strace does
-  --trace=FILE    write them to this file
-  --trace=regs    write the registers of each to standard error
-  --help          show this text
-  --version       show the version and the machine it is built for
-
-Requests: init, tcp_echo_start, tcp_echo_send, tcp_echo_stats, tcp_echo_stop, echo.
-With serve, SIGINT or SIGTERM ends the server when its conversations have ended, for which it
-waits 5 seconds; a second signal ends it at once.
-";
 
 const VERSION: &str = concat!(
     "rawecho ",
@@ -40,14 +18,20 @@ const VERSION: &str = concat!(
     ")\n"
 );
 
-/// The port that `serve` listens on if none is given: the one that the task uses.
+/// The command that runs the TCP server alone.
+const SERVE: &str = "serve";
+
+/// The port that `serve` listens on by default: the one in the task's examples.
 const DEFAULT_PORT: u16 = 8080;
 
-/// Threads that serve. More of them than processors bring nothing.
+/// The number of serving threads. More of them than processors gain nothing.
 const WORKERS: RangeInclusive<usize> = 1..=64;
 
-/// Microseconds of polling. What takes longer than the upper end is no quick answer.
+/// Microseconds of polling. An answer that takes longer than the upper end is not a quick one.
 const SPIN_MICROS: RangeInclusive<u64> = 0..=10_000;
+
+/// The column at which an option's description starts.
+const HELP_COLUMN: usize = 24;
 
 /// What the command line asks for.
 #[derive(Debug)]
@@ -55,25 +39,25 @@ pub enum Command {
     /// To run with these options.
     Run(Options),
     /// To show this text.
-    Show(&'static str),
+    Show(String),
 }
 
 /// How to run.
 #[derive(Debug)]
 pub struct Options {
-    /// The port of the server alone, or none for a node.
+    /// The port of the server alone; `None` for a node.
     pub serve: Option<u16>,
     /// The address to listen on.
     pub bind: IpAddr,
-    /// How many threads serve, the main one included.
+    /// The number of serving threads, the main one included.
     pub workers: usize,
     /// How long to poll before sleeping.
     pub spin: Duration,
-    /// Where to write the system calls down, if at all.
+    /// Where to write system calls, if anywhere.
     pub trace: Option<TraceTo>,
 }
 
-/// Where system calls are written down, and how.
+/// Where system calls are written, and how.
 #[derive(Debug)]
 pub enum TraceTo {
     /// To standard error.
@@ -82,53 +66,309 @@ pub enum TraceTo {
     File(String),
 }
 
-/// Reads the arguments that follow the program's name. The error says what is wrong with them.
-pub fn parse(args: impl Iterator<Item = String>) -> Result<Command, String> {
-    let mut args = args.peekable();
-    let mut options = Options {
-        serve: args.next_if(|arg| arg == "serve").map(|_| DEFAULT_PORT),
-        bind: Ipv4Addr::LOCALHOST.into(),
-        workers: *WORKERS.start(),
-        spin: Spin::DEFAULT,
-        trace: None,
-    };
-    while let Some(arg) = args.next() {
-        match (arg.as_str(), &mut options.serve) {
-            ("--bind", _) => options.bind = value(&arg, "an IP address", args.next(), |_| true)?,
-            ("--workers", _) => {
-                let expected = "an integer from 1 to 64";
-                options.workers = value(&arg, expected, args.next(), |n| WORKERS.contains(n))?;
-            }
-            ("--spin", _) => {
-                let expected = "an integer from 0 to 10000";
-                let micros = value(&arg, expected, args.next(), |n| SPIN_MICROS.contains(n))?;
-                options.spin = Duration::from_micros(micros);
-            }
-            ("--port", Some(port)) => {
-                *port = value(&arg, "an integer from 0 to 65535", args.next(), |_| true)?;
-            }
-            ("--trace", _) => options.trace = Some(TraceTo::Stderr(Format::Calls)),
-            ("--trace=regs", _) => options.trace = Some(TraceTo::Stderr(Format::Registers)),
-            ("--trace=", _) => return Err("--trace=: expected regs or a file's name".into()),
-            ("--help", _) => return Ok(Command::Show(HELP)),
-            ("--version", _) => return Ok(Command::Show(VERSION)),
-            (other, _) => match other.strip_prefix("--trace=") {
-                Some(file) => options.trace = Some(TraceTo::File(file.into())),
-                None => return Err(format!("unknown argument {arg:?}")),
-            },
-        }
-    }
-    Ok(Command::Run(options))
+/// A command line, as far as it is read.
+struct Parsed {
+    serve: bool,
+    port: Option<u16>,
+    options: Options,
+    /// The text to show in place of running.
+    show: Option<String>,
 }
 
-/// The value of `option`.
-fn value<T: FromStr>(
-    option: &str,
-    expected: &str,
-    found: Option<String>,
+/// One option.
+struct Definition {
+    short: Option<char>,
+    long: &'static str,
+    value: Value,
+    /// Whether only `serve` has it.
+    serve_only: bool,
+    help: fn() -> String,
+    /// Takes the option, and its value if it has one.
+    apply: fn(&mut Parsed, Option<&str>) -> Result<(), String>,
+}
+
+/// Whether an option has a value, and what help calls it.
+#[derive(Clone, Copy)]
+enum Value {
+    None,
+    Required(&'static str),
+    /// Only as `--option=VALUE`.
+    Optional(&'static str),
+}
+
+const OPTIONS: &[Definition] = &[
+    Definition {
+        short: None,
+        long: "bind",
+        value: Value::Required("ADDR"),
+        serve_only: false,
+        help: || {
+            let default = Ipv4Addr::LOCALHOST;
+            format!("listen on this IP address of the machine [default: {default}]")
+        },
+        apply: |parsed, value| {
+            let address = parse_value(value, |_| true);
+            parsed.options.bind = address.map_err(|found| expected("an IP address", &found))?;
+            Ok(())
+        },
+    },
+    Definition {
+        short: None,
+        long: "port",
+        value: Value::Required("PORT"),
+        serve_only: true,
+        help: || format!("listen on this port, 0 for any free one [default: {DEFAULT_PORT}]"),
+        apply: |parsed, value| {
+            parsed.port = Some(integer(value, &(0..=u16::MAX))?);
+            Ok(())
+        },
+    },
+    Definition {
+        short: None,
+        long: "workers",
+        value: Value::Required("N"),
+        serve_only: false,
+        help: || {
+            let (least, most) = (WORKERS.start(), WORKERS.end());
+            format!("serve with N threads, {least} to {most} [default: {least}]")
+        },
+        apply: |parsed, value| {
+            parsed.options.workers = integer(value, &WORKERS)?;
+            Ok(())
+        },
+    },
+    Definition {
+        short: None,
+        long: "spin",
+        value: Value::Required("MICROS"),
+        serve_only: false,
+        help: || {
+            let (most, default) = (SPIN_MICROS.end(), Spin::DEFAULT.as_micros());
+            format!(
+                "while a single client is served, poll for up to MICROS\n\
+                 microseconds before sleeping; 0 to {most}, 0 turns it off\n\
+                 [default: {default}]"
+            )
+        },
+        apply: |parsed, value| {
+            parsed.options.spin = Duration::from_micros(integer(value, &SPIN_MICROS)?);
+            Ok(())
+        },
+    },
+    Definition {
+        short: None,
+        long: "trace",
+        value: Value::Optional("FILE"),
+        serve_only: false,
+        help: || {
+            "write each system call, as strace does, to standard error\n\
+             or to FILE; regs in place of FILE writes the registers of\n\
+             each to standard error"
+                .into()
+        },
+        apply: |parsed, value| {
+            parsed.options.trace = Some(match value {
+                None => TraceTo::Stderr(Format::Calls),
+                Some("regs") => TraceTo::Stderr(Format::Registers),
+                Some("") => return Err(expected("regs or a file's name", "")),
+                Some(file) => TraceTo::File(file.into()),
+            });
+            Ok(())
+        },
+    },
+    Definition {
+        short: Some('h'),
+        long: "help",
+        value: Value::None,
+        serve_only: false,
+        help: || "show this text and exit".into(),
+        apply: |parsed, _| {
+            parsed.show = Some(help(parsed.serve));
+            Ok(())
+        },
+    },
+    Definition {
+        short: Some('V'),
+        long: "version",
+        value: Value::None,
+        serve_only: false,
+        help: || "show the version and the machine it is built for, and exit".into(),
+        apply: |parsed, _| {
+            parsed.show = Some(VERSION.into());
+            Ok(())
+        },
+    },
+];
+
+/// Reads the arguments that follow the program's name. The error says what is wrong with them.
+pub fn parse(mut args: impl Iterator<Item = String>) -> Result<Command, String> {
+    let mut parsed = Parsed {
+        serve: false,
+        port: None,
+        options: Options {
+            serve: None,
+            bind: Ipv4Addr::LOCALHOST.into(),
+            workers: *WORKERS.start(),
+            spin: Spin::DEFAULT,
+            trace: None,
+        },
+        show: None,
+    };
+    let mut options_ended = false;
+    while let Some(arg) = args.next() {
+        if options_ended || !arg.starts_with('-') || arg == "-" {
+            if arg != SERVE || parsed.serve {
+                return Err(format!("unexpected argument {arg:?}"));
+            }
+            parsed.serve = true;
+        } else if arg == "--" {
+            options_ended = true;
+        } else if let Some(option) = arg.strip_prefix("--") {
+            parsed.long(option, &mut args)?;
+        } else {
+            parsed.short(&arg[1..])?;
+        }
+        if let Some(text) = parsed.show {
+            return Ok(Command::Show(text));
+        }
+    }
+    parsed.options.serve = match (parsed.serve, parsed.port) {
+        (true, port) => Some(port.unwrap_or(DEFAULT_PORT)),
+        (false, None) => None,
+        (false, Some(_)) => return Err(format!("--port: only {SERVE} has this option")),
+    };
+    Ok(Command::Run(parsed.options))
+}
+
+impl Parsed {
+    /// Takes the option `--written`, whose value may be the next argument.
+    fn long(
+        &mut self,
+        written: &str,
+        rest: &mut impl Iterator<Item = String>,
+    ) -> Result<(), String> {
+        let (name, mut value) = match written.split_once('=') {
+            Some((name, value)) => (name, Some(value.to_owned())),
+            None => (written, None),
+        };
+        let option = OPTIONS.iter().find(|option| option.long == name);
+        let option = option.ok_or_else(|| unknown(name))?;
+        match option.value {
+            Value::None if value.is_some() => return Err(format!("--{name} takes no value")),
+            Value::Required(placeholder) if value.is_none() => {
+                let next = rest.next();
+                value = Some(next.ok_or_else(|| format!("--{name}: {placeholder} is missing"))?);
+            }
+            _ => {}
+        }
+        (option.apply)(self, value.as_deref()).map_err(|reason| format!("--{name}: {reason}"))
+    }
+
+    /// Takes the short options `letters`, none of which has a value.
+    fn short(&mut self, letters: &str) -> Result<(), String> {
+        for letter in letters.chars() {
+            let option = OPTIONS.iter().find(|option| option.short == Some(letter));
+            let option =
+                option.ok_or_else(|| format!("unknown option {:?}", format!("-{letter}")))?;
+            (option.apply)(self, None)?;
+            if self.show.is_some() {
+                break;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Reads `value` as a `T` that is `allowed`. The error is the value.
+fn parse_value<T: FromStr>(
+    value: Option<&str>,
     allowed: impl FnOnce(&T) -> bool,
 ) -> Result<T, String> {
-    let found = found.ok_or_else(|| format!("{option}: expected {expected} after it"))?;
-    let value = found.parse().ok().filter(allowed);
-    value.ok_or_else(|| format!("{option}: expected {expected}, found {found:?}"))
+    let found = value.unwrap_or_default();
+    let parsed = found.parse().ok().filter(allowed);
+    parsed.ok_or_else(|| found.into())
+}
+
+fn integer<T: FromStr + PartialOrd + Display>(
+    value: Option<&str>,
+    range: &RangeInclusive<T>,
+) -> Result<T, String> {
+    let (least, most) = (range.start(), range.end());
+    parse_value(value, |number| range.contains(number))
+        .map_err(|found| expected(&format!("an integer from {least} to {most}"), &found))
+}
+
+fn expected(what: &str, found: &str) -> String {
+    format!("expected {what}, found {found:?}")
+}
+
+/// Reports that there is no option `name`, and names the nearest one that there is.
+fn unknown(name: &str) -> String {
+    let distances = OPTIONS.iter().map(|option| {
+        let distance = edit_distance(&name.to_lowercase(), option.long);
+        (distance, option.long)
+    });
+    let unknown = format!("unknown option {:?}", format!("--{name}"));
+    match distances.min() {
+        // With more edits than that, little of the name is left.
+        Some((distance, nearest)) if distance <= nearest.len() / 2 => {
+            format!("{unknown}, did you mean --{nearest}?")
+        }
+        _ => unknown,
+    }
+}
+
+/// The number of characters to insert, delete or replace to make `to` of `from` (Levenshtein).
+fn edit_distance(from: &str, to: &str) -> usize {
+    let mut row: Vec<usize> = (0..=to.chars().count()).collect();
+    for (i, a) in from.chars().enumerate() {
+        let mut diagonal = row[0];
+        row[0] = i + 1;
+        for (j, b) in to.chars().enumerate() {
+            let replaced = diagonal + usize::from(a != b);
+            diagonal = row[j + 1];
+            row[j + 1] = replaced.min(row[j] + 1).min(diagonal + 1);
+        }
+    }
+    row[row.len() - 1]
+}
+
+/// The text of `--help`: for `serve`, or for the node.
+fn help(serve: bool) -> String {
+    let (about, usage, more) = if serve {
+        (
+            "A TCP echo server.",
+            "Usage: rawecho serve [OPTION]...",
+            format!(
+                "SIGINT or SIGTERM ends the server once its connections have ended, for which it waits\n\
+                 up to {} seconds; a second signal ends it at once. It writes a line of JSON when it\n\
+                 listens, and one with its totals at the end.",
+                SHUTDOWN_TIMEOUT.as_secs()
+            ),
+        )
+    } else {
+        (
+            "A TCP echo server behind Maelstrom's protocol: JSON requests on standard input, one on each\n\
+             line, and replies on standard output.",
+            "Usage: rawecho [OPTION]...\n       \
+             rawecho serve [OPTION]...   the TCP server alone; see rawecho serve --help",
+            "Requests: init, tcp_echo_start, tcp_echo_send, tcp_echo_stats, tcp_echo_stop, echo."
+                .into(),
+        )
+    };
+    let mut options = String::new();
+    for option in OPTIONS.iter().filter(|option| serve || !option.serve_only) {
+        let short = option
+            .short
+            .map_or("    ".into(), |short| format!("-{short}, "));
+        let value = match option.value {
+            Value::None => String::new(),
+            Value::Required(name) => format!("={name}"),
+            Value::Optional(name) => format!("[={name}]"),
+        };
+        let left = format!("  {short}--{}{value}", option.long);
+        let right = (option.help)().replace('\n', &format!("\n{:HELP_COLUMN$}", ""));
+        options += &format!("{left:HELP_COLUMN$}{right}\n");
+    }
+    format!("{about}\n\n{usage}\n\nOptions:\n{options}\n{more}\n")
 }

@@ -1,4 +1,4 @@
-//! The command line: `--bind ADDR`, `--help`, `--version`, and nothing else.
+//! The command line: GNU's conventions, and the options that no other test file is about.
 
 mod common;
 
@@ -13,7 +13,7 @@ fn run(args: &[&str]) -> Finished {
     Node::start(args).finish()
 }
 
-/// A name that cannot be told as it is could be another file's.
+/// A file's name that is not shown as it is could be another file's.
 #[test]
 fn an_argument_that_is_no_text() {
     let output = program()
@@ -35,7 +35,9 @@ fn usage_errors() {
         (&["--bind", "127.0.0.1:8080"], "127.0.0.1:8080"),
         (&["--bind", "127.0.0.256"], "127.0.0.256"),
         (&["--bind", "127.0.0.1", "8080"], "8080"),
-        (&["--bind", "127.0.0.1", "--bind"], "--bind"),
+        (&["--bind", "127.0.0.1", "--bind"], "ADDR is missing"),
+        (&["--bind="], "--bind"),
+        (&["--bind=localhost"], "localhost"),
         (&["--workers", "0"], "--workers"),
         (&["--workers", "65"], "--workers"),
         (&["--workers", "two"], "two"),
@@ -43,12 +45,19 @@ fn usage_errors() {
         (&["--spin", "10001"], "--spin"),
         (&["--port", "80"], "--port"),
         (&["serve", "--port", "65536"], "65536"),
-        (&["--bind", "::1", "serve"], "serve"),
-        (&["-h"], "-h"),
-        (&["--"], "--"),
+        (&["--port=80"], "only serve"),
+        (&["serve", "serve"], "serve"),
+        (&["serve", "--port=x"], "from 0 to 65535"),
+        (&["-x"], "-x"),
+        (&["-"], "-"),
+        (&["--", "--help"], "unexpected argument"),
+        (&["--help=3"], "takes no value"),
         (&[""], ""),
         (&["help"], "help"),
-        (&["--HELP"], "--HELP"),
+        (&["--HELP"], "did you mean --help?"),
+        (&["--wrokers", "2"], "did you mean --workers?"),
+        (&["serve", "--prot=80"], "did you mean --port?"),
+        (&["--frobnicate"], "unknown option \"--frobnicate\";"),
         (&["line\nbreak"], "break"),
     ];
     for (args, mention) in cases {
@@ -62,42 +71,116 @@ fn usage_errors() {
     }
 }
 
-#[test]
-fn help() {
+/// The output of a command line that shows a text.
+#[track_caller]
+fn shown(args: &[&str]) -> String {
     let Finished {
         status,
         stdout,
         stderr,
-    } = run(&["--help"]);
-    assert!(status.success());
-    assert_eq!(stderr, "");
-    for word in [
-        "--bind ADDR",
-        "--help",
-        "--version",
-        "127.0.0.1",
-        "tcp_echo_send",
-    ] {
-        assert!(stdout.contains(word), "{word}: {stdout}");
-    }
+    } = run(args);
+    assert!(status.success(), "{args:?}");
+    assert_eq!(stderr, "", "{args:?}");
+    stdout
 }
 
 #[test]
-fn version() {
-    let Finished {
-        status,
-        stdout,
-        stderr,
-    } = run(&["--version"]);
-    assert!(status.success());
-    assert_eq!(stderr, "");
+fn help_lists_the_options_of_the_node() {
+    let help = shown(&["--help"]);
+    for word in [
+        "--bind=ADDR",
+        "--workers=N",
+        "--spin=MICROS",
+        "--trace[=FILE]",
+        "-h, --help",
+        "-V, --version",
+        "127.0.0.1",
+        "tcp_echo_send",
+        "serve --help",
+    ] {
+        assert!(help.contains(word), "{word}: {help}");
+    }
+    assert!(!help.contains("--port"), "only serve has it: {help}");
+    assert_eq!(shown(&["-h"]), help);
+    // Neither what comes before it nor what comes after it runs.
+    assert_eq!(shown(&["--workers", "2", "--help", "--nonsense"]), help);
+}
+
+#[test]
+fn serve_help_lists_the_options_of_serve() {
+    let help = shown(&["serve", "--help"]);
+    for word in [
+        "rawecho serve",
+        "--port=PORT",
+        "8080",
+        "--bind=ADDR",
+        "SIGTERM",
+    ] {
+        assert!(help.contains(word), "{word}: {help}");
+    }
+    assert!(
+        !help.contains("tcp_echo_send"),
+        "serve has no requests: {help}"
+    );
+    assert_eq!(shown(&["serve", "-h"]), help);
+}
+
+#[test]
+fn version_names_the_version_and_the_machine() {
+    let version = shown(&["--version"]);
     let expected = format!(
         "rawecho {} ({}-",
         env!("CARGO_PKG_VERSION"),
         std::env::consts::ARCH
     );
-    assert!(stdout.starts_with(&expected), "{stdout}");
-    assert_eq!(stdout.lines().count(), 1);
+    assert!(version.starts_with(&expected), "{version}");
+    assert_eq!(version.lines().count(), 1);
+    assert_eq!(shown(&["-V"]), version);
+    assert_eq!(shown(&["-Vh"]), version);
+}
+
+#[test]
+fn output_that_cannot_be_shown_is_an_error() {
+    let full = std::fs::File::create("/dev/full").expect("a device");
+    let output = program().arg("--help").stdout(full).output();
+    let output = output.expect("the program starts");
+    assert_eq!(output.status.code(), Some(1));
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(stderr.contains("ENOSPC"), "{stderr}");
+}
+
+/// Both ways to write a value, for each option that has one; `--` ends options, and the command may
+/// follow them.
+#[test]
+fn values_follow_an_equals_sign_or_a_space() {
+    let spaces = [
+        "serve",
+        "--bind",
+        "127.1.2.3",
+        "--port",
+        "0",
+        "--workers",
+        "2",
+        "--spin",
+        "0",
+    ];
+    let equals = [
+        "--bind=127.1.2.3",
+        "--port=0",
+        "--workers=2",
+        "--spin=0",
+        "--",
+        "serve",
+    ];
+    for args in [&spaces[..], &equals[..]] {
+        let mut server = Node::start(args);
+        let status: serde_json::Value = serde_json::from_str(&server.line()).expect("JSON");
+        assert_eq!(status["address"], "127.1.2.3", "{args:?}");
+        assert_ne!(status["port"], 8080, "{args:?}");
+        assert_eq!(server.status_number("Threads"), 2, "{args:?}");
+        server.signal(libc::SIGTERM);
+        assert!(server.finish().status.success(), "{args:?}");
+    }
 }
 
 /// What `--bind` names is where the server listens, and nowhere else.
