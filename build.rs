@@ -18,7 +18,7 @@ fn main() {
         );
     }
     if env::var_os("CARGO_FEATURE_FREESTANDING").is_some() {
-        // `syscalls/examples/freestanding.rs` has a `_start` of its own, and nothing to link with.
+        // `syscalls/examples/07_freestanding.rs` has a `_start` of its own, and nothing to link with.
         for arg in ["-nostartfiles", "-nostdlib", "-static", "-no-pie"] {
             println!("cargo::rustc-link-arg-examples={arg}");
         }

@@ -1,0 +1,73 @@
+//! # 2. What comes back
+//!
+//! The kernel has one register for the result. A value from −4095 to −1 is an error number with a
+//! minus sign; any other value is a success. This program makes three calls fail. Run it:
+//!
+//! ```console
+//! $ cargo run -q -p syscalls --example 02_errors
+//! ```
+//!
+//! ```text
+//! close(999) returned -9, which is EBADF (9): Bad file descriptor
+//! write from address 1: EFAULT (14): Bad address
+//! read, interrupted by a signal: EINTR (4): Interrupted system call
+//! ```
+
+use std::time::Duration;
+use std::{mem, ptr, thread};
+
+use syscalls::addr::AF_UNIX;
+use syscalls::socket::SOCK_STREAM;
+use syscalls::{Errno, Kernel, Linux, Socket, into_result};
+
+extern "C" fn handler(_signal: i32) {}
+
+/// Has SIGUSR1 run `handler`. The crate offers no handlers, so this is the C library's call.
+fn handle_sigusr1() {
+    // SAFETY: all zero bits are an action, and the handler does nothing.
+    unsafe {
+        let mut action: libc::sigaction = mem::zeroed();
+        action.sa_sigaction = handler as *const () as usize;
+        action.sa_flags = 0; // without SA_RESTART: an interrupted call fails
+        libc::sigaction(libc::SIGUSR1, &raw const action, ptr::null_mut());
+    }
+}
+
+/// Runs the program.
+pub fn main() -> Result<(), Errno> {
+    // `Linux.syscall` issues any call by number and returns the register as it is.
+    // SAFETY: no memory is passed, and nothing has descriptor 999.
+    let result = unsafe { Linux.syscall(sc::nr::CLOSE, [999]) };
+    let errno = into_result(result).expect_err("999 is not open");
+    println!("close(999) returned {}, which is {errno}", result as isize);
+
+    // The kernel checks each address that it is given. An address that the program may not read is
+    // an error of the call. The same access by the program itself would end it with SIGSEGV.
+    let (ours, theirs) = Socket::pair(Linux, AF_UNIX, SOCK_STREAM, 0)?;
+    // SAFETY: nothing is at address 1, so the kernel reads nothing.
+    let result = unsafe { Linux.syscall(sc::nr::WRITE, [ours.as_raw() as usize, 1, 5]) };
+    let errno = into_result(result).expect_err("nothing is at address 1");
+    println!("write from address 1: {errno}");
+
+    // A read of an empty socket waits. A signal with a handler ends the wait, and the call fails.
+    handle_sigusr1();
+    // SAFETY: no memory is passed.
+    let this_thread = unsafe { libc::pthread_self() };
+    thread::spawn(move || {
+        // The first signal may come before the read waits, so more follow.
+        loop {
+            thread::sleep(Duration::from_millis(20));
+            // SAFETY: the thread lives as long as the program.
+            unsafe { libc::pthread_kill(this_thread, libc::SIGUSR1) };
+        }
+    });
+    let errno = theirs.read(&mut [0; 16]).expect_err("nobody writes");
+    println!("read, interrupted by a signal: {errno}");
+    Ok(())
+}
+
+// Try:
+// - Set `sa_flags` to `libc::SA_RESTART`: the kernel issues the read again after each signal, and
+//   the program waits until Ctrl-C. `strace -f` shows each restart as ERESTARTSYS.
+// - Read from address 1 in Rust: `unsafe { ptr::with_exposed_provenance::<u8>(1).read_volatile() }`.
+// - Print `Errno::ALL`: every error number that Linux defines.

@@ -1,0 +1,81 @@
+//! # 3. An echo server from six numbers
+//!
+//! socket, bind, listen, accept, read, write: each is a number and its arguments. Each call waits
+//! until there is something to do, so one client is served after the other. Run it:
+//!
+//! ```console
+//! $ cargo run -q -p syscalls --example 03_socket_by_number &
+//! Listening on 127.0.0.1, port 7007.
+//! $ echo hi | nc -N 127.0.0.1 7007
+//! hi
+//! ```
+//!
+//! If port 7007 is taken, name another one, or 0 for any free one: `--example 03_socket_by_number 0`.
+
+use std::env;
+
+use syscalls::addr::SockaddrIn;
+use syscalls::{Errno, Kernel, Linux, into_result};
+
+const X86_64: bool = cfg!(target_arch = "x86_64");
+/// The numbers of socket, bind, listen and getsockname.
+const SET_UP: [usize; 4] = [[198, 200, 201, 204], [41, 49, 50, 51]][X86_64 as usize];
+/// The numbers of accept, read, write and close.
+const SERVE: [usize; 4] = [[202, 63, 64, 57], [43, 0, 1, 3]][X86_64 as usize];
+const AF_INET: usize = 2;
+const SOCK_STREAM: usize = 1; // TCP
+
+/// The address of `variable`, as an argument of a call.
+fn at<T>(variable: &mut T) -> usize {
+    (&raw mut *variable).expose_provenance()
+}
+
+/// Issues call `number`.
+///
+/// # Safety
+/// An argument that the call takes for an address is that of memory which the call may use.
+unsafe fn call<const N: usize>(number: usize, args: [usize; N]) -> Result<usize, Errno> {
+    // SAFETY: the caller's promise.
+    into_result(unsafe { Linux.syscall(number, args) })
+}
+
+/// Runs the server on the port that the first argument names.
+pub fn main() -> Result<(), Errno> {
+    let port = env::args().nth(1).unwrap_or("7007".into());
+    let port: u16 = port.parse().expect("the port is a number");
+    let [socket, bind, listen, getsockname] = SET_UP;
+    let [accept, read, write, close] = SERVE;
+    let mut addr = SockaddrIn {
+        sin_family: AF_INET as u16,
+        sin_port: port.to_be(), // in network byte order: the most significant byte first
+        sin_addr: [127, 0, 0, 1],
+        sin_zero: [0; 8],
+    };
+    let mut addr_len = size_of::<SockaddrIn>() as u32;
+    let mut buffer = [0_u8; 4096];
+    let [addr_at, len_at, buffer_at] = [at(&mut addr), at(&mut addr_len), at(&mut buffer)];
+    // SAFETY: each address is that of a variable above, and each length is at most its size.
+    unsafe {
+        let listener = call(socket, [AF_INET, SOCK_STREAM, 0])?;
+        call(bind, [listener, addr_at, addr_len as usize])?;
+        call(listen, [listener, 16])?; // 16 clients may wait for accept
+        call(getsockname, [listener, addr_at, len_at])?; // which port it is, if `port` was 0
+        let port = u16::from_be(addr.sin_port);
+        println!("Listening on 127.0.0.1, port {port}.");
+        loop {
+            let client = call(accept, [listener, 0, 0])?; // a new descriptor for this client
+            // 0 bytes: the client has ended its side, and sends nothing more.
+            while let len @ 1.. = call(read, [client, buffer_at, buffer.len()])? {
+                let mut sent = 0;
+                while sent < len {
+                    sent += call(write, [client, buffer_at + sent, len - sent])?; // may take a part
+                }
+            }
+            call(close, [client])?;
+        }
+    }
+}
+
+// Try:
+// - Connect two clients with `nc 127.0.0.1 7007`. The second has no echo until the first ends.
+// - End the server while a client is connected, and start it again: bind fails with EADDRINUSE.

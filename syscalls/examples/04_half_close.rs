@@ -1,0 +1,75 @@
+//! # 4. How a connection ends
+//!
+//! A TCP connection has two directions, and each ends on its own. This program is the client and the
+//! server at once, so the order of the steps is fixed. Run it:
+//!
+//! ```console
+//! $ cargo run -q -p syscalls --example 04_half_close
+//! ```
+//!
+//! ```text
+//! The server read 8 bytes, then 0: the client ended its sending side.
+//! The client read "answer": the other direction still works.
+//! The client read 0: the server has closed.
+//! The server closed a connection with unread data in it.
+//! The client's read: ECONNRESET (104): Connection reset by peer
+//! The client's write: EPIPE (32): Broken pipe
+//! ```
+
+use core::net::{Ipv4Addr, SocketAddr};
+
+use syscalls::addr::AF_INET;
+use syscalls::poll::{POLLIN, PollFd, ppoll};
+use syscalls::signal::{SIGPIPE, rt_sigaction_ignore};
+use syscalls::socket::{SHUT_WR, SOCK_STREAM};
+use syscalls::{Errno, Linux, Socket};
+
+/// Connects a new client to `listener`, and returns the client's socket and the server's.
+fn connection(listener: &Socket<Linux>) -> Result<[Socket<Linux>; 2], Errno> {
+    let client = Socket::new(Linux, AF_INET, SOCK_STREAM, 0)?;
+    // The kernel completes the connection and queues it. `accept` takes it out of the queue.
+    client.connect(&listener.getsockname()?)?;
+    let (server, _client_address) = listener.accept()?;
+    Ok([client, server])
+}
+
+/// Runs the program.
+pub fn main() -> Result<(), Errno> {
+    // A write to a reset connection raises SIGPIPE, which ends a process that does not ignore it.
+    rt_sigaction_ignore(&Linux, SIGPIPE)?;
+    let listener = Socket::new(Linux, AF_INET, SOCK_STREAM, 0)?;
+    listener.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into())?;
+    listener.listen(1)?;
+    let mut buf = [0; 64];
+
+    let [client, server] = connection(&listener)?;
+    client.write(b"question")?;
+    client.shutdown(SHUT_WR)?; // sends a FIN segment: "I send nothing more"
+    let (first, second) = (server.read(&mut buf)?, server.read(&mut buf)?);
+    println!("The server read {first} bytes, then {second}: the client ended its sending side.");
+    server.write(b"answer")?;
+    let count = client.read(&mut buf)?;
+    let text = String::from_utf8_lossy(&buf[..count]);
+    println!("The client read {text:?}: the other direction still works.");
+    drop(server); // closes it, which sends a FIN segment, too
+    let count = client.read(&mut buf)?;
+    println!("The client read {count}: the server has closed.");
+
+    let [client, server] = connection(&listener)?;
+    client.write(b"never read")?;
+    // Wait until the data has arrived: only then does close find it unread.
+    ppoll(&Linux, &mut [PollFd::new(&server, POLLIN)], None)?;
+    drop(server); // sends a RST segment, since the client's data is lost (RFC 2525, 2.17)
+    println!("The server closed a connection with unread data in it.");
+    let errno = client.read(&mut buf).expect_err("a reset connection");
+    println!("The client's read: {errno}");
+    let errno = client.write(b"more").expect_err("a reset connection");
+    println!("The client's write: {errno}");
+    Ok(())
+}
+
+// Try:
+// - Leave `client.shutdown(SHUT_WR)` out. Which call now waits for ever, and for what?
+// - Leave `rt_sigaction_ignore` out. Rust's runtime ignores SIGPIPE before `main`, so nothing
+//   changes. Program 7 has no such runtime.
+// - Have the server read "never read" before it closes. What do the client's calls return now?

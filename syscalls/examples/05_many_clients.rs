@@ -1,0 +1,80 @@
+//! # 5. Many clients in one thread
+//!
+//! epoll holds a set of descriptors and reports which of them are ready. It reports a state
+//! (level-triggered: "there is something to read") or a change (edge-triggered: "something came").
+//! Three clients send six bytes each, and the server reads two bytes at a time. Run it:
+//!
+//! ```console
+//! $ cargo run -q -p syscalls --example 05_many_clients
+//! ```
+//!
+//! ```text
+//! level-triggered, one read per event: 18 bytes, rounds: 3
+//! edge-triggered, one read per event: 6 bytes, rounds: 1
+//! edge-triggered, reads until EAGAIN: 18 bytes, rounds: 1
+//! ```
+
+use core::net::{Ipv4Addr, SocketAddr};
+
+use syscalls::addr::AF_INET;
+use syscalls::epoll::{EPOLL_CTL_ADD, EPOLLET, EPOLLIN, Epoll, EpollEvent};
+use syscalls::poll::{POLLIN, PollFd, ppoll};
+use syscalls::socket::{SOCK_NONBLOCK, SOCK_STREAM, Socket};
+use syscalls::{Errno, Linux};
+
+/// Serves the clients with epoll. `flags` is what to wait for; `drain` reads on until `EAGAIN`.
+/// Returns the bytes that were read, and in how many rounds.
+fn serve(flags: u32, drain: bool) -> Result<(usize, usize), Errno> {
+    let listener = Socket::new(Linux, AF_INET, SOCK_STREAM, 0)?;
+    listener.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into())?;
+    listener.listen(3)?;
+    let epoll = Epoll::new(Linux, 0)?;
+    let (mut clients, mut connections) = (vec![], vec![]);
+    for number in 0..3 {
+        let client = Socket::new(Linux, AF_INET, SOCK_STREAM, 0)?;
+        client.connect(&listener.getsockname()?)?;
+        client.write(b"abcdef")?;
+        let (connection, _address) = listener.accept4(SOCK_NONBLOCK)?;
+        // Wait for the data: this program compares epoll's modes, not the speed of the network.
+        ppoll(&Linux, &mut [PollFd::new(&connection, POLLIN)], None)?;
+        // `data` comes back with each event. Here it is the connection's index.
+        let (events, data) = (flags, number as u64);
+        epoll.ctl(EPOLL_CTL_ADD, &connection, EpollEvent { events, data })?;
+        clients.push(client);
+        connections.push(connection);
+    }
+    let (mut bytes, mut rounds) = (0, 0);
+    let mut events = [EpollEvent::default(); 16];
+    loop {
+        let count = epoll.wait(&mut events, 0)?; // 0 ms: does not wait, so the program ends
+        if count == 0 {
+            return Ok((bytes, rounds));
+        }
+        rounds += 1;
+        for event in &events[..count] {
+            let connection = &connections[event.data as usize];
+            // Non-blocking: a read that finds nothing fails with EAGAIN and does not wait.
+            while let Ok(count) = connection.read(&mut [0; 2]) {
+                bytes += count;
+                if !drain {
+                    break;
+                }
+            }
+        }
+    }
+}
+
+/// Runs the program.
+pub fn main() -> Result<(), Errno> {
+    let (bytes, rounds) = serve(EPOLLIN, false)?;
+    println!("level-triggered, one read per event: {bytes} bytes, rounds: {rounds}");
+    let (bytes, rounds) = serve(EPOLLIN | EPOLLET, false)?;
+    println!("edge-triggered, one read per event: {bytes} bytes, rounds: {rounds}");
+    let (bytes, rounds) = serve(EPOLLIN | EPOLLET, true)?;
+    println!("edge-triggered, reads until EAGAIN: {bytes} bytes, rounds: {rounds}");
+    Ok(())
+}
+
+// Try:
+// - Wait for −1 ms in place of 0. The second line never comes: 12 bytes wait, and nothing changes.
+// - Pass `EPOLLIN | EPOLLONESHOT`: one event for each client, until `EPOLL_CTL_MOD` arms it again.

@@ -1,0 +1,87 @@
+//! # 6. A kernel of your own
+//!
+//! Each typed call goes through the trait `Kernel`. `Linux` is the real kernel, and `Traced` writes
+//! each call down. This program adds a kernel that fails every third call. The server is written
+//! once, over any kernel. Run it:
+//!
+//! ```console
+//! $ cargo run -q -p syscalls --example 06_watch_it
+//! ```
+//!
+//! ```text
+//! socket(AF_INET, SOCK_STREAM, IPPROTO_IP) = …
+//! ⋮
+//! read(…, "hi", 64) = 2
+//! write(…, "hi", 2) = 2
+//! ⋮
+//! ```
+//!
+//! Then the same in registers, which begins like this, and at last with every third call failing:
+//!
+//! ```text x86_64
+//! rax=41 (socket) rdi=0x2 rsi=0x1 rdx=0x0 -> rax=…
+//! ⋮
+//! ```
+//! ```text aarch64
+//! x8=198 (socket) x0=0x2 x1=0x1 x2=0x0 -> x0=…
+//! ⋮
+//! ```
+//! ```text
+//! call 3, listen, fails
+//! served: Err(ENOMEM (12): Cannot allocate memory)
+//! ```
+
+use core::cell::Cell;
+use core::net::{Ipv4Addr, SocketAddr};
+
+use syscalls::addr::AF_INET;
+use syscalls::socket::SOCK_STREAM;
+use syscalls::trace::{Format, Trace, Traced};
+use syscalls::{Call, Errno, Kernel, Linux, Socket, stdout};
+
+/// The real kernel, but every third call fails with `ENOMEM`. It counts calls in the cell.
+#[derive(Clone)]
+struct FailsEveryThird<'c>(&'c Cell<u32>);
+
+// SAFETY: each answer is Linux's, or an error, which makes no descriptor and changes no memory.
+unsafe impl Kernel for FailsEveryThird<'_> {
+    unsafe fn syscall<const N: usize>(&self, nr: usize, args: [usize; N]) -> usize {
+        let count = self.0.get() + 1;
+        self.0.set(count);
+        if count % 3 == 0 {
+            println!("call {count}, {}, fails", Call::by_number(nr).unwrap().name);
+            return Errno::ENOMEM.to_result();
+        }
+        // SAFETY: the caller's promise.
+        unsafe { Linux.syscall(nr, args) }
+    }
+}
+
+/// Echoes to one client. Only the server's calls go through `kernel`.
+fn serve_one<K: Kernel>(kernel: K) -> Result<(), Errno> {
+    let listener = Socket::new(kernel, AF_INET, SOCK_STREAM, 0)?;
+    listener.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into())?;
+    listener.listen(1)?;
+    let client = Socket::new(Linux, AF_INET, SOCK_STREAM, 0)?;
+    client.connect(&listener.getsockname()?)?;
+    client.write(b"hi")?;
+    let (connection, _addr) = listener.accept()?;
+    let mut buf = [0; 64];
+    let count = connection.read(&mut buf)?;
+    connection.write(&buf[..count])?;
+    Ok(())
+}
+
+/// Runs the program.
+pub fn main() {
+    let calls = Trace::new(stdout(Linux), Format::Calls);
+    println!("served: {:?}", serve_one(Traced::new(Linux, &calls)));
+    let registers = Trace::new(stdout(Linux), Format::Registers);
+    println!("served: {:?}", serve_one(Traced::new(Linux, &registers)));
+    let failing = FailsEveryThird(&Cell::new(0));
+    println!("served: {:?}", serve_one(failing));
+}
+
+// Try:
+// - Fail with `Errno::EINTR`, and wrap the calls in `retry_on_eintr`. Which must not be repeated?
+// - Fail each fifth call in place of each third: the client is connected by then. What does it see?

@@ -1,0 +1,89 @@
+//! # 7. Nothing between the program and the kernel
+//!
+//! An echo server without the standard library, the C library, or start-up code that is not its own.
+//! It prints its port and serves one connection after the other until it is killed. Run it:
+//!
+//! ```console
+//! $ cargo run -q -p syscalls --release --features freestanding --example 07_freestanding
+//! ```
+//!
+//! Such a program has no caller. The kernel jumps to `_start` with the stack pointer at the arguments
+//! (`argc`, `argv`, the environment: `execve(2)`) and no return address. So the way out is a call, too.
+
+#![no_std]
+#![no_main]
+
+use core::arch::global_asm;
+use core::convert::Infallible;
+use core::net::{Ipv4Addr, SocketAddr};
+use core::panic::PanicInfo;
+
+use syscalls::addr::AF_INET;
+use syscalls::process::exit_group;
+use syscalls::signal::{SIGPIPE, rt_sigaction_ignore};
+use syscalls::socket::{SOCK_CLOEXEC, SOCK_STREAM};
+use syscalls::{Errno, Linux, Socket, retry_on_eintr, stdout};
+
+#[cfg(panic = "unwind")]
+compile_error!("build with --release: panics that unwind need the standard library");
+
+// The ABI marks the outermost frame by a zero frame pointer. The stack pointer must be a multiple of
+// 16 before a call, and the kernel starts the program with such a one.
+#[cfg(target_arch = "x86_64")]
+global_asm!(".global _start", "_start:", "xor ebp, ebp", "call {}", sym start);
+#[cfg(target_arch = "aarch64")]
+global_asm!(".global _start", "_start:", "mov x29, 0", "bl {}", sym start);
+
+extern "C" fn start() -> ! {
+    // The kernel zeroes it. An array on the stack would need the C library's `memset`.
+    static mut BUFFER: [u8; 64 * 1024] = [0; 64 * 1024];
+    // SAFETY: this function runs once, in the only thread, so there is no other reference.
+    let Err(errno) = serve(unsafe { &mut *(&raw mut BUFFER) });
+    exit_group(&Linux, errno.number().into())
+}
+
+#[panic_handler]
+fn panic(_: &PanicInfo<'_>) -> ! {
+    exit_group(&Linux, 101)
+}
+
+fn serve(buf: &mut [u8]) -> Result<Infallible, Errno> {
+    rt_sigaction_ignore(&Linux, SIGPIPE)?; // or a write to a closed connection ends the server
+    let listener = Socket::new(Linux, AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)?;
+    listener.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into())?;
+    listener.listen(128)?;
+    let addr = listener.getsockname()?.to_ip();
+    print_line(addr.map_or(0, |addr| addr.port()))?;
+    loop {
+        let (connection, _peer) = retry_on_eintr(|| listener.accept4(SOCK_CLOEXEC))?;
+        let _ = echo(&connection, buf); // An error of one connection does not end the server.
+    }
+}
+
+/// Writes back what it reads, until the peer ends its side.
+fn echo(connection: &Socket<Linux>, buf: &mut [u8]) -> Result<(), Errno> {
+    loop {
+        let count = retry_on_eintr(|| connection.read(buf))?;
+        if count == 0 {
+            return Ok(());
+        }
+        let mut sent = 0;
+        while sent < count {
+            sent += retry_on_eintr(|| connection.write(&buf[sent..count]))?;
+        }
+    }
+}
+
+/// Prints `number` in decimal digits.
+fn print_line(mut number: u16) -> Result<(), Errno> {
+    let mut line = *b"     \n";
+    for digit in line[..5].iter_mut().rev() {
+        *digit = b'0' + (number % 10) as u8;
+        number /= 10;
+    }
+    stdout(Linux).write(&line).map(|_| ())
+}
+
+// Try:
+// - Run `strace` on it and on program 1: how many calls come before the first of its own?
+// - Read `_start` in `objdump -d target/release/examples/07_freestanding`.
