@@ -271,6 +271,8 @@ fn a_server_that_cannot_start_says_why() {
                 errno
             };
             assert!(stderr.contains(named), "{inject}: {stderr}");
+            let (_, hint) = stderr.split_once("; ").expect("what to do");
+            assert_ne!(hint.trim(), "", "{inject}: {stderr}");
             assert_eq!(stderr.lines().count(), 1, "{inject}: {stderr}");
         }
     }

@@ -9,8 +9,11 @@ use std::net::{SocketAddr, TcpStream};
 use std::os::unix::process::CommandExt;
 use std::process::Stdio;
 
-use common::{Finished, INIT, Node, converse, program};
-use seccompiler::{BpfProgram, SeccompAction, SeccompFilter, apply_filter};
+use common::{Finished, INIT, Node, converse, program, set_open_files_limit};
+use seccompiler::{
+    BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter,
+    SeccompRule, apply_filter,
+};
 use serde_json::{Value, json};
 use syscalls::{CALLS, Call, Errno};
 
@@ -25,14 +28,22 @@ const NEEDED_TO_START_OR_SAY: &[&str] = &[
     "rt_sigaction",
 ];
 
+/// The limit of open files that the program is started with. It may raise it.
+const OPEN_FILES: u64 = 100;
+
 /// What container profiles answer with.
 const REFUSALS: [Errno; 2] = [Errno::EPERM, Errno::ENOSYS];
 
 /// Starts the program with the command line `args` under a filter that answers `call` with `errno`.
 fn start(args: &[&str], call: &Call, errno: Errno) -> Node {
+    start_with_rules(args, call, Vec::new(), errno)
+}
+
+/// The same, if only the uses of `call` that match one of `rules` are refused.
+fn start_with_rules(args: &[&str], call: &Call, rules: Vec<SeccompRule>, errno: Errno) -> Node {
     let number = i64::try_from(call.nr).expect("a call's number");
     let filter = SeccompFilter::new(
-        BTreeMap::from([(number, Vec::new())]),
+        BTreeMap::from([(number, rules)]),
         SeccompAction::Allow,
         SeccompAction::Errno(errno.number().into()),
         std::env::consts::ARCH.try_into().expect("a known machine"),
@@ -44,8 +55,12 @@ fn start(args: &[&str], call: &Call, errno: Errno) -> Node {
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped());
-    // SAFETY: installing the filter, made before, takes two system calls and no memory.
-    unsafe { command.pre_exec(move || apply_filter(&filter).map_err(io::Error::other)) };
+    let prepare = move || {
+        set_open_files_limit(OPEN_FILES, 2 * OPEN_FILES)?;
+        apply_filter(&filter).map_err(io::Error::other)
+    };
+    // SAFETY: three system calls, and no memory: the filter is made before.
+    unsafe { command.pre_exec(prepare) };
     Node::spawn(&mut command)
 }
 
@@ -104,4 +119,34 @@ fn serve_works_or_gives_a_reason_when_a_call_is_refused() {
         }
         assert_ended_for_a_reason(&node.finish(), call, errno);
     });
+}
+
+#[test]
+fn refused_descriptor_limit_says_what_the_program_continues_with() {
+    let prlimit64 = CALLS.iter().find(|call| call.name == "prlimit64");
+    let prlimit64 = prlimit64.expect("a call of the table");
+    // The argument `new_limit` is not null: the limit may be read, and not be set.
+    let set = SeccompCondition::new(2, SeccompCmpArgLen::Qword, SeccompCmpOp::Ne, 0);
+    let set = set
+        .and_then(|set| SeccompRule::new(vec![set]))
+        .expect("a rule");
+    let limit = format!("; continuing with the limit of {OPEN_FILES} open files\n");
+    let cases = [
+        (vec![set], &*limit),
+        (
+            Vec::new(),
+            "; continuing with the parent's limit of open files (ulimit -n)\n",
+        ),
+    ];
+    for (rules, ending) in cases {
+        let node = start_with_rules(&[], prlimit64, rules, Errno::EPERM);
+        let Finished { status, stderr, .. } = node.initialized().finish();
+        assert!(status.success(), "{stderr}");
+        let start = "rawecho: prlimit64: EPERM (1): ";
+        assert!(
+            stderr.starts_with(start) && stderr.ends_with(ending),
+            "{stderr}"
+        );
+        assert_eq!(stderr.lines().count(), 1, "{stderr}");
+    }
 }

@@ -153,6 +153,7 @@
 //! | each call does what its documentation says, the errors too | `tests/calls.rs` |
 //! | what restarts after a signal | `tests/restarts.rs` |
 //! | a trace is what strace writes | `tests/trace_is_strace/` |
+//! | safe code reaches its own memory and descriptors only, by Miri | `tests/rust_kernel.rs` |
 //! | the table of calls above is complete and right | `tests/front_page.rs` |
 #![no_std]
 
