@@ -16,10 +16,13 @@ pub struct Call {
     pub aarch64: usize,
     /// The names of its arguments, in order.
     pub arguments: &'static [&'static str],
-    /// What it looks like to the kernel, in C.
+    /// Its prototype in C. (To the kernel, each argument is a 64-bit register and each result a
+    /// `long`: `SYSCALL_DEFINEn` in `include/linux/syscalls.h`.)
     pub signature: &'static str,
-    /// The first Linux that has it, as syscalls(2) tells. (Sockets are older: before 2.0, one call
-    /// `socketcall` did for all of theirs.) aarch64 itself came with 3.7.
+    /// The first Linux that has it on any architecture: syscalls(2). x86_64 came in the 2.4 series and
+    /// aarch64 with 3.7, so a port has an older call from the port's own start. i386 had one call
+    /// `socketcall` for all socket calls, and has the single ones since 4.3; x86_64 and aarch64 never
+    /// had `socketcall` (socketcall(2)).
     pub since: &'static str,
 }
 

@@ -41,7 +41,7 @@ constants! {
         EPOLLHUP = 0x10;
         /// The peer has shut down its sending side. Since Linux 2.6.17.
         EPOLLRDHUP = 0x2000;
-        /// Wake one waiter of several. Since Linux 4.5.
+        /// Wake at least one of several sets that wait for the same file, not all. Since Linux 4.5.
         EPOLLEXCLUSIVE = 1 << 28;
         /// Report once, then wait until `EPOLL_CTL_MOD` arms it again.
         EPOLLONESHOT = 1 << 30;

@@ -4,10 +4,18 @@ use core::fmt;
 
 /// The largest error number: `MAX_ERRNO` in `include/linux/err.h`.
 ///
-/// The kernel has one return register. It marks failure by returning `-errno`, and keeps all of
-/// −4095 … −1 for that. No successful call returns a value in that range: counts and descriptors
-/// are smaller, and the last page of the address space, where such a number would be an address, is
-/// never mapped. C's `errno` variable is the C library's doing. The kernel has no such thing.
+/// The kernel has one register for the result. It reports failure by returning `-errno`, so a value
+/// in −4095 … −1 is an error. No call of this crate returns such a value when it succeeds: counts and
+/// descriptors are not negative, and the last page of the address space, where such a number would be
+/// an address, is never mapped.
+///
+/// A few calls of other kinds do. `fcntl(F_GETOWN)` returns the negative number of a process group on
+/// success, which every C library takes for an error if it is above −4096 (fcntl(2), BUGS; the
+/// comment in `fs/fcntl.c` ends with "Oops"). glibc therefore asks with `F_GETOWN_EX`, which writes the
+/// number to memory. `getpriority` returns 20 − nice, 1 to 40, to avoid negative results.
+///
+/// The kernel has no `errno` variable. The C library's wrapper makes it: it stores the number in
+/// thread-local storage, one `errno` for each thread, and returns −1.
 pub const MAX_ERRNO: usize = 4095;
 
 /// A Linux error number: `errno(3)`.

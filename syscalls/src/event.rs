@@ -3,7 +3,7 @@
 use crate::{Errno, Fd, Kernel, into_result};
 
 constants! {
-    /// Flags of `eventfd2`: `include/linux/eventfd.h`.
+    /// Flags of `eventfd2`: `include/uapi/linux/eventfd.h`; before Linux 6.7, `include/linux/eventfd.h`.
     EVENTFD_FLAGS: i32 {
         /// A read takes 1 instead of all. Since Linux 2.6.30.
         EFD_SEMAPHORE = 1;

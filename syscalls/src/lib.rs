@@ -14,8 +14,10 @@
 //! 2. [`Kernel::syscall`] is the seam that every call goes through. Tests put a kernel of their own
 //!    there, and a [tracer](trace) stands in between. [`Linux`] is the real one. It has no size.
 //! 3. [`arch::syscall3`] says which number goes to which register, and executes the instruction:
-//!    `syscall` or `svc 0`. The processor enters the kernel at the one address that the kernel has
-//!    set up for this, with rights that the program has not.
+//!    `syscall` or `svc 0`. The processor switches to kernel mode and jumps to an address that the
+//!    kernel has set: on x86_64 the one for `syscall` (the register `IA32_LSTAR`), on aarch64 the one
+//!    for every exception from a program (`VBAR_EL1` + 0x400). Page faults go there too; the kernel
+//!    tells them apart by a class in `ESR_EL1`.
 //! 4. The kernel finds the call by its number, checks each argument (an address of memory that is
 //!    not the program's is an error, `EFAULT`, not a crash), does what was asked or puts the thread
 //!    to sleep until it can, leaves the result in a register, and returns.
@@ -129,7 +131,7 @@
 //! |---|---|
 //! | x86_64's 4th argument is in `r10`, where C has it in `rcx` | [`arch::x86_64`] |
 //! | `rcx` and `r11` are lost in a call on x86_64; aarch64 loses nothing | [`arch::x86_64`], [`arch::aarch64`] |
-//! | −4095 … −1 are errors, and nothing else is | [`MAX_ERRNO`] |
+//! | a result from −4095 to −1 is an error (but see `fcntl(F_GETOWN)`) | [`MAX_ERRNO`] |
 //! | aarch64 has no `epoll_wait`, `poll`, `eventfd`, `open` | [`epoll_pwait`], [`ppoll`], [`eventfd2`], [`openat`] |
 //! | neither machine has `send` and `recv` | [`message`] |
 //! | `struct epoll_event` is packed on x86_64, and nowhere else | [`EpollEvent`](epoll::EpollEvent) |

@@ -47,9 +47,10 @@ constants! {
         SIGTRAP = 5;
         /// The program has given up: `abort(3)`.
         SIGABRT = 6;
-        /// Memory that is mapped but not there.
+        /// An access to a mapping that has nothing behind it, such as a file beyond its end.
         SIGBUS = 7;
-        /// A division by zero or the like.
+        /// An arithmetic error: on x86_64 an integer division by zero or one that overflows. (aarch64
+        /// divides by zero without a trap: the result is 0.)
         SIGFPE = 8;
         /// The end, without being asked.
         SIGKILL = 9;
@@ -65,7 +66,7 @@ constants! {
         SIGALRM = 14;
         /// A request to end.
         SIGTERM = 15;
-        /// Not used.
+        /// Not used by the kernel.
         SIGSTKFLT = 16;
         /// A child process has ended or stopped.
         SIGCHLD = 17;
@@ -91,7 +92,7 @@ constants! {
         SIGPROF = 27;
         /// The terminal's window has another size.
         SIGWINCH = 28;
-        /// A descriptor is ready, for who asked to be told so.
+        /// A descriptor is ready, if `fcntl(F_SETOWN)` has asked for this signal.
         SIGIO = 29;
         /// The power fails.
         SIGPWR = 30;
@@ -122,8 +123,14 @@ constants! {
     }
 }
 
-/// A set of signals: the kernel's `sigset_t`, 64 bits. (The C library's has 1024. That is why each
-/// call with a set has an argument `sigsetsize`.)
+/// A set of signals: the kernel's `sigset_t`, 64 bits. (The C library's type has 1024 bits; it passes
+/// the first 64 to the kernel.)
+///
+/// Each call with a set has an argument `sigsetsize`, the size of the set in bytes. It came with the
+/// real-time signals in Linux 2.2: they did not fit into the 32 bits of the older `sigaction` and
+/// `sigprocmask`, so new calls took their place, whose set can grow again. The kernel accepts no size
+/// but its own, 8, and fails with `EINVAL` for another (sigaction(2), "C library/kernel
+/// differences"; `kernel/signal.c`).
 #[repr(transparent)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct SigSet(u64);

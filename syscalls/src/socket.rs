@@ -75,7 +75,8 @@ constants! {
 }
 
 constants! {
-    /// Where a socket option belongs: `include/uapi/asm-generic/socket.h`, `include/uapi/linux/in.h`.
+    /// Where a socket option belongs: `SOL_SOCKET` in `include/uapi/asm-generic/socket.h`, the others
+    /// in `include/linux/socket.h`.
     OPTION_LEVELS: i32 {
         /// Options of any socket.
         SOL_SOCKET = 1;

@@ -2,22 +2,26 @@
 //!
 //! | role | register | afterwards |
 //! |---|---|---|
-//! | number | `x8` | unchanged |
+//! | number | `x8` (the kernel reads its lower half, `w8`) | unchanged |
 //! | 1st argument | `x0` | overwritten by the result |
 //! | 2nd argument | `x1` | unchanged |
 //! | 3rd argument | `x2` | unchanged |
 //! | 4th argument | `x3` | unchanged |
 //! | 5th argument | `x4` | unchanged |
 //! | 6th argument | `x5` | unchanged |
-//! | result | `x0` | −4095 … −1 is `-errno`, all else is success |
+//! | result | `x0` | −4095 … −1 is `-errno`, any other value a success ([exceptions](crate::MAX_ERRNO)) |
 //! | – | all others, flags (`NZCV`), vector registers, stack | unchanged |
 //!
 //! **Why nothing is clobbered:** taking the exception, the processor stores the return address
 //! and the flags in registers that only the kernel sees (`ELR_EL1`, `SPSR_EL1`), and `eret`
 //! takes them from there. The kernel saves `x0` to `x30` at entry and restores them at exit, all
-//! but the result. (On a processor with SVE, a call may zero its predicate registers and all of a
-//! vector register beyond 128 bits. Code for Rust's aarch64 targets uses neither, unless it is built
-//! for such a processor.)
+//! but the result.
+//!
+//! **What a call leaves of SVE and SME state:** `v0` to `v31` keep their 128 bits. With SVE, the bits
+//! beyond 128 of `z0` to `z31`, the predicate registers and `FFR` may be zeroed. With SME, a call ends
+//! streaming mode, and `ZA` is kept. Code for Rust's aarch64 targets uses none of these unless it is
+//! built for such a processor. (`Documentation/arch/arm64/sve.rst`, section 3; `sme.rst`, section 4;
+//! `fp_user_discard` in the entry code.)
 //!
 //! **Why `svc 0`:** the 16 bits after `svc` are for the system to define. Linux ignores them,
 //! and 0 is the convention.

@@ -9,9 +9,9 @@
 //! | 4th argument | `r10` | unchanged |
 //! | 5th argument | `r8` | unchanged |
 //! | 6th argument | `r9` | unchanged |
-//! | result | `rax` | −4095 … −1 is `-errno`, all else is success |
+//! | result | `rax` | −4095 … −1 is `-errno`, any other value a success ([exceptions](crate::MAX_ERRNO)) |
 //! | – | `rcx` | overwritten: the address of the next instruction |
-//! | – | `r11` | overwritten: the flags as they were before the call |
+//! | – | `r11` | overwritten: the flags before the call, without `RF` |
 //! | – | all others, flags, vector registers, stack | unchanged |
 //!
 //! **Why `r10` and not `rcx`:** a C function takes its 4th argument in `rcx`. But `syscall` must
