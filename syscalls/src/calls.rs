@@ -1,7 +1,17 @@
 //! The one table of the calls that this crate issues.
 //!
-//! Each typed call's documentation, the list in the crate's front page and the names in a trace
+//! Each typed call's documentation, the table in the crate's front page, and how a trace shows a call
 //! come from here. The number in use is [`sc::nr`]'s; the build stops if this table differs.
+//! `CONTRIBUTING.md` says how to add a call.
+
+use crate::addr::ADDRESS_FAMILIES;
+use crate::argument::{Arg, Arg::*, Pointee::*};
+use crate::epoll::{EPOLL_FLAGS, EPOLL_OPERATIONS};
+use crate::event::EVENTFD_FLAGS;
+use crate::process::RESOURCES;
+use crate::signal::{SIGNALFD_FLAGS, SIGPROCMASK_HOW};
+use crate::socket::{MESSAGE_FLAGS, OPTION_LEVELS, SHUTDOWN_HOW, SOCKET_FLAGS};
+use crate::time::CLOCKS;
 
 /// One system call.
 #[derive(Debug)]
@@ -16,6 +26,8 @@ pub struct Call {
     pub aarch64: usize,
     /// The names of its arguments, in order.
     pub arguments: &'static [&'static str],
+    /// What each argument is.
+    pub(crate) kinds: &'static [Arg],
     /// Its prototype in C. (To the kernel, each argument is a 64-bit register and each result a
     /// `long`: `SYSCALL_DEFINEn` in `include/linux/syscalls.h`.)
     pub signature: &'static str,
@@ -48,8 +60,17 @@ macro_rules! rule {
     };
 }
 
+/// Names, with commas between them.
+macro_rules! list {
+    ($first:ident $($rest:ident)*) => { concat!(stringify!($first) $(, ", ", stringify!($rest))*) };
+}
+pub(crate) use list;
+
 macro_rules! calls {
-    ($($name:ident $nr:ident $x86_64:literal $aarch64:literal ($($argument:ident)*) $since:literal $signature:literal;)*) => {
+    ($(
+        $name:ident $nr:ident $x86_64:literal $aarch64:literal ($($argument:ident: $kind:expr),*)
+        $since:literal $function:literal $signature:literal;
+    )*) => {
         /// The calls, in the order of the crate's front page.
         pub static CALLS: &[Call] = &[$(Call {
             name: stringify!($name),
@@ -57,11 +78,26 @@ macro_rules! calls {
             x86_64: $x86_64,
             aarch64: $aarch64,
             arguments: &[$(stringify!($argument)),*],
+            kinds: &[$($kind),*],
             signature: $signature,
             since: $since,
         }),*];
 
         $(const _: () = assert!(sc::nr::$nr == if cfg!(target_arch = "x86_64") { $x86_64 } else { $aarch64 });)*
+
+        /// The table in the crate's front page, and where its links lead.
+        macro_rules! call_table {
+            () => { concat!(
+                "| call | x86_64 | aarch64 | arguments | since Linux |\n|---|---|---|---|---|\n",
+                $(
+                    "| [`", stringify!($name), "`] | ", $x86_64, " | ", $aarch64, " | ",
+                    $crate::calls::list!($($argument)*), " | ", $since, " |\n",
+                )*
+                "\n",
+                $("[`", stringify!($name), "`]: ", $function, "\n",)*
+            ) };
+        }
+        pub(crate) use call_table;
 
         /// The head of a typed call's documentation: its C signature, and where the number and
         /// each argument go on each machine.
@@ -81,75 +117,95 @@ macro_rules! calls {
     };
 }
 
+const FAMILY: Arg = One(ADDRESS_FAMILIES, "AF_???");
+const LEVEL: Arg = One(OPTION_LEVELS, "SOL_??"); // two question marks in strace, too
+const MSG: Arg = Any(MESSAGE_FLAGS, "MSG_???");
+
+// name, constant in `sc::nr`, number on x86_64, number on aarch64, arguments with their kinds, first
+// version of Linux, typed function, prototype
 calls! {
-    socket SOCKET 41 198 (domain type protocol) "2.0"
+    socket SOCKET 41 198 (domain: FAMILY, type: SocketType, protocol: Protocol) "2.0" "Socket::new"
         "int socket(int domain, int type, int protocol)";
-    socketpair SOCKETPAIR 53 199 (domain type protocol sv) "2.0"
+    socketpair SOCKETPAIR 53 199 (domain: FAMILY, type: SocketType, protocol: Unsigned,
+        sv: Out(Pair)) "2.0" "Socket::pair"
         "int socketpair(int domain, int type, int protocol, int sv[2])";
-    bind BIND 49 200 (sockfd addr addrlen) "2.0"
+    bind BIND 49 200 (sockfd: Int, addr: In(Address), addrlen: Int) "2.0" "Socket::bind"
         "int bind(int sockfd, const struct sockaddr *addr, int addrlen)";
-    listen LISTEN 50 201 (sockfd backlog) "2.0"
+    listen LISTEN 50 201 (sockfd: Int, backlog: Int) "2.0" "Socket::listen"
         "int listen(int sockfd, int backlog)";
-    accept ACCEPT 43 202 (sockfd addr addrlen) "2.0"
+    accept ACCEPT 43 202 (sockfd: Int, addr: Out(Address), addrlen: Out(Length)) "2.0" "Socket::accept"
         "int accept(int sockfd, struct sockaddr *addr, int *addrlen)";
-    accept4 ACCEPT4 288 242 (sockfd addr addrlen flags) "2.6.28"
+    accept4 ACCEPT4 288 242 (sockfd: Int, addr: Out(Address), addrlen: Out(Length),
+        flags: Any(SOCKET_FLAGS, "SOCK_???")) "2.6.28" "Socket::accept4"
         "int accept4(int sockfd, struct sockaddr *addr, int *addrlen, int flags)";
-    connect CONNECT 42 203 (sockfd addr addrlen) "2.0"
+    connect CONNECT 42 203 (sockfd: Int, addr: In(Address), addrlen: Int) "2.0" "Socket::connect"
         "int connect(int sockfd, const struct sockaddr *addr, int addrlen)";
-    getsockname GETSOCKNAME 51 204 (sockfd addr addrlen) "2.0"
+    getsockname GETSOCKNAME 51 204 (sockfd: Int, addr: Out(Address), addrlen: Out(Length)) "2.0" "Socket::getsockname"
         "int getsockname(int sockfd, struct sockaddr *addr, int *addrlen)";
-    getpeername GETPEERNAME 52 205 (sockfd addr addrlen) "2.0"
+    getpeername GETPEERNAME 52 205 (sockfd: Int, addr: Out(Address), addrlen: Out(Length)) "2.0" "Socket::getpeername"
         "int getpeername(int sockfd, struct sockaddr *addr, int *addrlen)";
-    sendto SENDTO 44 206 (sockfd buf len flags addr addrlen) "2.0"
+    sendto SENDTO 44 206 (sockfd: Int, buf: In(Bytes), len: Size, flags: MSG, addr: In(Address),
+        addrlen: Int) "2.0" "Socket::sendto"
         "ssize_t sendto(int sockfd, const void *buf, size_t len, int flags, const struct sockaddr *addr, int addrlen)";
-    recvfrom RECVFROM 45 207 (sockfd buf len flags addr addrlen) "2.0"
+    recvfrom RECVFROM 45 207 (sockfd: Int, buf: Out(Bytes), len: Size, flags: MSG,
+        addr: Out(Address), addrlen: Out(Length)) "2.0" "Socket::recvfrom"
         "ssize_t recvfrom(int sockfd, void *buf, size_t len, int flags, struct sockaddr *addr, int *addrlen)";
-    sendmsg SENDMSG 46 211 (sockfd msg flags) "2.0"
+    sendmsg SENDMSG 46 211 (sockfd: Int, msg: In(Message), flags: MSG) "2.0" "Socket::sendmsg"
         "ssize_t sendmsg(int sockfd, const struct msghdr *msg, int flags)";
-    recvmsg RECVMSG 47 212 (sockfd msg flags) "2.0"
+    recvmsg RECVMSG 47 212 (sockfd: Int, msg: Out(Message), flags: MSG) "2.0" "Socket::recvmsg"
         "ssize_t recvmsg(int sockfd, struct msghdr *msg, int flags)";
-    sendmmsg SENDMMSG 307 269 (sockfd msgvec vlen flags) "3.0"
+    sendmmsg SENDMMSG 307 269 (sockfd: Int, msgvec: Out(MessagesSent), vlen: Unsigned, flags: MSG) "3.0" "Socket::sendmmsg"
         "int sendmmsg(int sockfd, struct mmsghdr *msgvec, unsigned int vlen, int flags)";
-    recvmmsg RECVMMSG 299 243 (sockfd msgvec vlen flags timeout) "2.6.33"
+    recvmmsg RECVMMSG 299 243 (sockfd: Int, msgvec: Out(MessagesReceived), vlen: Unsigned,
+        flags: MSG, timeout: Out(TimeLeft)) "2.6.33" "Socket::recvmmsg"
         "int recvmmsg(int sockfd, struct mmsghdr *msgvec, unsigned int vlen, int flags, struct timespec *timeout)";
-    shutdown SHUTDOWN 48 210 (sockfd how) "2.0"
+    shutdown SHUTDOWN 48 210 (sockfd: Int, how: One(SHUTDOWN_HOW, "SHUT_???")) "2.0" "Socket::shutdown"
         "int shutdown(int sockfd, int how)";
-    setsockopt SETSOCKOPT 54 208 (sockfd level optname optval optlen) "2.0"
+    setsockopt SETSOCKOPT 54 208 (sockfd: Int, level: LEVEL, optname: OptionName,
+        optval: In(OptionValue), optlen: Int) "2.0" "Socket::setsockopt"
         "int setsockopt(int sockfd, int level, int optname, const void *optval, int optlen)";
-    getsockopt GETSOCKOPT 55 209 (sockfd level optname optval optlen) "2.0"
+    getsockopt GETSOCKOPT 55 209 (sockfd: Int, level: LEVEL, optname: OptionName,
+        optval: Out(OptionValue), optlen: Out(Length)) "2.0" "Socket::getsockopt"
         "int getsockopt(int sockfd, int level, int optname, void *optval, int *optlen)";
-    read READ 0 63 (fd buf count) "1.0"
+    read READ 0 63 (fd: Int, buf: Out(Bytes), count: Size) "1.0" "Fd::read"
         "ssize_t read(int fd, void *buf, size_t count)";
-    write WRITE 1 64 (fd buf count) "1.0"
+    write WRITE 1 64 (fd: Int, buf: In(Bytes), count: Size) "1.0" "Fd::write"
         "ssize_t write(int fd, const void *buf, size_t count)";
-    readv READV 19 65 (fd iov iovcnt) "2.0"
+    readv READV 19 65 (fd: Int, iov: Out(Buffers), iovcnt: Size) "2.0" "Fd::readv"
         "ssize_t readv(int fd, const struct iovec *iov, int iovcnt)";
-    writev WRITEV 20 66 (fd iov iovcnt) "2.0"
+    writev WRITEV 20 66 (fd: Int, iov: In(Buffers), iovcnt: Size) "2.0" "Fd::writev"
         "ssize_t writev(int fd, const struct iovec *iov, int iovcnt)";
-    openat OPENAT 257 56 (dirfd pathname flags mode) "2.6.16"
+    openat OPENAT 257 56 (dirfd: Directory, pathname: In(Path), flags: OpenFlags, mode: Mode) "2.6.16" "io::openat"
         "int openat(int dirfd, const char *pathname, int flags, mode_t mode)";
-    close CLOSE 3 57 (fd) "1.0"
+    close CLOSE 3 57 (fd: Int) "1.0" "Fd::close"
         "int close(int fd)";
-    ppoll PPOLL 271 73 (fds nfds tmo_p sigmask sigsetsize) "2.6.16"
+    ppoll PPOLL 271 73 (fds: In(Polled), nfds: Unsigned, tmo_p: In(Time), sigmask: In(Signals(4)),
+        sigsetsize: Size) "2.6.16" "poll::ppoll"
         "int ppoll(struct pollfd *fds, unsigned int nfds, struct timespec *tmo_p, const sigset_t *sigmask, size_t sigsetsize)";
-    epoll_create1 EPOLL_CREATE1 291 20 (flags) "2.6.27"
+    epoll_create1 EPOLL_CREATE1 291 20 (flags: Any(EPOLL_FLAGS, "EPOLL_???")) "2.6.27" "epoll::Epoll::new"
         "int epoll_create1(int flags)";
-    epoll_ctl EPOLL_CTL 233 21 (epfd op fd event) "2.6"
+    epoll_ctl EPOLL_CTL 233 21 (epfd: Int, op: One(EPOLL_OPERATIONS, "EPOLL_CTL_???"), fd: Int,
+        event: In(Event)) "2.6" "epoll::Epoll::ctl"
         "int epoll_ctl(int epfd, int op, int fd, struct epoll_event *event)";
-    epoll_pwait EPOLL_PWAIT 281 22 (epfd events maxevents timeout sigmask sigsetsize) "2.6.19"
+    epoll_pwait EPOLL_PWAIT 281 22 (epfd: Int, events: Out(Events), maxevents: Int, timeout: Int,
+        sigmask: In(Signals(5)), sigsetsize: Size) "2.6.19" "epoll::Epoll::wait"
         "int epoll_pwait(int epfd, struct epoll_event *events, int maxevents, int timeout, const sigset_t *sigmask, size_t sigsetsize)";
-    eventfd2 EVENTFD2 290 19 (initval flags) "2.6.27"
+    eventfd2 EVENTFD2 290 19 (initval: Unsigned, flags: Any(EVENTFD_FLAGS, "EFD_???")) "2.6.27" "event::eventfd2"
         "int eventfd2(unsigned int initval, int flags)";
-    signalfd4 SIGNALFD4 289 74 (fd mask sizemask flags) "2.6.27"
+    signalfd4 SIGNALFD4 289 74 (fd: Int, mask: In(Signals(2)), sizemask: Size,
+        flags: Any(SIGNALFD_FLAGS, "SFD_???")) "2.6.27" "signal::signalfd4"
         "int signalfd4(int fd, const sigset_t *mask, size_t sizemask, int flags)";
-    rt_sigaction RT_SIGACTION 13 134 (signum act oldact sigsetsize) "2.2"
+    rt_sigaction RT_SIGACTION 13 134 (signum: Signal, act: In(Action), oldact: Out(Action),
+        sigsetsize: Size) "2.2" "signal::rt_sigaction_ignore"
         "int rt_sigaction(int signum, const struct sigaction *act, struct sigaction *oldact, size_t sigsetsize)";
-    rt_sigprocmask RT_SIGPROCMASK 14 135 (how set oldset sigsetsize) "2.2"
+    rt_sigprocmask RT_SIGPROCMASK 14 135 (how: One(SIGPROCMASK_HOW, "SIG_???"),
+        set: In(Signals(3)), oldset: Out(Signals(3)), sigsetsize: Size) "2.2" "signal::rt_sigprocmask"
         "int rt_sigprocmask(int how, const sigset_t *set, sigset_t *oldset, size_t sigsetsize)";
-    clock_gettime CLOCK_GETTIME 228 113 (clockid tp) "2.6"
+    clock_gettime CLOCK_GETTIME 228 113 (clockid: One(CLOCKS, "CLOCK_???"), tp: Out(Time)) "2.6" "time::clock_gettime"
         "int clock_gettime(clockid_t clockid, struct timespec *tp)";
-    prlimit64 PRLIMIT64 302 261 (pid resource new_limit old_limit) "2.6.36"
+    prlimit64 PRLIMIT64 302 261 (pid: Int, resource: One(RESOURCES, "RLIMIT_???"),
+        new_limit: In(Limit), old_limit: Out(Limit)) "2.6.36" "process::prlimit64"
         "int prlimit64(pid_t pid, int resource, const struct rlimit64 *new_limit, struct rlimit64 *old_limit)";
-    exit_group EXIT_GROUP 231 94 (status) "2.6"
+    exit_group EXIT_GROUP 231 94 (status: Int) "2.6" "process::exit_group"
         "void exit_group(int status)";
 }

@@ -42,79 +42,7 @@
 //! The number goes into `rax` (`x8` on aarch64), the arguments go into `rdi`, `rsi`, `rdx`, `r10`,
 //! `r8` and `r9` (`x0` to `x5`), the result comes back in `rax` (`x0`).
 //!
-//! | call | x86_64 | aarch64 | arguments | since Linux |
-//! |---|---|---|---|---|
-//! | [`socket`] | 41 | 198 | domain, type, protocol | 2.0 |
-//! | [`socketpair`] | 53 | 199 | domain, type, protocol, sv | 2.0 |
-//! | [`bind`] | 49 | 200 | sockfd, addr, addrlen | 2.0 |
-//! | [`listen`] | 50 | 201 | sockfd, backlog | 2.0 |
-//! | [`accept`] | 43 | 202 | sockfd, addr, addrlen | 2.0 |
-//! | [`accept4`] | 288 | 242 | sockfd, addr, addrlen, flags | 2.6.28 |
-//! | [`connect`] | 42 | 203 | sockfd, addr, addrlen | 2.0 |
-//! | [`getsockname`] | 51 | 204 | sockfd, addr, addrlen | 2.0 |
-//! | [`getpeername`] | 52 | 205 | sockfd, addr, addrlen | 2.0 |
-//! | [`sendto`] | 44 | 206 | sockfd, buf, len, flags, addr, addrlen | 2.0 |
-//! | [`recvfrom`] | 45 | 207 | sockfd, buf, len, flags, addr, addrlen | 2.0 |
-//! | [`sendmsg`] | 46 | 211 | sockfd, msg, flags | 2.0 |
-//! | [`recvmsg`] | 47 | 212 | sockfd, msg, flags | 2.0 |
-//! | [`sendmmsg`] | 307 | 269 | sockfd, msgvec, vlen, flags | 3.0 |
-//! | [`recvmmsg`] | 299 | 243 | sockfd, msgvec, vlen, flags, timeout | 2.6.33 |
-//! | [`shutdown`] | 48 | 210 | sockfd, how | 2.0 |
-//! | [`setsockopt`] | 54 | 208 | sockfd, level, optname, optval, optlen | 2.0 |
-//! | [`getsockopt`] | 55 | 209 | sockfd, level, optname, optval, optlen | 2.0 |
-//! | [`read`] | 0 | 63 | fd, buf, count | 1.0 |
-//! | [`write`] | 1 | 64 | fd, buf, count | 1.0 |
-//! | [`readv`] | 19 | 65 | fd, iov, iovcnt | 2.0 |
-//! | [`writev`] | 20 | 66 | fd, iov, iovcnt | 2.0 |
-//! | [`openat`] | 257 | 56 | dirfd, pathname, flags, mode | 2.6.16 |
-//! | [`close`] | 3 | 57 | fd | 1.0 |
-//! | [`ppoll`] | 271 | 73 | fds, nfds, tmo_p, sigmask, sigsetsize | 2.6.16 |
-//! | [`epoll_create1`] | 291 | 20 | flags | 2.6.27 |
-//! | [`epoll_ctl`] | 233 | 21 | epfd, op, fd, event | 2.6 |
-//! | [`epoll_pwait`] | 281 | 22 | epfd, events, maxevents, timeout, sigmask, sigsetsize | 2.6.19 |
-//! | [`eventfd2`] | 290 | 19 | initval, flags | 2.6.27 |
-//! | [`signalfd4`] | 289 | 74 | fd, mask, sizemask, flags | 2.6.27 |
-//! | [`rt_sigaction`] | 13 | 134 | signum, act, oldact, sigsetsize | 2.2 |
-//! | [`rt_sigprocmask`] | 14 | 135 | how, set, oldset, sigsetsize | 2.2 |
-//! | [`clock_gettime`] | 228 | 113 | clockid, tp | 2.6 |
-//! | [`prlimit64`] | 302 | 261 | pid, resource, new_limit, old_limit | 2.6.36 |
-//! | [`exit_group`] | 231 | 94 | status | 2.6 |
-//!
-//! [`socket`]: Socket::new
-//! [`socketpair`]: Socket::pair
-//! [`bind`]: Socket::bind
-//! [`listen`]: Socket::listen
-//! [`accept`]: Socket::accept
-//! [`accept4`]: Socket::accept4
-//! [`connect`]: Socket::connect
-//! [`getsockname`]: Socket::getsockname
-//! [`getpeername`]: Socket::getpeername
-//! [`sendto`]: Socket::sendto
-//! [`recvfrom`]: Socket::recvfrom
-//! [`sendmsg`]: Socket::sendmsg
-//! [`recvmsg`]: Socket::recvmsg
-//! [`sendmmsg`]: Socket::sendmmsg
-//! [`recvmmsg`]: Socket::recvmmsg
-//! [`shutdown`]: Socket::shutdown
-//! [`setsockopt`]: Socket::setsockopt
-//! [`getsockopt`]: Socket::getsockopt
-//! [`read`]: Fd::read
-//! [`write`]: Fd::write
-//! [`readv`]: Fd::readv
-//! [`writev`]: Fd::writev
-//! [`openat`]: io::openat
-//! [`close`]: Fd::close
-//! [`ppoll`]: poll::ppoll
-//! [`epoll_create1`]: epoll::Epoll::new
-//! [`epoll_ctl`]: epoll::Epoll::ctl
-//! [`epoll_pwait`]: epoll::Epoll::wait
-//! [`eventfd2`]: event::eventfd2
-//! [`signalfd4`]: signal::signalfd4
-//! [`rt_sigaction`]: signal::rt_sigaction_ignore
-//! [`rt_sigprocmask`]: signal::rt_sigprocmask
-//! [`clock_gettime`]: time::clock_gettime
-//! [`prlimit64`]: process::prlimit64
-//! [`exit_group`]: process::exit_group
+#![doc = calls::call_table!()]
 //!
 //! ## How old the kernel may be
 //!
@@ -156,7 +84,10 @@
 //! | what restarts after a signal | `tests/restarts.rs` |
 //! | a trace is what strace writes | `tests/trace_is_strace/` |
 //! | safe code reaches its own memory and descriptors only, by Miri | `tests/rust_kernel.rs` |
-//! | the table of calls above is complete and right | `tests/front_page.rs` |
+//! | the table of calls above is the one that the code is made from | `src/calls.rs` |
+//! | the course in `examples/` prints what it says | `tests/course.rs` |
+//! | no two modules import each other | `tests/module_graph.rs` |
+//! | the guide to adding a call is complete | `tests/add_a_call.rs` |
 #![no_std]
 
 #[macro_use]
@@ -168,6 +99,7 @@ pub mod layout;
 
 pub mod addr;
 pub mod arch;
+mod argument;
 pub mod epoll;
 mod errno;
 pub mod event;

@@ -27,9 +27,23 @@ const SYS: &[(&str, libc::c_long)] = sys! {
 
 #[test]
 fn the_numbers_of_the_calls_are_libcs() {
+    let libcs = |name: &str| {
+        SYS.iter()
+            .find(|(sys, _)| sys.strip_prefix("SYS_") == Some(name))
+    };
+    let lacking: Vec<_> = CALLS
+        .iter()
+        .map(|call| call.name)
+        .filter(|name| libcs(name).is_none())
+        .collect();
+    assert!(
+        lacking.is_empty(),
+        "add to `SYS` in {}: {lacking:?}",
+        file!()
+    );
     for call in CALLS {
-        let name = format!("SYS_{}", call.name);
-        let libcs = SYS.iter().find(|(sys, _)| *sys == name);
+        let name = call.name;
+        let libcs = libcs(name);
         assert_eq!(
             Some(call.nr as libc::c_long),
             libcs.map(|sys| sys.1),
@@ -149,7 +163,11 @@ fn no_family_is_left_out() {
             .find(|line| !line.is_empty() && !line.starts_with("///"))
             .and_then(|line| line.split(':').next())
             .expect("a family's name");
-        assert!(FAMILIES.iter().any(|family| family.name == name), "{name}");
+        assert!(
+            FAMILIES.iter().any(|family| family.name == name),
+            "add {name} to `families!` in {}",
+            file!()
+        );
     }
 }
 

@@ -7,11 +7,11 @@ use super::structures::{
     address, buffers, message, messages_received, messages_sent, option_name, option_value, polled,
     ready, show, unread_buffers,
 };
-use super::table::{Arg, Pointee, arguments};
 use super::values::{
-    Flags, Name, OpenFlags, Pointer, Quoted, QuotedPath, Signal, SocketType, list, name,
+    Flags, Name, OpenFlags, Pointer, Quoted, QuotedHex, QuotedPath, Signal, SocketType, list, name,
 };
 use crate::addr::{AF_INET, AF_INET6};
+use crate::argument::{Arg, Pointee};
 use crate::epoll::{EPOLL_CTL_DEL, EpollEvent};
 use crate::io::{AT_DIRECTORIES, O_CREAT};
 use crate::message::MsgHdr;
@@ -33,6 +33,8 @@ pub struct Decoder<'c> {
     room: Option<u32>,
     /// What was at [`Pointee::TimeLeft`] before the call.
     time: Option<Timespec>,
+    /// What was at [`Pointee::Offset`] before the call.
+    offset: Option<u64>,
 }
 
 impl<'c> Decoder<'c> {
@@ -40,17 +42,19 @@ impl<'c> Decoder<'c> {
     ///
     /// # Safety
     /// As for [`Kernel::syscall`](crate::Kernel::syscall), for as long as the decoder is in use.
-    /// So, and this is what all that is `unsafe` below rests on, an argument that [`arguments`] has
+    /// So, and this is what all that is `unsafe` below rests on, an argument that the table of calls has
     /// for an address is the address of that, or null.
     pub unsafe fn new(nr: usize, args: &'c [usize]) -> Decoder<'c> {
-        let kinds = arguments(nr).unwrap_or_default();
-        let (mut room, mut time) = (None, None);
+        let kinds = Call::by_number(nr).map_or(&[][..], |call| call.kinds);
+        let (mut room, mut time, mut offset) = (None, None, None);
         for (&kind, &arg) in kinds.iter().zip(args) {
             match kind {
                 // SAFETY: the call reads a length there, unless it is null.
                 Arg::Out(Pointee::Length) => room = unsafe { object(arg) },
                 // SAFETY: the call reads a timespec there, unless it is null.
                 Arg::Out(Pointee::TimeLeft) => time = unsafe { object(arg) },
+                // SAFETY: the call reads an offset there, unless it is null.
+                Arg::Out(Pointee::Offset) => offset = unsafe { object(arg) },
                 _ => {}
             }
         }
@@ -60,6 +64,7 @@ impl<'c> Decoder<'c> {
             kinds,
             room,
             time,
+            offset,
         }
     }
 
@@ -178,6 +183,14 @@ impl<'c> Decoder<'c> {
             match pointee {
                 Pointee::Path => write!(out, "{}", QuotedPath(string(arg))),
                 Pointee::Bytes => write!(out, "{}", Quoted(bytes(arg, count))),
+                Pointee::HexBytes => write!(out, "{}", QuotedHex(bytes(arg, count))),
+                Pointee::Offset => match (self.offset.unwrap_or_default(), result) {
+                    (before, None | Some(0)) => write!(out, "[{before}]"),
+                    (before, Some(_)) => {
+                        let after = object::<u64>(arg).unwrap_or_default();
+                        write!(out, "[{before}] => [{after}]")
+                    }
+                },
                 Pointee::Buffers => buffers(arg, next, bytes_in_all, out),
                 Pointee::Address if result.is_none() => address(arg, next, out),
                 Pointee::Address => address(arg, length().min(room) as usize, out),
@@ -223,6 +236,9 @@ impl<'c> Decoder<'c> {
         let arg = self.args[i];
         let next = self.args.get(i + 1).copied().unwrap_or(0);
         match (pointee, self.room, self.time) {
+            (Pointee::Offset, ..) if arg != 0 => {
+                write!(out, "[{}]", self.offset.unwrap_or_default())
+            }
             (Pointee::Length, Some(room), _) => write!(out, "[{room}]"),
             (Pointee::TimeLeft, _, Some(time)) => write!(out, "{time}"),
             // SAFETY: by the contract of `new` the call may read as many as the next argument says.

@@ -30,7 +30,6 @@ mod line;
 mod memory;
 mod registers;
 mod structures;
-mod table;
 mod values;
 
 use crate::Kernel;

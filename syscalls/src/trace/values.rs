@@ -119,6 +119,24 @@ impl Display for Quoted<'_> {
     }
 }
 
+/// Bytes in hexadecimal as in C, without those that follow the first [`SHOWN`].
+pub struct QuotedHex<'a>(pub &'a [u8]);
+
+impl Display for QuotedHex<'_> {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let shown = &self.0[..self.0.len().min(SHOWN)];
+        f.write_char('"')?;
+        for byte in shown {
+            write!(f, "\\x{byte:02x}")?;
+        }
+        f.write_str(if shown.len() < self.0.len() {
+            "\"..."
+        } else {
+            "\""
+        })
+    }
+}
+
 /// A file's path as in C. The kernel takes none that is longer than `PATH_MAX`, its NUL included
 /// (`include/uapi/linux/limits.h`), and strace shows no more.
 pub struct QuotedPath<'a>(pub &'a [u8]);
