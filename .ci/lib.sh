@@ -64,6 +64,28 @@ unpack() {
     done
 }
 
+# strace_from_sid: lays out Debian's newest strace in $cache/strace-sid/strace, with the C library that
+# it needs. apt gets lists of its own for that: nothing on the machine changes.
+strace_from_sid() {
+    local dir=$cache/strace-sid keys=/usr/share/keyrings/debian-archive-keyring.gpg apt loader
+    [ -e "$dir/complete" ] && return
+    rm -rf "$dir"
+    mkdir -p "$dir/lists/partial" "$dir/archives/partial"
+    echo "deb [signed-by=$keys] http://deb.debian.org/debian sid main" >"$dir/sources.list"
+    apt=(apt-get -qq -o Dir::Etc::sourcelist="$dir/sources.list" -o Dir::Etc::sourceparts=/dev/null
+        -o Dir::State::lists="$dir/lists" -o Dir::Cache="$dir" -o APT::Sandbox::User=root
+        -o APT::Architecture=amd64 -o APT::Architectures=amd64)
+    "${apt[@]}" update
+    (cd "$dir" && "${apt[@]}" download strace libc6 libunwind8 liblzma5 libgcc-s1)
+    unpack "$dir"
+    loader=$(find "$dir/root" -name 'ld-linux-x86-64.so.2' | head -n 1)
+    printf '#!/bin/sh\nexec "%s" --library-path "%s" "%s" "$@"\n' "$loader" \
+        "$dir/root/usr/lib/x86_64-linux-gnu" "$dir/root/usr/bin/strace" >"$dir/strace"
+    chmod +x "$dir/strace"
+    "$dir/strace" -V | head -n 1
+    touch "$dir/complete"
+}
+
 # --- Rust from Debian ------------------------------------------------------------------------
 
 # use_debian_rust VERSION ARCH…: points RUSTC and RUSTDOC at Debian's compiler of that version (such

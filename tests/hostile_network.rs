@@ -12,7 +12,7 @@ use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::os::fd::AsRawFd;
 use std::thread;
 
-use common::{Node, allow_open_files, client, converse, eventually};
+use common::{Node, client, converse, eventually};
 use sockets::reset_at_close;
 
 /// Numbers that look random and are the same in every run: splitmix64.
@@ -120,15 +120,14 @@ fn random_bytes_come_back_or_the_connection_ends() {
 #[test]
 fn a_flood_of_connections_that_are_given_up() {
     const ROUNDS: usize = 5;
-    const FLOOD: usize = 1000;
-    allow_open_files(FLOOD as u64 + 100);
+    let flood = witness::crowd(1000, 100);
     let (mut node, server) = Node::listening();
     let bystander = client(server);
     converse(&bystander, b"before");
     let before = node.descriptors();
     for round in 0..ROUNDS {
-        let flood: Vec<_> = (0..FLOOD).map(|_| client(server)).collect();
-        for (i, mut client) in flood.into_iter().enumerate() {
+        let clients: Vec<_> = (0..flood).map(|_| client(server)).collect();
+        for (i, mut client) in clients.into_iter().enumerate() {
             // Reset, with or without something on its way, or just closed.
             if i % 3 > 0 {
                 reset_at_close(&client);

@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use common::{Node, PATIENCE, allow_open_files, assert_end, client, converse, eventually, pattern};
+use common::{Node, PATIENCE, assert_end, client, converse, eventually, pattern};
 use rawecho::engine::READ_BUFFER_BYTES;
 use serde_json::json;
 
@@ -68,11 +68,10 @@ fn half_close(server: SocketAddr, bytes: &[u8]) {
 
 #[test]
 fn two_thousand_at_once() {
-    const CLIENTS: usize = 2000;
-    // Other tests of this program run at the same time.
-    allow_open_files(CLIENTS as u64 + 200);
+    // Other tests of this program run at the same time, and need descriptors too.
+    let crowd = witness::crowd(2000, 300);
     let (mut node, server) = Node::listening();
-    let clients: Vec<TcpStream> = (0..CLIENTS).map(|_| client(server)).collect();
+    let clients: Vec<TcpStream> = (0..crowd).map(|_| client(server)).collect();
     let text = |i: usize| format!("I am client number {i}");
     for (i, mut client) in clients.iter().enumerate() {
         client.write_all(text(i).as_bytes()).expect("write");
@@ -85,9 +84,9 @@ fn two_thousand_at_once() {
     }
     // All are still there.
     for (i, client) in clients.iter().enumerate() {
-        converse(client, text(CLIENTS - i).as_bytes());
+        converse(client, text(crowd - i).as_bytes());
     }
-    assert_eq!(node.stats().0, CLIENTS as u64 + 1);
+    assert_eq!(node.stats().0, crowd as u64 + 1);
     drop(clients);
     node.send("after them");
     node.finish_well();
@@ -332,13 +331,7 @@ fn idle_ones_use_no_processor() {
     push(&deaf, 64 << 20);
     deaf.shutdown(Shutdown::Write).expect("shutdown");
     node.send("before");
-    let before = node.processor_time();
-    thread::sleep(Duration::from_secs(1));
-    let used = node.processor_time() - before;
-    assert!(
-        used < Duration::from_millis(100),
-        "{used:?} in a second of idling"
-    );
+    node.uses_no_processor();
     node.finish_well();
 }
 

@@ -2,27 +2,32 @@
 
 mod common;
 
-use std::fs::File;
-use std::process::Stdio;
 use std::sync::{Mutex, MutexGuard};
 
-use common::{Node, program};
+use common::Node;
 
-/// The samples name port 8080, which one test at a time can have.
-fn port_8080() -> MutexGuard<'static, ()> {
-    static PORT_8080: Mutex<()> = Mutex::new(());
-    PORT_8080
+/// The samples name port 8080, which one test at a time can have. Returns it, or another one where
+/// another program has it.
+fn task_port() -> (MutexGuard<'static, ()>, u16) {
+    static TASK_PORT: Mutex<()> = Mutex::new(());
+    let guard = TASK_PORT
         .lock()
-        .unwrap_or_else(|poisoned| poisoned.into_inner())
+        .unwrap_or_else(|poisoned| poisoned.into_inner());
+    (guard, witness::task_port())
+}
+
+/// A conversation on `port` instead of 8080.
+fn on(port: u16, conversation: &str) -> String {
+    conversation.replace("8080", &port.to_string())
 }
 
 #[track_caller]
 fn answers(input: &str, expected: &str) {
-    let _only_one = port_8080();
+    let (_only_one, port) = task_port();
     let mut node = Node::start(&[]);
-    node.write(input);
+    node.write(on(port, input));
     let finished = node.finish();
-    assert_eq!(finished.stdout, expected);
+    assert_eq!(finished.stdout, on(port, expected));
     assert_eq!(finished.stderr, "");
     assert!(finished.status.success());
 }
@@ -53,26 +58,15 @@ fn echo_data_back_correctly() {
     );
 }
 
-/// What the README shows first, with standard input from the file as there.
+/// The README's first command, whose input is this file.
 #[test]
 fn hello() {
-    let _only_one = port_8080();
-    let hello = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/hello.jsonl");
-    let node = Node::spawn(
-        program()
-            .stdin(File::open(hello).expect(hello))
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped()),
-    );
-    let finished = node.finish();
-    assert_eq!(
-        finished.stdout,
+    answers(
+        include_str!("data/hello.jsonl"),
         r#"{"src": "n1", "dest": "c0", "body": {"type": "init_ok", "in_reply_to": 1, "msg_id": 0}}
 {"src": "n1", "dest": "c1", "body": {"type": "tcp_echo_start_ok", "in_reply_to": 2, "status": "listening", "port": 8080, "msg_id": 1}}
 {"src": "n1", "dest": "c1", "body": {"type": "tcp_echo_send_ok", "in_reply_to": 3, "echoed": "hello world", "bytes": 11, "msg_id": 2}}
 {"src": "n1", "dest": "c1", "body": {"type": "tcp_echo_stats_ok", "in_reply_to": 4, "total_connections": 1, "total_bytes": 11, "msg_id": 3}}
-"#
+"#,
     );
-    assert_eq!(finished.stderr, "");
-    assert!(finished.status.success());
 }

@@ -2,12 +2,14 @@
 //! `inject`, the failures that a healthy machine does not show.
 
 mod common;
+#[path = "common/strace.rs"]
+mod strace;
 
 use std::collections::HashMap;
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::time::Instant;
 
-use common::{Node, client, converse, program};
+use common::{Node, client, converse};
 use rawecho::engine::STALL_TIMEOUT;
 use serde_json::json;
 
@@ -16,15 +18,11 @@ const SEND: &str = r#""type":"tcp_echo_send","data":"x""#;
 
 /// A node that knows that it is n1, under `strace` with `options`, whose report goes to stderr.
 fn under_strace(options: &[&str]) -> Node {
-    let mut strace = Command::new("strace");
-    strace
+    let mut command = Command::new("strace");
+    command
         .args(["--follow-forks", "--quiet=all", "--signal=none"])
-        .args(options)
-        .arg(program().get_program())
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped());
-    Node::spawn(&mut strace).initialized()
+        .args(options);
+    strace::spawn(&mut command, &[]).initialized()
 }
 
 /// The same, with `fault`, which begins with the names of the calls that it strikes. `strace` has
@@ -35,7 +33,6 @@ fn with_fault(fault: &str) -> Node {
     under_strace(&[&trace, &inject, "--output=/dev/null"])
 }
 
-#[test]
 fn the_calls_of_a_start_and_a_send() {
     let mut node = under_strace(&["--trace=%network,read,write,close"]);
     let server = node.listen();
@@ -93,7 +90,6 @@ fn the_calls_of_a_start_and_a_send() {
 
 /// The server's answer is changed on its way, so the reply tells whose bytes it shows. Writes until
 /// then: two replies, the client's, the server's.
-#[test]
 fn the_echo_is_what_came_back() {
     let mut node = with_fault("write:poke_enter=@arg2=58:when=4");
     node.listen();
@@ -105,7 +101,6 @@ fn the_echo_is_what_came_back() {
     node.finish_well();
 }
 
-#[test]
 fn connection_refused() {
     let mut node = with_fault("connect:error=ECONNREFUSED:when=1");
     let server = node.listen();
@@ -116,7 +111,6 @@ fn connection_refused() {
 }
 
 /// The kernel answers so when the peer has reset the connection: the bytes are on their way by then.
-#[test]
 fn broken_halfway() {
     let mut node = with_fault("shutdown:error=ENOTCONN:when=1");
     node.listen();
@@ -130,7 +124,6 @@ fn broken_halfway() {
 }
 
 /// The end of the stream never comes: the client's `shutdown` is swallowed.
-#[test]
 fn no_progress() {
     let mut node = with_fault("shutdown:retval=0:when=1");
     node.listen();
@@ -145,7 +138,6 @@ fn no_progress() {
 
 /// Two requests that come at once. The second stands still, and the reply to the first is written
 /// out before that is waited for.
-#[test]
 fn a_reply_does_not_wait_for_the_next_request() {
     let inject = "--inject=shutdown:retval=0:when=2";
     let mut node = under_strace(&["--trace=shutdown,write", inject]);
@@ -166,7 +158,6 @@ fn send_at_once(node: &mut Node, count: usize) {
 }
 
 /// Replies to sends that need not wait are written together, but nobody's waits for many others.
-#[test]
 fn replies_are_written_while_more_requests_are_there() {
     const AT_MOST: usize = 16;
     let mut node = under_strace(&["--trace=connect,write"]);
@@ -182,7 +173,6 @@ fn replies_are_written_while_more_requests_are_there() {
 }
 
 /// Whoever is connected has a turn in each send.
-#[test]
 fn others_are_served_between_sends() {
     const SENDS: usize = 32;
     let mut node = under_strace(&["--trace=connect,epoll_pwait"]);
@@ -200,7 +190,6 @@ fn others_are_served_between_sends() {
 
 /// In the steady state a message costs one read and one write beside the wait, since a connection is
 /// waited for edge-triggered: the read that would find nothing is not made.
-#[test]
 fn a_message_takes_one_read_and_one_write() {
     let mut node = under_strace(&["--trace=read,write,close,epoll_ctl"]);
     let server = node.listen();
@@ -238,7 +227,6 @@ fn a_message_takes_one_read_and_one_write() {
     assert!(close.starts_with("close("), "{calls:?}");
 }
 
-#[test]
 fn no_socket() {
     for (fault, text) in [
         (
@@ -263,7 +251,6 @@ fn no_socket() {
 }
 
 /// Signals interrupt every third call. The loader's own calls come before the first.
-#[test]
 fn interrupted_again_and_again() {
     let mut node = with_fault("read,write,accept4,epoll_pwait,ppoll:error=EINTR:when=20+3");
     node.listen();
@@ -271,4 +258,18 @@ fn interrupted_again_and_again() {
         node.send(&"x".repeat(i * 1000));
     }
     node.finish_well();
+}
+
+witness::tests! {
+    the_calls_of_a_start_and_a_send: Strace;
+    the_echo_is_what_came_back: Strace;
+    connection_refused: Strace;
+    broken_halfway: Strace;
+    no_progress: Strace;
+    a_reply_does_not_wait_for_the_next_request: Strace;
+    replies_are_written_while_more_requests_are_there: Strace;
+    others_are_served_between_sends: Strace;
+    a_message_takes_one_read_and_one_write: Strace;
+    no_socket: Strace;
+    interrupted_again_and_again: Strace;
 }

@@ -149,7 +149,6 @@ fn client(server: SocketAddr, bytes: &[u8]) -> TcpStream {
     client
 }
 
-#[test]
 fn a_conversation_with_errors() {
     let mut run = Run::new("conversation", &[], Stdio::piped());
     let (taken, _listener) = taken_port(Ipv4Addr::LOCALHOST.into());
@@ -236,7 +235,6 @@ fn client_that_resets(server: SocketAddr) -> Socket<Linux> {
     client
 }
 
-#[test]
 fn ipv6_and_a_file_as_input() {
     let (taken, _listener) = taken_port(Ipv6Addr::LOCALHOST.into());
     let input = TempFile::new("input.jsonl");
@@ -266,7 +264,6 @@ fn ipv6_and_a_file_as_input() {
     );
 }
 
-#[test]
 fn an_address_of_another_machine_and_a_reader_that_goes() {
     let elsewhere = IpAddr::from([192, 0, 2, 1]).to_string();
     let mut run = Run::new("gone", &["--bind", &elsewhere], Stdio::piped());
@@ -293,7 +290,6 @@ fn closed_output() -> ChildStdout {
     output
 }
 
-#[test]
 fn the_server_alone() {
     let mut run = Run::new("serve", &["serve", "--port", "0"], Stdio::null());
     let server = SocketAddr::from((Ipv4Addr::LOCALHOST, port(&run.hear())));
@@ -305,4 +301,11 @@ fn the_server_alone() {
     assert!(status.success());
     assert_seen(&calls, "signalfd4", "[INT TERM]");
     assert_seen(&calls, "read", ", 128) = 128");
+}
+
+witness::tests! {
+    a_conversation_with_errors: Strace;
+    ipv6_and_a_file_as_input: Strace, Ipv6;
+    an_address_of_another_machine_and_a_reader_that_goes: Strace;
+    the_server_alone: Strace;
 }

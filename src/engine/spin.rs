@@ -146,7 +146,8 @@ impl<K: Kernel> Engine<K> {
                 Ended::Preempted
             } else if count > 0 && passed <= UNDISTURBED {
                 Ended::Came
-            } else if count > 0 || looked >= until {
+            } else if count > 0 || looked >= until || passed.is_zero() {
+                // A clock that stands still (`clock_gettime` fails) would never end the polling.
                 Ended::InVain
             } else {
                 continue;

@@ -73,9 +73,9 @@
 //!
 //! | claim | test |
 //! |---|---|
-//! | calls and errors have the numbers of the kernel's headers, on both machines | `tests/headers.rs` |
-//! | numbers, error messages and constants are the C library's | `tests/constants.rs` |
-//! | structs lie in memory as the C library's and the headers' do | `tests/layouts.rs`, `tests/headers.rs` |
+//! | calls, errors, constants and structs have the kernel headers' values, on both architectures | `tests/numbers/` |
+//! | numbers, error messages and constants are the C library's | `tests/numbers/` |
+//! | structs lie in memory as the C library's do | `tests/layouts.rs` |
 //! | each argument is in its place: three ways into the kernel agree | `tests/asm.rs` |
 //! | registers, flags, vector registers and the red zone survive a call | `tests/registers.rs` |
 //! | a typed read is the instruction and no more | `tests/zero_cost.rs` |

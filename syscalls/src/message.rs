@@ -5,7 +5,6 @@
 //! owner before they can be used safely.
 
 use core::marker::PhantomData;
-use core::ptr;
 use core::time::Duration;
 
 use crate::addr::Sockaddr;
@@ -229,10 +228,7 @@ impl<K: Kernel> Socket<K> {
     ) -> Result<usize, Errno> {
         // The kernel writes the time that is left into it, so it has to be a copy that may change.
         let mut timeout = timeout.map(Timespec::from);
-        let timeout = timeout
-            .as_mut()
-            .map_or(ptr::null_mut(), ptr::from_mut)
-            .expose_provenance();
+        let timeout = Timespec::address(&mut timeout);
         let at = messages.as_mut_ptr().expose_provenance();
         let args = [self.arg(), at, messages.len(), flags as usize, timeout];
         // SAFETY: as for `recvmsg`, for each message; the kernel writes each one's `msg_len`, and

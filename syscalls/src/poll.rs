@@ -129,10 +129,7 @@ pub fn ppoll<K: Kernel>(
 ) -> Result<usize, Errno> {
     // The kernel writes the time that is left into it, so it has to be a copy that may change.
     let mut timeout = timeout.map(Timespec::from);
-    let timeout = timeout
-        .as_mut()
-        .map_or(ptr::null_mut(), ptr::from_mut)
-        .expose_provenance();
+    let timeout = Timespec::address(&mut timeout);
     let fds_at = fds.as_mut_ptr().expose_provenance();
     let no_mask = ptr::null::<SigSet>().expose_provenance();
     let args = [fds_at, fds.len(), timeout, no_mask, SigSet::SIZE];

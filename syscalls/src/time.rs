@@ -1,5 +1,6 @@
 //! The clock.
 
+use core::ptr;
 use core::time::Duration;
 
 use crate::layout::Layout;
@@ -24,6 +25,16 @@ pub struct Timespec {
 }
 
 pub(crate) const TIMESPEC: Layout = layout!("struct timespec", Timespec { tv_sec, tv_nsec });
+
+impl Timespec {
+    /// Returns the address of a timeout that the kernel may write to, or null for none.
+    pub(crate) fn address(timeout: &mut Option<Timespec>) -> usize {
+        timeout
+            .as_mut()
+            .map_or(ptr::null_mut(), ptr::from_mut)
+            .expose_provenance()
+    }
+}
 
 impl From<Duration> for Timespec {
     fn from(span: Duration) -> Timespec {

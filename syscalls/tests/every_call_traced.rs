@@ -8,20 +8,23 @@ mod witnesses;
 
 use std::collections::BTreeSet;
 use std::ffi::CString;
+use std::net::IpAddr;
 use std::{env, fs};
 
 use syscalls::io::{O_CLOEXEC, O_CREAT, O_TRUNC, O_WRONLY, openat};
 use syscalls::trace::{Format, Trace, Traced};
 use syscalls::{Inherited, Linux};
 
-#[test]
-fn every_call_has_a_line() {
-    let file = env::temp_dir().join(format!("every-call-traced-{}", std::process::id()));
+fn every_call_has_a_line(loopback: IpAddr) {
+    let file = env::temp_dir().join(format!(
+        "every-call-traced-{}-{loopback}",
+        std::process::id()
+    ));
     let path = CString::new(file.clone().into_os_string().into_encoded_bytes()).expect("no NUL");
     let flags = O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC;
     let fd = openat(Linux, &path, flags, 0o600).expect("a file for the trace");
     let trace = Trace::new(Inherited::new(fd), Format::Calls);
-    every_call::every_call(&Traced::new(Linux, &trace));
+    every_call::every_call(&Traced::new(Linux, &trace), loopback);
     let text = fs::read_to_string(&file).expect("the trace");
     let _ = fs::remove_file(&file);
     let mut made = BTreeSet::from(["exit_group"]);
@@ -32,4 +35,10 @@ fn every_call_has_a_line() {
     }
     let remedy = "add to syscalls/tests/trace_is_strace/every_call.rs";
     witnesses::assert_every_call(&made, remedy);
+}
+
+witness::tests! {
+    [each loopback] {
+        every_call_has_a_line;
+    }
 }

@@ -79,8 +79,18 @@ const LIBC: &[Layout] = &[
     libc_layout!("struct timespec", timespec { tv_sec, tv_nsec }),
 ];
 
-/// The kernel's own, which the C library wraps in others.
-const KERNEL_ONLY: [&str; 2] = ["struct sigaction", "sigset_t"];
+/// The kernel's own, which the C library declares differently. (musl's `struct msghdr` has the
+/// lengths as POSIX wants them, an `int` and padding, where the kernel and glibc have a `size_t`.)
+const KERNEL_ONLY: &[&str] = if cfg!(target_env = "musl") {
+    &[
+        "struct sigaction",
+        "sigset_t",
+        "struct msghdr",
+        "struct mmsghdr",
+    ]
+} else {
+    &["struct sigaction", "sigset_t"]
+};
 
 #[test]
 fn every_struct_matches_the_c_library() {

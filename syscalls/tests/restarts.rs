@@ -7,7 +7,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Once;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use std::{env, fs, mem, process, ptr, thread};
 
 use syscalls::addr::{AF_INET, AF_UNIX, Sockaddr};
@@ -48,6 +48,23 @@ fn install_handlers() {
     });
 }
 
+/// Signals that a restarted call has to survive.
+const SIGNALS: usize = 20;
+
+/// Waits until the thread whose `/proc/…/stat` file this is sleeps in a call, or has ended. (The
+/// state follows the name, which is in parentheses: `proc_pid_stat(5)`.)
+fn wait_until_asleep(stat: &str) {
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while let Ok(text) = fs::read_to_string(stat) {
+        let (_, fields) = text.rsplit_once(") ").expect("a name in parentheses");
+        if fields.starts_with('S') {
+            return;
+        }
+        assert!(Instant::now() < deadline, "not asleep: {text}");
+        thread::sleep(Duration::from_millis(1));
+    }
+}
+
 /// Sends `signal` to a thread that waits in `call`, again and again, and ends its wait by `release`
 /// if the signals did not. Returns what the call returned.
 fn interrupt<T: Send>(
@@ -60,23 +77,28 @@ fn interrupt<T: Send>(
     thread::scope(|scope| {
         let waiting = scope.spawn(move || {
             // SAFETY: no memory is passed.
-            sender.send(unsafe { libc::pthread_self() }).unwrap();
+            sender.send(unsafe { libc::gettid() }).unwrap();
             call()
         });
-        let thread = receiver.recv().unwrap();
-        let before = HANDLED.load(Ordering::Relaxed);
-        for _ in 0..20 {
-            thread::sleep(Duration::from_millis(5));
+        let id = receiver.recv().unwrap();
+        let state = format!("/proc/self/task/{id}/stat");
+        for _ in 0..SIGNALS {
+            wait_until_asleep(&state);
             if waiting.is_finished() {
                 break;
             }
-            // SAFETY: the thread has not been joined, so its handle is still good.
-            unsafe { libc::pthread_kill(thread, signal) };
+            let before = HANDLED.load(Ordering::Relaxed);
+            // SAFETY: no memory is passed. If the thread has ended, the signal goes nowhere.
+            let sent = unsafe { libc::syscall(libc::SYS_tgkill, libc::getpid(), id, signal) };
+            if sent != 0 {
+                break;
+            }
+            while HANDLED.load(Ordering::Relaxed) == before {
+                thread::yield_now();
+            }
+            // The handler has begun. Let it end, and the call return or be issued again.
+            thread::sleep(Duration::from_millis(1));
         }
-        assert!(
-            HANDLED.load(Ordering::Relaxed) > before,
-            "no signal was handled"
-        );
         if !waiting.is_finished() {
             release();
         }
@@ -281,7 +303,7 @@ fn goes_on_after_a_stop(call: impl FnOnce() -> Result<usize, Errno>) -> bool {
             },
         );
     }
-    thread::sleep(Duration::from_millis(300));
+    wait_until_asleep(&format!("/proc/{child}/stat"));
     let mut status = 0;
     // SAFETY: the kernel writes the status.
     unsafe {

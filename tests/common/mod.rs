@@ -12,6 +12,7 @@ use std::io::{BufRead, BufReader, Read, Seek, Write};
 use std::mem;
 use std::net::{SocketAddr, TcpStream};
 use std::os::fd::RawFd;
+use std::os::unix::process::CommandExt;
 use std::process::{Child, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex};
@@ -33,6 +34,20 @@ pub const INIT_OK: &str =
 /// The program, not yet started.
 pub fn program() -> Command {
     Command::new(env!("CARGO_BIN_EXE_rawecho"))
+}
+
+/// The program with pipes to its streams and these limits of open files, not yet started.
+pub fn program_with_open_files(soft: u64, hard: u64) -> Command {
+    let mut command = program();
+    command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    // SAFETY: nothing but a system call happens between fork and exec.
+    unsafe {
+        command.pre_exec(move || set_open_files_limit(soft, hard));
+    }
+    command
 }
 
 /// How a node ended, and what it said until then.
@@ -365,13 +380,29 @@ impl Node {
             .collect()
     }
 
-    /// How often the node's main thread has given the processor up to wait.
-    pub fn times_it_slept(&self) -> u64 {
-        let status = self.proc("status");
-        let switches = status.split_once("\nvoluntary_ctxt_switches:");
-        let (_, switches) = switches.expect("the kernel counts them");
-        let number = switches.split_whitespace().next();
-        number.expect("a number").parse().expect("a number")
+    /// Returns whether the node's main thread is asleep in a system call.
+    pub fn sleeps(&self) -> bool {
+        self.status_field("State") == "S"
+    }
+
+    /// Waits until the node is asleep, and checks that it then neither wakes up nor uses the
+    /// processor for half a second.
+    #[track_caller]
+    pub fn stays_asleep(&self) {
+        eventually("the node sleeps", || self.sleeps().then_some(()));
+        let wake_ups = || self.status_number("voluntary_ctxt_switches");
+        let before = (wake_ups(), self.processor_time());
+        thread::sleep(Duration::from_millis(500));
+        assert_eq!((wake_ups(), self.processor_time()), before, "it woke up");
+    }
+
+    /// Checks that the node uses at most a tenth of the processor for a second.
+    #[track_caller]
+    pub fn uses_no_processor(&self) {
+        let before = self.processor_time();
+        thread::sleep(Duration::from_secs(1));
+        let used = self.processor_time() - before;
+        assert!(used < Duration::from_millis(100), "{used:?} in a second");
     }
 
     /// The processor time that the node has used.
@@ -476,18 +507,6 @@ pub fn file_with(bytes: &[u8]) -> File {
 /// What fills `len` bytes and shows every shift and swap: the numbers from 0 on.
 pub fn pattern(len: usize) -> Vec<u8> {
     (0u64..).flat_map(u64::to_le_bytes).take(len).collect()
-}
-
-/// Raises this process's limit of open files as far as it goes, for at least `needed`.
-pub fn allow_open_files(needed: u64) {
-    let (soft, hard) = open_files_limit();
-    assert!(
-        hard >= needed,
-        "the hard limit of open files (ulimit -Hn) is {hard}"
-    );
-    if soft < hard {
-        set_open_files_limit(hard, hard).expect("setrlimit");
-    }
 }
 
 /// This process's limits of open files, soft and hard.

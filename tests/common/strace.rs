@@ -1,11 +1,14 @@
 //! A node under `strace`, which shows what it asks of the kernel, and can make the kernel refuse.
 
+// Each test file is a program of its own and uses a part of this.
+#![allow(dead_code)]
+
 use std::fs;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
-use crate::common::{Node, eventually};
+use crate::common::{Node, eventually, program};
 
 /// Seconds that a node may live. Then it is killed, which is an exit code that no node has.
 const LIMIT: &str = "30";
@@ -34,15 +37,18 @@ pub fn start(args: &[&str], injects: &[&str]) -> (Node, Log) {
     // -D: the node is this process's child, and strace somebody else's.
     command.args(["-D", "-f", "-q", "-s", "16", "-o"]).arg(&log);
     command.args(injects.iter().map(|inject| format!("--inject={inject}")));
-    command
-        .arg(env!("CARGO_BIN_EXE_rawecho"))
+    (spawn(&mut command, args), Log(log))
+}
+
+/// Starts a node with the command line `args` under `strace`, a command that lacks only the program.
+pub fn spawn(strace: &mut Command, args: &[&str]) -> Node {
+    strace
+        .arg(program().get_program())
         .args(args)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped());
-    let installed = Command::new("strace").arg("-V").output().is_ok();
-    assert!(installed, "strace is missing: apt-get install strace");
-    (Node::spawn(&mut command), Log(log))
+    Node::spawn(strace)
 }
 
 impl Log {

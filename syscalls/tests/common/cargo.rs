@@ -16,6 +16,10 @@ pub fn release(subcommand: &str, name: &str, target: &str) -> Command {
         .args([subcommand, "--locked", "--release", "--example", name])
         .args(["--target", target, "--target-dir"])
         .arg(target_dir());
+    if target.ends_with("-musl") {
+        // Rust brings musl's start files for such a target, even where nothing is to be linked.
+        cargo.env("CARGO_ENCODED_RUSTFLAGS", "-Clink-self-contained=no");
+    }
     cargo
 }
 

@@ -11,6 +11,7 @@ mod witnesses;
 use std::collections::BTreeSet;
 use std::env;
 use std::ffi::CString;
+use std::net::IpAddr;
 
 use syscalls::arch::{ARGUMENT_REGISTERS, NUMBER_REGISTER, RESULT_REGISTER};
 use syscalls::io::{O_CLOEXEC, O_CREAT, O_TRUNC, O_WRONLY, openat};
@@ -22,18 +23,17 @@ use witnesses::assert_every_call;
 
 use strace::{TempFile, assert_same_lines, calls_of_the_layer, name, strace};
 
-/// Holds the path of the trace file, which tells the process that it is the second one.
+/// The environment variable with the file for the trace. It is set in the second process only.
 const TRACE_TO: &str = "SYSCALLS_TRACE_TO";
 
 /// What the second process ends with.
 const EXIT_CODE: i32 = 7;
 
-#[test]
-fn decoded_calls_are_those_of_strace() {
+fn decoded_calls_are_those_of_strace(loopback: IpAddr) {
     if let Some(file) = env::var_os(TRACE_TO) {
-        second_process(file.as_encoded_bytes(), Format::Calls);
+        second_process(file.as_encoded_bytes(), Format::Calls, loopback);
     }
-    let (own, strace) = two_traces("decoded_calls_are_those_of_strace", &[]);
+    let (own, strace) = two_traces("decoded_calls_are_those_of_strace", loopback, &[]);
     assert_same_lines(&own, &strace);
     // None has been forgotten.
     let made: BTreeSet<_> = own.iter().filter_map(|line| name(line)).collect();
@@ -45,16 +45,15 @@ fn decoded_calls_are_those_of_strace() {
     assert_every_call(&failed, &format!("{remedy}, so that it fails"));
 }
 
-#[test]
-fn registers_are_those_of_strace() {
+fn registers_are_those_of_strace(loopback: IpAddr) {
     if let Some(file) = env::var_os(TRACE_TO) {
-        second_process(file.as_encoded_bytes(), Format::Registers);
+        second_process(file.as_encoded_bytes(), Format::Registers, loopback);
     }
     // strace shows each call's number, and its arguments as they are in the registers; but for
     // these two, decoded, so that the trace's own calls can be told from the layer's.
     let options = ["-n", "-e", "raw=!openat,ppoll"];
     let decoded = |line: &String| ["openat", "ppoll"].contains(&name(line).expect("a call"));
-    let (own, mut strace) = two_traces("registers_are_those_of_strace", &options);
+    let (own, mut strace) = two_traces("registers_are_those_of_strace", loopback, &options);
     let mut own: Vec<_> = own.iter().map(|line| from_registers(line)).collect();
     own.retain(|line| !decoded(line));
     strace.retain(|line| !decoded(line));
@@ -99,15 +98,17 @@ fn from_registers(line: &str) -> String {
     format!("[{number:4}] {name}({}) = {result}", args.join(", "))
 }
 
-/// Runs the test `test` of this program under strace. Returns the lines of its own trace, and those
-/// of strace.
-fn two_traces(test: &str, options: &[&str]) -> (Vec<String>, Vec<String>) {
+/// Runs the test `test` for `loopback` under strace, in a second process of this program. Returns
+/// the lines of its own trace, and those of strace.
+fn two_traces(test: &str, loopback: IpAddr, options: &[&str]) -> (Vec<String>, Vec<String>) {
+    let family = if loopback.is_ipv4() { "ipv4" } else { "ipv6" };
+    let test = format!("{test}_{family}");
     let own = TempFile::new(&format!("{test}.own"));
     let theirs = TempFile::new(&format!("{test}.strace"));
     let this = env::current_exe().expect("a path");
     let output = strace(options, &theirs.0, this)
         // One thread, so that all calls of the test are one process's.
-        .args(["--exact", test, "--test-threads=1"])
+        .args(["--exact", &test, "--test-threads=1"])
         .env(TRACE_TO, &own.0)
         .output()
         .expect("strace runs");
@@ -122,12 +123,20 @@ fn two_traces(test: &str, options: &[&str]) -> (Vec<String>, Vec<String>) {
     (own_lines, calls_of_the_layer(&theirs.read(), &own.0))
 }
 
-fn second_process(file: &[u8], form: Format) -> ! {
+fn second_process(file: &[u8], form: Format, loopback: IpAddr) -> ! {
     let file = CString::new(file).expect("a path has no NUL");
     let flags = O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC;
     let file = openat(Linux, &file, flags, 0o600).expect("a file for the trace");
     let trace = Trace::new(Inherited::new(file), form);
     let kernel = Traced::new(Linux, &trace);
-    every_call::every_call(&kernel);
+    every_call::every_call(&kernel, loopback);
     exit_group(&kernel, EXIT_CODE)
+}
+
+// musl blocks signals while it makes a thread or a child, by calls that the layer has a name for.
+witness::tests! {
+    [each loopback] {
+        decoded_calls_are_those_of_strace: Strace, Glibc;
+        registers_are_those_of_strace: Strace, Glibc;
+    }
 }

@@ -1,0 +1,282 @@
+//! Decides which outside witnesses this machine has, and runs the tests that call on them.
+//!
+//! A witness is something outside the project that a test compares with: strace, the kernel's
+//! headers, IPv6. A test whose witness is absent ends as ignored, with the reason in the output of
+//! `cargo test`. With `RAWECHO_WITNESSES=all` in the environment it fails instead; `.ci/run` sets
+//! that.
+//!
+//! The decision is made when the tests run, not when they are built: the same test binary may meet
+//! another machine. A file of such tests has `harness = false` in its `Cargo.toml`, and names its
+//! tests at the end:
+//!
+//! ```no_run
+//! use witness::Witness::Strace;
+//!
+//! fn calls_are_those_of_strace() {}
+//! fn lines_are_split() {}
+//!
+//! witness::tests! {
+//!     calls_are_those_of_strace: Strace;
+//!     lines_are_split;
+//! }
+//! ```
+//!
+//! A function that is left out of the list is dead code, which the lint step of `.ci/run` refuses.
+
+use std::collections::BTreeMap;
+use std::io::Write;
+use std::net::{Ipv4Addr, Ipv6Addr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode, Stdio};
+use std::sync::Mutex;
+use std::{env, fs};
+
+use libtest_mimic::{Arguments, Completion, Trial};
+
+/// The environment variable that decides what an absent witness means: `all` makes it a failure.
+const DEMAND: &str = "RAWECHO_WITNESSES";
+
+/// Something outside the project that a test compares with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Witness {
+    /// `strace(1)`.
+    Strace,
+    /// The IPv6 loopback address, `::1`.
+    Ipv6,
+    /// The kernel's headers and a C compiler for x86_64.
+    HeadersX86_64,
+    /// The kernel's headers and a C compiler for aarch64.
+    HeadersAarch64,
+    /// The GNU C library in this test binary, for comparisons that musl has no counterpart for.
+    Glibc,
+}
+
+impl Witness {
+    /// Returns why the witness is absent and what would bring it; `None` if it is there.
+    pub fn absence(self) -> Option<String> {
+        match self {
+            Witness::Strace => {
+                let works = succeeds(Command::new("strace").arg("--version"));
+                (!works).then(|| "needs strace: apt-get install strace".into())
+            }
+            Witness::Ipv6 => TcpListener::bind((Ipv6Addr::LOCALHOST, 0))
+                .err()
+                .map(|error| {
+                    format!("needs ::1 (sysctl net.ipv6.conf.lo.disable_ipv6=0): {error}")
+                }),
+            Witness::HeadersX86_64 => headers_absence("x86_64", "amd64"),
+            Witness::HeadersAarch64 => headers_absence("aarch64", "arm64"),
+            Witness::Glibc => (!cfg!(target_env = "gnu"))
+                .then(|| "needs glibc: build for a target whose name ends with -gnu".into()),
+        }
+    }
+}
+
+fn succeeds(command: &mut Command) -> bool {
+    let quiet = command
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null());
+    quiet.status().is_ok_and(|status| status.success())
+}
+
+fn headers_absence(arch: &str, debian: &str) -> Option<String> {
+    if headers(arch).is_some() && compiler(arch).is_some() {
+        return None;
+    }
+    let packages = if arch == env::consts::ARCH {
+        "linux-libc-dev gcc".into()
+    } else {
+        format!(
+            "linux-libc-dev-{debian}-cross gcc-{}-linux-gnu",
+            arch.replace('_', "-")
+        )
+    };
+    Some(format!(
+        "needs the kernel's headers and a C compiler for {arch}: apt-get install {packages}"
+    ))
+}
+
+/// A C compiler for `arch`: the one with the GNU name or, for the machine's own, `cc`.
+pub fn compiler(arch: &str) -> Option<String> {
+    let gnu = format!("{arch}-linux-gnu-gcc");
+    let own = (arch == env::consts::ARCH).then(|| "cc".to_owned());
+    [Some(gnu), own]
+        .into_iter()
+        .flatten()
+        .find(|name| succeeds(Command::new(name).arg("--version")))
+}
+
+/// The include directories of the kernel's headers for `arch`, if they are installed: Debian's
+/// place for a machine's own, that of its cross packages, or the plain `/usr/include` that Fedora,
+/// Arch and Alpine have for the machine's own.
+pub fn headers(arch: &str) -> Option<Vec<PathBuf>> {
+    let plain = PathBuf::from("/usr/include");
+    let own = plain.join(format!("{arch}-linux-gnu"));
+    let cross = PathBuf::from(format!("/usr/{arch}-linux-gnu/include"));
+    let has_asm = |dir: &Path| dir.join("asm/errno.h").is_file();
+    if has_asm(&own) {
+        Some(vec![own, plain])
+    } else if has_asm(&cross) {
+        Some(vec![cross])
+    } else if arch == env::consts::ARCH && has_asm(&plain) {
+        Some(vec![plain])
+    } else {
+        None
+    }
+}
+
+/// Returns whether the environment demands every witness. It panics on a value that it does not
+/// know.
+fn demanded() -> bool {
+    match env::var(DEMAND) {
+        Ok(value) => {
+            assert_eq!(value, "all", "{DEMAND}: expected all, or nothing");
+            true
+        }
+        Err(_) => false,
+    }
+}
+
+/// Reports that a test runs with less than it is written for, or fails it where every witness is
+/// demanded. The line goes to standard error itself, which the test harness does not capture.
+fn reduced(what: &str) {
+    assert!(!demanded(), "{what} ({DEMAND}=all)");
+    // There is no other place to report to.
+    let _ = writeln!(std::io::stderr(), "reduced: {what}");
+}
+
+/// Returns how many clients a crowd may have: `wanted`, or as many as this process's hard limit of
+/// open files allows beside `others` descriptors. The soft limit is raised to the hard one.
+pub fn crowd(wanted: usize, others: usize) -> usize {
+    let (_, hard) = rlimit::increase_nofile_limit(u64::MAX)
+        .and_then(|_| rlimit::getrlimit(rlimit::Resource::NOFILE))
+        .expect("the limit of open files");
+    let allowed = usize::try_from(hard).unwrap_or(usize::MAX) - others;
+    if allowed < wanted {
+        reduced(&format!(
+            "{allowed} clients instead of {wanted}: the hard limit of open files (ulimit -Hn) is {hard}"
+        ));
+    }
+    allowed.min(wanted)
+}
+
+/// Returns the port of the task's conversations: 8080, or a free one where another program has it.
+pub fn task_port() -> u16 {
+    const TASK_PORT: u16 = 8080;
+    let Err(error) = TcpListener::bind((Ipv4Addr::LOCALHOST, TASK_PORT)) else {
+        return TASK_PORT;
+    };
+    let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
+    let port = free.local_addr().expect("it is bound").port();
+    reduced(&format!(
+        "port {port} instead of {TASK_PORT} for the task's conversations: {error}"
+    ));
+    port
+}
+
+/// A test, and the witnesses that it calls on.
+#[derive(Clone, Copy, Debug)]
+pub struct Test {
+    /// Its name, as `cargo test` shows it.
+    pub name: &'static str,
+    /// What it runs. It fails by panicking.
+    pub run: fn(),
+    /// What it cannot do without.
+    pub needs: &'static [Witness],
+    /// Why it runs on request only (`--ignored`), if it does.
+    pub on_request: Option<&'static str>,
+}
+
+/// Runs `tests` as the standard harness would, with its command line.
+pub fn run(tests: &[Test]) -> ExitCode {
+    let demanded = demanded();
+    // Each witness is looked for once, and only if a test needs it.
+    static ABSENCES: Mutex<BTreeMap<Witness, Option<String>>> = Mutex::new(BTreeMap::new());
+    let absence = |witness: Witness| {
+        let mut absences = ABSENCES.lock().expect("no test runs in here");
+        absences
+            .entry(witness)
+            .or_insert_with(|| witness.absence())
+            .clone()
+    };
+    let trial = |test: &Test| {
+        let Test {
+            name,
+            run,
+            needs,
+            on_request,
+        } = *test;
+        let trial = Trial::ignorable_test(name, move || {
+            match needs.iter().find_map(|&witness| absence(witness)) {
+                Some(reason) if demanded => Err(format!("{reason} ({DEMAND}=all)").into()),
+                Some(reason) => Ok(Completion::ignored_with(reason)),
+                None => {
+                    run();
+                    Ok(Completion::Completed)
+                }
+            }
+        });
+        trial
+            .with_ignored_flag(on_request.is_some())
+            .with_kind(on_request.unwrap_or_default())
+    };
+    let arguments = Arguments::from_args();
+    let conclusion = libtest_mimic::run(&arguments, tests.iter().map(trial).collect());
+    let absences = ABSENCES.lock().expect("all tests have ended");
+    for (witness, reason) in absences.iter() {
+        if let Some(reason) = reason {
+            let count = tests
+                .iter()
+                .filter(|test| test.needs.contains(witness))
+                .count();
+            println!("absent witness: {reason}; tests that stand on it here: {count}");
+        }
+    }
+    conclusion.exit_code()
+}
+
+/// Defines `main` as the harness of the tests that are named, each followed by the witnesses that
+/// it needs, and before it `#[ignore = "why"]` if it runs on request only. A test under `[each loopback]` takes an address, and runs once with 127.0.0.1 and once,
+/// as a test of its own that needs [`Witness::Ipv6`], with `::1`.
+#[macro_export]
+macro_rules! tests {
+    (
+        $($(#[ignore = $why:literal])? $name:ident $(: $($witness:ident),+)?;)*
+        $([each loopback] {
+            $($either:ident $(: $($needed:ident),+)?;)+
+        })?
+    ) => {
+        fn main() -> std::process::ExitCode {
+            $crate::run(&[
+                $($crate::Test {
+                    name: stringify!($name),
+                    run: $name,
+                    needs: &[$($($crate::Witness::$witness),+)?],
+                    on_request: None$(.or(Some($why)))?,
+                },)*
+                $($(
+                    $crate::Test {
+                        name: concat!(stringify!($either), "_ipv4"),
+                        run: || $either(std::net::Ipv4Addr::LOCALHOST.into()),
+                        needs: &[$($($crate::Witness::$needed),+)?],
+                        on_request: None,
+                    },
+                    $crate::Test {
+                        name: concat!(stringify!($either), "_ipv6"),
+                        run: || $either(std::net::Ipv6Addr::LOCALHOST.into()),
+                        needs: &[$crate::Witness::Ipv6, $($($crate::Witness::$needed),+)?],
+                        on_request: None,
+                    },
+                )+)?
+            ])
+        }
+    };
+}
+
+/// Reads a file of the kernel's headers for `arch`, such as `asm/errno.h`, if it is there.
+pub fn header(arch: &str, name: &str) -> Option<String> {
+    headers(arch)?
+        .iter()
+        .find_map(|dir| fs::read_to_string(dir.join(name)).ok())
+}
