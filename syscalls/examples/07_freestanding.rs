@@ -37,8 +37,9 @@ global_asm!(".global _start", "_start:", "mov x29, 0", "bl {}", sym start);
 extern "C" fn start() -> ! {
     // The kernel zeroes it. An array on the stack would need the C library's `memset`.
     static mut BUFFER: [u8; 64 * 1024] = [0; 64 * 1024];
+    let buffer = &raw mut BUFFER;
     // SAFETY: this function runs once, in the only thread, so there is no other reference.
-    let Err(errno) = serve(unsafe { &mut *(&raw mut BUFFER) });
+    let Err(errno) = serve(unsafe { &mut *buffer });
     exit_group(&Linux, errno.number().into())
 }
 
