@@ -14,8 +14,14 @@ use core::fmt;
 /// comment in `fs/fcntl.c` ends with "Oops"). glibc therefore asks with `F_GETOWN_EX`, which writes the
 /// number to memory. `getpriority` returns 20 − nice, 1 to 40, to avoid negative results.
 ///
-/// The kernel has no `errno` variable. The C library's wrapper makes it: it stores the number in
-/// thread-local storage, one `errno` for each thread, and returns −1.
+/// # What the C library's wrapper adds
+///
+/// The kernel has no `errno` variable. The wrapper compares the result with −4095 as
+/// [`into_result`] does; for an error it stores the number in thread-local storage, so that each thread
+/// has its own (`__errno_location`), and returns −1. Some wrappers are cancellation points as well:
+/// while such a call waits, `pthread_cancel(3)` may end the thread (pthreads(7) lists them). A call
+/// by the bare instruction cannot be cancelled. To see a wrapper:
+/// `gdb -batch -ex 'disassemble read' /lib/x86_64-linux-gnu/libc.so.6`.
 pub const MAX_ERRNO: usize = 4095;
 
 /// A Linux error number: `errno(3)`.

@@ -87,6 +87,8 @@
 //! | the table of calls above is the one that the code is made from | `src/calls.rs` |
 //! | the course in `examples/` prints what it says | `tests/course.rs` |
 //! | no two modules import each other | `tests/module_graph.rs` |
+//! | restarts, the restorer, `int 0x80`, the upper half of an argument | `tests/questions.rs` |
+//! | a seccomp filter sees the number and the arguments | `tests/seccomp.rs` |
 //! | the guide to adding a call is complete | `tests/add_a_call.rs` |
 #![no_std]
 

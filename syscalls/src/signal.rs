@@ -23,6 +23,26 @@
 //! - Without a handler, an ignored or blocked signal interrupts nothing. But stopping the process
 //!   (Ctrl-Z) and letting it go on does: `epoll_pwait` fails with `EINTR` then, and `ppoll` goes on.
 //!
+//! # How a restart works
+//!
+//! A call that a signal interrupts returns one of four numbers that a program never sees
+//! (`include/linux/errno.h`). On the way out of the kernel, the code that delivers signals decides:
+//!
+//! | from the call | no handler | handler with `SA_RESTART` | handler without |
+//! |---|---|---|---|
+//! | `ERESTARTSYS` | again | again | `EINTR` |
+//! | `ERESTARTNOINTR` | again | again | again |
+//! | `ERESTARTNOHAND` (`ppoll`) | again | `EINTR` | `EINTR` |
+//! | `ERESTART_RESTARTBLOCK` (`nanosleep`) | again, by `restart_syscall(2)` for the time that is left | `EINTR` | `EINTR` |
+//!
+//! "Again" means: it moves the saved program counter back by the length of the instruction, 2 bytes on
+//! x86_64 and 4 on aarch64, and puts back the register that the result has overwritten (`orig_ax`, the number, and
+//! `orig_x0`, the first argument). The handler runs first. Then
+//! the program executes the same `syscall` or `svc` once more and notices nothing. A handler can look:
+//! the program counter in its `ucontext_t` is at the instruction, or after it if the call is to fail.
+//! `tests/questions.rs` does that, and `strace` shows `ERESTARTSYS`. Source: `do_signal` in
+//! `arch/arm64/kernel/signal.c`, `arch_do_signal_or_restart` in `arch/x86/kernel/signal.c`.
+//!
 //! So each call that can wait stands in a [`retry_on_eintr`](crate::retry_on_eintr) or an event loop that tries again.
 //! Source: signal(7), "Interruption of system calls and library functions by signal handlers";
 //! `tests/restarts.rs` tries each.
@@ -159,6 +179,12 @@ impl SigSet {
 
 /// The kernel's `struct sigaction` (`include/uapi/asm-generic/signal.h`; on x86_64 from
 /// `arch/x86/include/uapi/asm/signal.h`, with the same layout). The C library's differs.
+///
+/// `sa_restorer` is where a handler returns to: code that calls `rt_sigreturn`, which takes the saved
+/// registers from the stack. On x86_64 the program has to bring it and say so with `SA_RESTORER`;
+/// without it, the kernel cannot deliver the signal and kills the process with `SIGSEGV`. aarch64 has
+/// the code in the vDSO. The C library fills it in unseen. (`tests/questions.rs`.) This crate installs
+/// no handlers, so it is 0 here.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub(crate) struct SigAction {

@@ -4,6 +4,46 @@
 //! `diff -y syscalls/src/arch/x86_64.rs syscalls/src/arch/aarch64.rs`.
 //!
 #![doc = include_str!("../call_path.svg")]
+//!
+//! # From the instruction to the call's function
+//!
+//! | | x86_64 | aarch64 |
+//! |---|---|---|
+//! | the processor | keeps the return address in `rcx` and the flags in `r11`, enters kernel mode, jumps to the address in `IA32_LSTAR` | keeps the return address in `ELR_EL1`, the flags in `SPSR_EL1` and the cause in `ESR_EL1`, enters exception level 1, jumps to `VBAR_EL1` + 0x400 |
+//! | the entry code | `entry_SYSCALL_64`: `swapgs` finds this processor's data, then the page tables (if they are [separate](x86_64)) and the stack are switched | a vector shared with page faults; the stack pointer of level 1 is in use already; `el0t_64_sync_handler` sees by `ESR_EL1` that it was `svc` |
+//! | saves the registers | as a `struct pt_regs` on the kernel's stack | the same |
+//! | finds the function | `do_syscall_64`: the lower half of `rax`, compared with the table's length | `el0_svc_common`: the lower half of `x8`, likewise |
+//! | calls it | `__x64_sys_read(regs)`, which takes its arguments out of `pt_regs` | `__arm64_sys_read(regs)` |
+//! | goes back | stores the result in `pt_regs`, delivers signals or switches threads if it must, restores the registers, `sysret` | the same, `eret` |
+//!
+//! The number is bounded by a mask as well (`array_index_nospec`), so that not even speculative
+//! execution reads beyond the table. Sources: `arch/x86/entry/entry_64.S`, `arch/x86/entry/common.c`;
+//! `arch/arm64/kernel/entry.S`, `entry-common.c`, `syscall.c`. To see the function run, as root:
+//! `bpftrace -e 'kprobe:__x64_sys_socket { print(kstack); }'`. What it all costs:
+//! `cargo run -q -p syscalls --release --example cost`.
+//!
+//! # Arguments of 32 bits
+//!
+//! A register has 64 bits, and an `int` argument is in the lower 32. `SYSCALL_DEFINEn` declares each
+//! argument as a `long` and casts it to its type, so the kernel ignores the upper half and extends the
+//! sign itself. This crate casts `i32 as usize`, which extends the sign, and `u32 as usize`, which
+//! fills with zeros; for an `int` either would do. It matters for arguments that are 64 bits wide: a
+//! `size_t` or a pointer must be whole. `tests/questions.rs` closes a descriptor whose upper half is
+//! 0xdeadbeef, and writes with a length whose upper half counts.
+//!
+//! # What can see a call, or change it
+//!
+//! | | sees | when |
+//! |---|---|---|
+//! | syscall user dispatch | the address of the instruction; sends `SIGSYS` to the process itself | before all else; not on aarch64 in Linux 6.1 |
+//! | `ptrace(2)`, as strace uses it | all registers and the process's memory; may change them | at entry and at exit |
+//! | `seccomp(2)` | a `struct seccomp_data`: number, architecture, instruction's address, six arguments; not what a pointer points to | after ptrace, so that it sees the changes |
+//! | tracepoints, audit | number and arguments | after these |
+//! | [`Traced`](crate::trace::Traced) | the calls made through [`Kernel`](crate::Kernel) in this program, not those of libc or std | before the instruction |
+//!
+//! The order is that of `syscall_trace_enter` (`kernel/entry/common.c`, `arch/arm64/kernel/ptrace.c`).
+//! A filter must compare the architecture first: the same number is another call in another table.
+//! `tests/seccomp.rs` installs a filter that fails one descriptor's `close`.
 
 // The documentation shows both.
 #[cfg(any(target_arch = "aarch64", doc))]

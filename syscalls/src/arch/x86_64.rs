@@ -28,6 +28,25 @@
 //! **Why `nostack`:** the kernel switches to a stack of its own. It writes nothing below `rsp`,
 //! so the 128 bytes of red zone that a leaf function may use there stay intact.
 //!
+//! **Why not `int 0x80`:** it is the entry for 32-bit programs. It works in a 64-bit program too, but
+//! looks the number up in the 32-bit table (4 is `write` there and `stat` here), takes the arguments
+//! from `ebx`, `ecx`, `edx`, `esi`, `edi` and `ebp`, and cuts each to 32 bits. A pointer to the stack,
+//! above 4 GiB, becomes another address: at best the call fails with `EFAULT`. A kernel without
+//! support for 32-bit programs kills the process with `SIGSEGV`. (`do_int80_emulation` in
+//! `arch/x86/entry/common.c`; `tests/questions.rs` tries both.) It is slower too:
+//! `cargo run -q -p syscalls --release --example cost`.
+//!
+//! **What x32 is:** a kind of program with 32-bit pointers and the 64-bit registers. It uses the same
+//! instruction and sets bit 30 of the number. Most kernels have it switched off, and such a number
+//! fails with `ENOSYS`. This crate does not build for it. (`do_syscall_x32` in the same file.)
+//!
+//! **What KPTI does:** on a processor that is open to Meltdown, the program's page tables leave the
+//! kernel out but for the entry code, which switches to the kernel's tables by a write to `CR3` and
+//! back on the way out. That costs time in each call. Whether your machine does it is in
+//! `/sys/devices/system/cpu/vulnerabilities/meltdown`; what it costs there is the difference of
+//! `cargo run -q -p syscalls --release --example cost` after a boot with `pti=on` and one with
+//! `pti=off`. (`SWITCH_TO_KERNEL_CR3` in `arch/x86/entry/calling.h`.)
+//!
 //! Sources: the System V ABI's AMD64 supplement, section A.2.1 ("Calling Conventions" of the
 //! Linux kernel), <https://gitlab.com/x86-psABIs/x86-64-ABI>; the entry code,
 //! `arch/x86/entry/entry_64.S`; `syscall(2)`; Intel's manual, volume 2B, `SYSCALL`.

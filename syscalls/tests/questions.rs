@@ -1,0 +1,243 @@
+//! What the documentation says of the way between a program and the kernel, tried: restarts seen from
+//! inside, the signal restorer, the upper half of an argument, and the tables of other kinds of program.
+
+use std::arch::global_asm;
+use std::fs;
+use std::os::fd::AsRawFd;
+use std::os::unix::net::UnixStream;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc;
+use std::time::Duration;
+use std::{io::Write, mem, ptr, thread};
+
+use syscalls::{Errno, Kernel, Linux, into_result};
+
+#[path = "common/child.rs"]
+mod child;
+use child::in_child;
+
+// `read`, with a name for the instruction and for the place after it.
+#[cfg(target_arch = "x86_64")]
+global_asm!(
+    ".global questions_read, questions_instruction, questions_after",
+    "questions_read: xor eax, eax",
+    "questions_instruction: syscall",
+    "questions_after: ret",
+);
+#[cfg(target_arch = "aarch64")]
+global_asm!(
+    ".global questions_read, questions_instruction, questions_after",
+    "questions_read: mov x8, 63",
+    "questions_instruction: svc 0",
+    "questions_after: ret",
+);
+
+unsafe extern "C" {
+    fn questions_read(fd: usize, buf: *mut u8, len: usize) -> isize;
+    static questions_instruction: u8;
+    static questions_after: u8;
+}
+
+/// The address of the instruction that enters the kernel, and of the next one.
+fn addresses() -> [usize; 2] {
+    [
+        (&raw const questions_instruction).addr(),
+        (&raw const questions_after).addr(),
+    ]
+}
+
+/// The program counter at which the program would go on, as the last handler saw it.
+static PROGRAM_COUNTER: AtomicUsize = AtomicUsize::new(0);
+
+extern "C" fn handler(_signal: i32, _info: *mut libc::siginfo_t, context: *mut libc::ucontext_t) {
+    // SAFETY: the kernel passes a handler with SA_SIGINFO a context.
+    let machine = unsafe { &(*context).uc_mcontext };
+    #[cfg(target_arch = "x86_64")]
+    let at = machine.gregs[libc::REG_RIP as usize] as usize;
+    #[cfg(target_arch = "aarch64")]
+    let at = machine.pc as usize;
+    PROGRAM_COUNTER.store(at, Ordering::SeqCst);
+}
+
+/// Interrupts a thread that waits in `questions_read`, once it does, by a handler with `flags`.
+/// Returns where the handler found the program counter, and what the read returned.
+fn interrupted_read(signal: i32, flags: i32) -> (usize, isize) {
+    // SAFETY: all zero bits are an action, and the handler only stores a number.
+    unsafe {
+        let mut action: libc::sigaction = mem::zeroed();
+        action.sa_sigaction = handler as *const () as usize;
+        action.sa_flags = libc::SA_SIGINFO | flags;
+        assert_eq!(
+            libc::sigaction(signal, &raw const action, ptr::null_mut()),
+            0
+        );
+    }
+    let (mut ours, theirs) = UnixStream::pair().expect("a pair");
+    let fd = theirs.as_raw_fd() as usize;
+    let (sender, receiver) = mpsc::channel();
+    let reader = thread::spawn(move || {
+        // SAFETY: no memory is passed.
+        sender
+            .send(unsafe { (libc::gettid(), libc::pthread_self()) })
+            .expect("a receiver");
+        let mut byte = 0;
+        // SAFETY: the kernel writes one byte to `byte`.
+        unsafe { questions_read(fd, &raw mut byte, 1) }
+    });
+    let (id, handle) = receiver.recv().expect("the thread");
+    let stat = format!("/proc/self/task/{id}/stat");
+    loop {
+        thread::sleep(Duration::from_millis(5));
+        if !fs::read_to_string(&stat)
+            .expect("a thread")
+            .contains(") S ")
+        {
+            continue; // It does not sleep yet.
+        }
+        PROGRAM_COUNTER.store(0, Ordering::SeqCst);
+        // SAFETY: the thread has not been joined.
+        unsafe { libc::pthread_kill(handle, signal) };
+        while PROGRAM_COUNTER.load(Ordering::SeqCst) == 0 {
+            thread::sleep(Duration::from_millis(1));
+        }
+        let at = PROGRAM_COUNTER.load(Ordering::SeqCst);
+        if addresses().contains(&at) {
+            let _ = ours.write(b"x"); // what a read that was restarted waits for
+            return (at, reader.join().expect("the thread"));
+        }
+    }
+}
+
+#[test]
+fn restarted_call_is_the_same_instruction_executed_again() {
+    let [instruction, after] = addresses();
+    let length = if cfg!(target_arch = "x86_64") { 2 } else { 4 };
+    assert_eq!(
+        after - instruction,
+        length,
+        "the instruction's length in bytes"
+    );
+    // Two signals, so that the tests of this file do not replace each other's handlers.
+    let restarted = interrupted_read(libc::SIGUSR1, libc::SA_RESTART);
+    assert_eq!(
+        restarted,
+        (instruction, 1),
+        "moved back by the instruction's length"
+    );
+    let interrupted = interrupted_read(libc::SIGUSR2, 0);
+    let eintr = -isize::from(Errno::EINTR.number() as i16);
+    assert_eq!(interrupted, (after, eintr), "not moved");
+}
+
+extern "C" fn do_nothing(_signal: i32) {}
+
+#[test]
+fn handler_without_restorer_kills_the_process_on_x86_64_only() {
+    let ended = in_child(|| {
+        // SAFETY: no memory is passed. (Rust's runtime has a handler for this signal.)
+        unsafe { libc::signal(libc::SIGSEGV, libc::SIG_DFL) };
+        // Handler, flags, restorer, mask: no SA_RESTORER.
+        let mut action = [do_nothing as *const () as usize, 0, 0, 0];
+        let at = (&raw mut action).expose_provenance();
+        // SAFETY: the kernel reads one action. The handler does nothing.
+        unsafe { Linux.syscall(sc::nr::RT_SIGACTION, [libc::SIGUSR1 as usize, at, 0, 8]) };
+        // SAFETY: no memory is passed.
+        unsafe { libc::raise(libc::SIGUSR1) };
+        7
+    });
+    let expected = if cfg!(target_arch = "x86_64") {
+        Err(libc::SIGSEGV)
+    } else {
+        Ok(7)
+    };
+    assert_eq!(ended, expected);
+}
+
+#[test]
+fn the_kernel_takes_the_lower_half_of_a_number_and_of_an_int() {
+    const UPPER: usize = 0xdead_beef << 32;
+    // SAFETY: no memory is passed, and 999 is no descriptor.
+    let close = |nr, fd: usize| into_result(unsafe { Linux.syscall(nr, [fd]) });
+    let nr = sc::nr::CLOSE;
+    let open = || fs::File::open("/proc/self/exe").expect("a file");
+    for (nr, upper) in [(nr, 0), (nr, UPPER), (nr | UPPER, 0)] {
+        let fd = mem::ManuallyDrop::new(open()).as_raw_fd() as usize;
+        assert_eq!(close(nr, fd | upper), Ok(0), "{nr:#x} {upper:#x}");
+    }
+    // A size is 64 bits: all of it counts.
+    let (ours, _theirs) = UnixStream::pair().expect("a pair");
+    let args = [ours.as_raw_fd() as usize, 0, UPPER];
+    // SAFETY: nothing is at address 0, so the kernel reads nothing.
+    let result = into_result(unsafe { Linux.syscall(sc::nr::WRITE, args) });
+    assert_eq!(result, Err(Errno::EFAULT), "as many bytes as that");
+}
+
+#[cfg(target_arch = "x86_64")]
+mod x86_64 {
+    use std::arch::asm;
+
+    use super::*;
+
+    /// Issues call `nr` of the 32-bit table by `int 0x80`, with its first three arguments.
+    unsafe fn int_0x80(nr: usize, [a, b, c]: [usize; 3]) -> isize {
+        let result: isize;
+        // SAFETY: the caller vouches for the call; what it changes is declared.
+        unsafe {
+            asm!(
+                // The compiler keeps `rbx`, the first argument's register, to itself.
+                "xchg rbx, {a}",
+                "int 0x80",
+                "xchg rbx, {a}",
+                a = inout(reg) a => _,
+                inlateout("rax") nr => result,
+                in("rcx") b,
+                in("rdx") c,
+                lateout("r8") _, lateout("r9") _, lateout("r10") _, lateout("r11") _,
+            );
+        }
+        result
+    }
+
+    #[test]
+    fn int_0x80_enters_the_32_bit_table_and_cuts_pointers() {
+        const GETPID: usize = 20; // on x86_64 that is the number of writev
+        const WRITE: usize = 4; // on x86_64 that is the number of stat
+        let ended = in_child(|| {
+            // A page above 4 GiB. Its address cut to 32 bits is one that no program may map.
+            let wanted = ptr::without_provenance_mut((5 << 32) + 0x1000);
+            let protection = libc::PROT_READ | libc::PROT_WRITE;
+            let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_FIXED_NOREPLACE;
+            // SAFETY: nothing is at that address, or the call fails.
+            let page = unsafe { libc::mmap(wanted, 4096, protection, flags, -1, 0) };
+            assert_eq!(page, wanted);
+            let at = page.addr();
+            let (ours, _theirs) = UnixStream::pair().expect("a pair");
+            let fd = ours.as_raw_fd() as usize;
+            // SAFETY: `getpid` takes no memory, and `write` only reads.
+            let (pid, written) =
+                unsafe { (int_0x80(GETPID, [0; 3]), int_0x80(WRITE, [fd, at, 1])) };
+            // SAFETY: no memory is passed.
+            let right = pid == unsafe { libc::getpid() } as isize;
+            i32::from(!right) + 2 * i32::from(written != -14)
+        });
+        // A kernel without 32-bit programs has no such entry: the instruction kills the process.
+        let expected = [Ok(0), Err(libc::SIGSEGV)];
+        assert!(
+            expected.contains(&ended),
+            "{ended:?}: 1 is a wrong pid; 2 is no EFAULT"
+        );
+    }
+
+    #[test]
+    fn x32_numbers_have_bit_30_and_are_off_or_the_same_call() {
+        const X32: usize = 1 << 30; // __X32_SYSCALL_BIT
+        // SAFETY: no memory is passed.
+        let result = into_result(unsafe { Linux.syscall(sc::nr::GETPPID | X32, []) });
+        // SAFETY: no memory is passed.
+        let parent = unsafe { libc::getppid() } as usize;
+        assert!(
+            [Err(Errno::ENOSYS), Ok(parent)].contains(&result),
+            "{result:?}"
+        );
+    }
+}
