@@ -14,6 +14,8 @@ pub fn release(subcommand: &str, name: &str, target: &str) -> Command {
     cargo
         .current_dir(env!("CARGO_MANIFEST_DIR"))
         .args([subcommand, "--locked", "--release", "--example", name])
+        // What the tests need is built too, and need not be fast. The crate itself is.
+        .args(["--config", "profile.release.package.'*'.opt-level=0"])
         .args(["--target", target, "--target-dir"])
         .arg(target_dir());
     if target.ends_with("-musl") {
