@@ -78,8 +78,8 @@ pub fn main() {
     println!("served: {:?}", serve_one(Traced::new(Linux, &calls)));
     let registers = Trace::new(stdout(Linux), Format::Registers);
     println!("served: {:?}", serve_one(Traced::new(Linux, &registers)));
-    let failing = FailsEveryThird(&Cell::new(0));
-    println!("served: {:?}", serve_one(failing));
+    let count = Cell::new(0);
+    println!("served: {:?}", serve_one(FailsEveryThird(&count)));
 }
 
 // Try:
