@@ -52,13 +52,13 @@ pub fn main() -> Result<(), Errno> {
     // A read of an empty socket waits. A signal with a handler ends the wait, and the call fails.
     handle_sigusr1();
     // SAFETY: no memory is passed.
-    let this_thread = unsafe { libc::pthread_self() };
+    let (process, this_thread) = unsafe { (libc::getpid(), libc::gettid()) };
     thread::spawn(move || {
         // The first signal may come before the read waits, so more follow.
         loop {
             thread::sleep(Duration::from_millis(20));
-            // SAFETY: the thread lives as long as the program.
-            unsafe { libc::pthread_kill(this_thread, libc::SIGUSR1) };
+            // SAFETY: no memory is passed. If the thread has ended, the call fails with ESRCH.
+            unsafe { libc::syscall(libc::SYS_tgkill, process, this_thread, libc::SIGUSR1) };
         }
     });
     let errno = theirs.read(&mut [0; 16]).expect_err("nobody writes");

@@ -77,14 +77,12 @@ fn interrupted_read(signal: i32, flags: i32) -> (usize, isize) {
     let (sender, receiver) = mpsc::channel();
     let reader = thread::spawn(move || {
         // SAFETY: no memory is passed.
-        sender
-            .send(unsafe { (libc::gettid(), libc::pthread_self()) })
-            .expect("a receiver");
+        sender.send(unsafe { libc::gettid() }).expect("a receiver");
         let mut byte = 0;
         // SAFETY: the kernel writes one byte to `byte`.
         unsafe { questions_read(fd, &raw mut byte, 1) }
     });
-    let (id, handle) = receiver.recv().expect("the thread");
+    let id = receiver.recv().expect("the thread");
     let stat = format!("/proc/self/task/{id}/stat");
     loop {
         thread::sleep(Duration::from_millis(5));
@@ -95,8 +93,8 @@ fn interrupted_read(signal: i32, flags: i32) -> (usize, isize) {
             continue; // It does not sleep yet.
         }
         PROGRAM_COUNTER.store(0, Ordering::SeqCst);
-        // SAFETY: the thread has not been joined.
-        unsafe { libc::pthread_kill(handle, signal) };
+        // SAFETY: no memory is passed. If the thread has ended, the call fails with ESRCH.
+        unsafe { libc::syscall(libc::SYS_tgkill, libc::getpid(), id, signal) };
         while PROGRAM_COUNTER.load(Ordering::SeqCst) == 0 {
             thread::sleep(Duration::from_millis(1));
         }
