@@ -8,6 +8,7 @@
 //! Listening on 127.0.0.1, port 7007.
 //! $ echo hi | nc -N 127.0.0.1 7007
 //! hi
+//! $ kill %1
 //! ```
 //!
 //! If port 7007 is taken, name another one, or 0 for any free one: `--example 03_socket_by_number 0`.
@@ -17,15 +18,16 @@ use std::env;
 use syscalls::addr::SockaddrIn;
 use syscalls::{Errno, Kernel, Linux, into_result};
 
-const X86_64: bool = cfg!(target_arch = "x86_64");
-/// The numbers of socket, bind, listen and getsockname.
-const SET_UP: [usize; 4] = [[198, 200, 201, 204], [41, 49, 50, 51]][X86_64 as usize];
-/// The numbers of accept, read, write and close.
-const SERVE: [usize; 4] = [[202, 63, 64, 57], [43, 0, 1, 3]][X86_64 as usize];
+/// The numbers of socket, bind, listen and getsockname; of accept, read, write and close.
+#[cfg(target_arch = "x86_64")]
+const NUMBERS: [[usize; 4]; 2] = [[41, 49, 50, 51], [43, 0, 1, 3]];
+#[cfg(target_arch = "aarch64")]
+const NUMBERS: [[usize; 4]; 2] = [[198, 200, 201, 204], [202, 63, 64, 57]];
 const AF_INET: usize = 2;
 const SOCK_STREAM: usize = 1; // TCP
 
-/// The address of `variable`, as an argument of a call.
+/// The address of `variable` as a number, for the kernel. `expose_provenance` is `as usize` for a
+/// pointer that somebody else, here the kernel, will use.
 fn at<T>(variable: &mut T) -> usize {
     (&raw mut *variable).expose_provenance()
 }
@@ -43,8 +45,8 @@ unsafe fn call<const N: usize>(number: usize, args: [usize; N]) -> Result<usize,
 pub fn main() -> Result<(), Errno> {
     let port = env::args().nth(1).unwrap_or("7007".into());
     let port: u16 = port.parse().expect("the port is a number");
-    let [socket, bind, listen, getsockname] = SET_UP;
-    let [accept, read, write, close] = SERVE;
+    let [socket, bind, listen, getsockname] = NUMBERS[0];
+    let [accept, read, write, close] = NUMBERS[1];
     let mut addr = SockaddrIn {
         sin_family: AF_INET as u16,
         sin_port: port.to_be(), // in network byte order: the most significant byte first

@@ -76,5 +76,6 @@ pub fn main() -> Result<(), Errno> {
 }
 
 // Try:
-// - Wait for −1 ms in place of 0. The second line never comes: 12 bytes wait, and nothing changes.
+// - Wait for 1000 ms in place of 0. The second server still misses 12 bytes: nothing new comes.
+// - Have a client write again after the first round. Does the second server find the lost bytes?
 // - Pass `EPOLLIN | EPOLLONESHOT`: one event for each client, until `EPOLL_CTL_MOD` arms it again.

@@ -84,4 +84,4 @@ pub fn main() {
 
 // Try:
 // - Fail with `Errno::EINTR`, and wrap the calls in `retry_on_eintr`. Which must not be repeated?
-// - Fail each fifth call in place of each third: the client is connected by then. What does it see?
+// - Fail every fourth call in place of every third. Which line of `serve_one` returns the error?

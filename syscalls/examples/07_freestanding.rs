@@ -9,6 +9,7 @@
 //!
 //! Such a program has no caller. The kernel jumps to `_start` with the stack pointer at the arguments
 //! (`argc`, `argv`, the environment: `execve(2)`) and no return address. So the way out is a call, too.
+//! (With this feature `build.rs` tells the linker to add no start-up code and no library.)
 
 #![no_std]
 #![no_main]

@@ -36,10 +36,10 @@
 //! | `ERESTART_RESTARTBLOCK` (`nanosleep`) | again, by `restart_syscall(2)` for the time that is left | `EINTR` | `EINTR` |
 //!
 //! "Again" means: it moves the saved program counter back by the length of the instruction, 2 bytes on
-//! x86_64 and 4 on aarch64, and puts back the register that the result has overwritten (`orig_ax`, the number, and
-//! `orig_x0`, the first argument). The handler runs first. Then
-//! the program executes the same `syscall` or `svc` once more and notices nothing. A handler can look:
-//! the program counter in its `ucontext_t` is at the instruction, or after it if the call is to fail.
+//! x86_64 and 4 on aarch64, and puts back the register that the result has overwritten (`orig_ax`, the
+//! number, and `orig_x0`, the first argument). The handler runs first. Then the program executes the
+//! same `syscall` or `svc` once more and notices nothing. A handler can look: the program counter in
+//! its `ucontext_t` is at the instruction, or after it if the call is to fail.
 //! `tests/questions.rs` does that, and `strace` shows `ERESTARTSYS`. Source: `do_signal` in
 //! `arch/arm64/kernel/signal.c`, `arch_do_signal_or_restart` in `arch/x86/kernel/signal.c`.
 //!
