@@ -172,12 +172,17 @@ fn values_follow_an_equals_sign_or_a_space() {
         "--",
         "serve",
     ];
+    // One that emulates the processor, such as qemu-user, has threads of its own.
+    let mut alone = Node::start(&["serve", "--port", "0"]);
+    alone.line();
+    let threads_of_one = alone.status_number("Threads");
     for args in [&spaces[..], &equals[..]] {
         let mut server = Node::start(args);
         let status: serde_json::Value = serde_json::from_str(&server.line()).expect("JSON");
         assert_eq!(status["address"], "127.1.2.3", "{args:?}");
         assert_ne!(status["port"], 8080, "{args:?}");
-        assert_eq!(server.status_number("Threads"), 2, "{args:?}");
+        let threads = server.status_number("Threads");
+        assert_eq!(threads, threads_of_one + 1, "{args:?}");
         server.signal(libc::SIGTERM);
         assert!(server.finish().status.success(), "{args:?}");
     }

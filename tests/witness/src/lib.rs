@@ -152,7 +152,12 @@ pub fn crowd(wanted: usize, others: usize) -> usize {
     let (_, hard) = rlimit::increase_nofile_limit(u64::MAX)
         .and_then(|_| rlimit::getrlimit(rlimit::Resource::NOFILE))
         .expect("the limit of open files");
-    let allowed = usize::try_from(hard).unwrap_or(usize::MAX) - others;
+    let hard = usize::try_from(hard).unwrap_or(usize::MAX);
+    let allowed = hard.saturating_sub(others);
+    assert!(
+        allowed > 0,
+        "the hard limit of open files (ulimit -Hn) is {hard}; the tests need more than {others}"
+    );
     if allowed < wanted {
         reduced(&format!(
             "{allowed} clients instead of {wanted}: the hard limit of open files (ulimit -Hn) is {hard}"
@@ -237,8 +242,9 @@ pub fn run(tests: &[Test]) -> ExitCode {
 }
 
 /// Defines `main` as the harness of the tests that are named, each followed by the witnesses that
-/// it needs, and before it `#[ignore = "why"]` if it runs on request only. A test under `[each loopback]` takes an address, and runs once with 127.0.0.1 and once,
-/// as a test of its own that needs [`Witness::Ipv6`], with `::1`.
+/// it needs, and before it `#[ignore = "why"]` if it runs on request only. A test under
+/// `[each loopback]` takes an address, and runs once with 127.0.0.1 and once, as a test of its own
+/// that needs [`Witness::Ipv6`], with `::1`.
 #[macro_export]
 macro_rules! tests {
     (
