@@ -3,7 +3,6 @@
 
 mod common;
 
-use std::fs;
 use std::net::{TcpListener, TcpStream};
 use std::os::unix::process::CommandExt;
 use std::process::Stdio;
@@ -13,8 +12,7 @@ use serde_json::{Value, json};
 
 /// Lines that nobody can be answered for: a line on stderr each, with the line's number and a
 /// reason, and nothing on stdout.
-#[test]
-fn lines_without_a_possible_reply() {
+fn unanswerable_lines_are_reported_and_skipped() {
     let body = r#""body":{"type":"tcp_echo_stats","msg_id":1}"#;
     let object = |fields: &[&str]| format!("{{{}}}", fields.join(",")).into_bytes();
     let to = r#""dest":"n1""#;
@@ -126,8 +124,7 @@ fn lines_without_a_possible_reply() {
 
 /// Bodies that are answered with an error. Each row: its name, the fields beside `msg_id`, the code,
 /// and what the text mentions.
-#[test]
-fn bad_bodies() {
+fn malformed_bodies_get_code_12() {
     let cases = [
         (
             "init without node_id",
@@ -319,8 +316,7 @@ fn bad_bodies() {
 }
 
 /// Without a usable `msg_id` there is nothing to put into `in_reply_to`.
-#[test]
-fn no_usable_msg_id() {
+fn unusable_msg_id_gets_an_error_without_in_reply_to() {
     let (mut node, _) = Node::listening();
     for msg_id in [
         "",
@@ -345,8 +341,7 @@ fn no_usable_msg_id() {
 }
 
 /// Integers of any size and sign are usable, and come back as they were.
-#[test]
-fn unusual_msg_ids() {
+fn unusual_msg_ids_are_repeated_unchanged() {
     let mut node = Node::n1();
     for id in ["0", "-5", "18446744073709551616"] {
         node.write_line(format!(
@@ -361,8 +356,7 @@ fn unusual_msg_ids() {
     node.finish_well();
 }
 
-#[test]
-fn errors_are_written_as_the_task_shows_messages() {
+fn errors_have_the_task_format() {
     let mut node = Node::n1();
     node.write_line(r#"{"src":"c1","dest":"n1","body":{"type":"nonsense","msg_id":9}}"#);
     let line = node.line();
@@ -376,8 +370,7 @@ fn errors_are_written_as_the_task_shows_messages() {
     node.finish_well();
 }
 
-#[test]
-fn before_init() {
+fn requests_before_init_get_code_11() {
     let mut node = Node::start(&[]);
     for body in [
         json!({"type": "tcp_echo_start", "port": 0}),
@@ -396,8 +389,7 @@ fn before_init() {
     node.finish_well();
 }
 
-#[test]
-fn a_reply_is_ignored() {
+fn replies_are_ignored() {
     let (mut node, _) = Node::listening();
     for fields in [
         r#""type":"tcp_echo_send","data":"x","in_reply_to":1"#,
@@ -411,8 +403,7 @@ fn a_reply_is_ignored() {
     assert!(node.finish().status.success());
 }
 
-#[test]
-fn no_server() {
+fn send_and_stop_without_server_get_code_22() {
     let mut node = Node::n1();
     let send = json!({"type": "tcp_echo_send", "data": "x"});
     let stop = json!({"type": "tcp_echo_stop"});
@@ -430,12 +421,13 @@ fn no_server() {
     node.finish_well();
 }
 
-#[test]
-fn start_on_another_port() {
+fn start_on_a_second_port_gets_code_22() {
     let (mut node, server) = Node::listening();
     let open = client(server);
     converse(&open, b"before");
-    let other = if server.port() == 8080 { 8081 } else { 8080 };
+    let free = TcpListener::bind(("127.0.0.1", 0)).expect("a free port");
+    let other = free.local_addr().expect("an address").port();
+    drop(free);
     node.fails(
         json!({"type": "tcp_echo_start", "port": other}),
         22,
@@ -449,8 +441,7 @@ fn start_on_another_port() {
     node.finish_well();
 }
 
-#[test]
-fn port_taken() {
+fn port_in_use_gets_code_11() {
     // Below the ports that the kernel hands out, lest somebody gets it when its owner is gone.
     let mut ports = 20_000..32_000;
     let owner = ports.find_map(|port| TcpListener::bind(("127.0.0.1", port)).ok());
@@ -470,8 +461,7 @@ fn port_taken() {
 }
 
 /// An address of documentation's own (RFC 5737): no machine has it.
-#[test]
-fn no_address_of_this_machine() {
+fn foreign_bind_address_gets_code_14() {
     let mut node = Node::start(&["--bind", "192.0.2.1"]).initialized();
     let before = node.descriptors();
     let text = "bind 192.0.2.1:0: EADDRNOTAVAIL (99): Cannot assign requested address";
@@ -484,15 +474,7 @@ fn no_address_of_this_machine() {
     node.finish_well();
 }
 
-#[test]
-fn no_right_to_the_port() {
-    let first_free = "/proc/sys/net/ipv4/ip_unprivileged_port_start";
-    let first_free = fs::read_to_string(first_free).expect("a port number");
-    if first_free.trim() == "0" {
-        // Here everybody has the right to every port: `no_address_of_this_machine` has shown
-        // the same row.
-        return;
-    }
+fn privileged_port_gets_code_14() {
     let mut command = program();
     command
         .stdin(Stdio::piped())
@@ -519,16 +501,14 @@ fn no_right_to_the_port() {
 }
 
 /// The lone surrogate is in a field that nobody asks for, and JSON's grammar allows it.
-#[test]
-fn what_is_ignored_need_not_be_text() {
+fn ignored_fields_may_contain_lone_surrogates() {
     let mut node = Node::n1();
     let id = node.ask_text(r#""type":"tcp_echo_stats","note":"\ud800""#);
     assert_eq!(node.reply_to(id)["type"], "tcp_echo_stats_ok");
     node.finish_well();
 }
 
-#[test]
-fn init_after_rubbish() {
+fn init_succeeds_after_unparsable_lines() {
     let mut node = Node::start(&[]);
     node.write("rubbish\n\n\r\n   \n");
     node.write_line(INIT);
@@ -536,4 +516,21 @@ fn init_after_rubbish() {
     let finished = node.finish();
     assert!(finished.status.success());
     assert_eq!(finished.stderr.lines().count(), 1, "{}", finished.stderr);
+}
+
+witness::tests! {
+    unanswerable_lines_are_reported_and_skipped;
+    malformed_bodies_get_code_12;
+    unusable_msg_id_gets_an_error_without_in_reply_to;
+    unusual_msg_ids_are_repeated_unchanged;
+    errors_have_the_task_format;
+    requests_before_init_get_code_11;
+    replies_are_ignored;
+    send_and_stop_without_server_get_code_22;
+    start_on_a_second_port_gets_code_22;
+    port_in_use_gets_code_11;
+    foreign_bind_address_gets_code_14;
+    privileged_port_gets_code_14: PrivilegedPorts;
+    ignored_fields_may_contain_lone_surrogates;
+    init_succeeds_after_unparsable_lines;
 }

@@ -15,7 +15,7 @@ fn run(args: &[&str]) -> Finished {
 
 /// A file's name that is not shown as it is could be another file's.
 #[test]
-fn an_argument_that_is_no_text() {
+fn argument_that_is_not_utf8_is_a_usage_error() {
     let output = program()
         .arg(OsStr::from_bytes(b"--trace=log\xff"))
         .output()
@@ -140,7 +140,7 @@ fn version_names_the_version_and_the_machine() {
 }
 
 #[test]
-fn output_that_cannot_be_shown_is_an_error() {
+fn help_that_cannot_be_written_is_an_error() {
     let full = std::fs::File::create("/dev/full").expect("a device");
     let output = program().arg("--help").stdout(full).output();
     let output = output.expect("the program starts");

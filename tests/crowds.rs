@@ -91,7 +91,7 @@ fn shout(crowd: &[TcpStream]) {
 }
 
 #[test]
-fn those_who_never_read_share_a_bounded_memory() {
+fn non_reading_clients_share_a_bounded_memory() {
     let _alone = alone();
     let (mut node, server) = Node::listening();
     let bystander = client(server);
@@ -119,7 +119,7 @@ fn those_who_never_read_share_a_bounded_memory() {
 }
 
 #[test]
-fn those_who_trickle_cost_their_places_only() {
+fn slow_writers_use_no_buffer_memory() {
     let _alone = alone();
     let (mut node, server) = Node::listening();
     let before = node.memory();
@@ -144,7 +144,7 @@ fn those_who_trickle_cost_their_places_only() {
 }
 
 #[test]
-fn those_who_say_nothing_cost_their_places_only() {
+fn silent_clients_use_no_buffer_memory() {
     let _alone = alone();
     let (mut node, server) = Node::listening();
     let before = node.memory();
@@ -182,7 +182,7 @@ fn latency(client: &TcpStream) -> Duration {
 
 #[test]
 #[ignore = "asks for the time, which takes a release build and a machine of its own"]
-fn a_well_behaved_client_is_served_as_if_they_were_not_there() {
+fn well_behaved_client_keeps_its_latency() {
     /// Each of the crowd sends a byte a second.
     const PAUSE: Duration = Duration::from_nanos(1_000_000_000 / CLIENTS as u64);
     let (node, server) = Node::listening();

@@ -271,7 +271,7 @@ fn no_local_port_left() {
 /// Clients come from where the kernel puts them, until so many have left a port in `TIME_WAIT` that
 /// the next ones had better come from elsewhere.
 #[test]
-fn another_source_after_so_many_clients() {
+fn source_address_changes_after_many_clients() {
     const CONNECTS_PER_SOURCE_ADDRESS: usize = 4096;
     let sources = Rc::new(RefCell::new(Vec::new()));
     let bound = Rc::clone(&sources);
@@ -298,7 +298,7 @@ fn another_source_after_so_many_clients() {
 
 /// The client finds the end before anything has come back.
 #[test]
-fn an_echo_cut_short() {
+fn truncated_echo_gets_code_13() {
     let (client, over) = (Cell::new(usize::MAX), Cell::new(false));
     let (mut engine, server) = listening(move |call, args| match call {
         libc::SYS_connect => {
@@ -316,7 +316,7 @@ fn an_echo_cut_short() {
 
 /// What connections hold together is bounded, and what a stop lets go of no longer counts.
 #[test]
-fn what_is_held_is_bounded() {
+fn unsent_bytes_are_bounded() {
     const CLIENTS: usize = MAX_UNSENT_BYTES / READ_BUFFER_BYTES;
     // Both ends of each connection, and one more, are this process's.
     let crowd = witness::crowd(2 * CLIENTS + 2, 100) / 2;
@@ -361,7 +361,7 @@ fn what_is_held_is_bounded() {
 
 /// A connection that always has more to say gets its share of a turn, not all the time.
 #[test]
-fn an_endless_talker_is_interrupted() {
+fn busy_connection_yields_after_bounded_reads() {
     let reads = Rc::new(Cell::new(0));
     let counter = Rc::clone(&reads);
     let (mut engine, server) = listening(move |call, args| match call {
@@ -406,7 +406,7 @@ fn accepting(accept: impl Fn() -> Fate + 'static) -> (Engine<Faulty>, SocketAddr
 
 /// One connection that is gone is passed over. If all of them are, accepting rests: it would spin.
 #[test]
-fn accepting_rests_where_it_only_ever_fails() {
+fn accept_backs_off_after_repeated_errors() {
     let (mut engine, server, tries) = accepting(|| Failed(Errno::ECONNABORTED));
     let _client = TcpStream::connect(server).expect("connect");
     for _ in 0..100 {
@@ -417,7 +417,7 @@ fn accepting_rests_where_it_only_ever_fails() {
 
 /// A descriptor that is free again is used at once, not when accepting has had its rest.
 #[test]
-fn accepting_goes_on_when_a_connection_ends() {
+fn accept_resumes_when_a_connection_closes() {
     let full = Rc::new(Cell::new(false));
     let is_full = Rc::clone(&full);
     let (mut engine, server, _) = accepting(move || match is_full.get() {
@@ -444,7 +444,7 @@ fn accepting_goes_on_when_a_connection_ends() {
 /// What was short a moment ago is no reason for a send to fail, though accepting rests for it and the
 /// send's own connection takes a moment to come.
 #[test]
-fn a_send_while_accepting_rests() {
+fn send_succeeds_during_accept_back_off() {
     let tries = Cell::new(0);
     let (mut engine, server) = listening(move |call, _| match call {
         libc::SYS_accept4 => {
@@ -464,7 +464,7 @@ fn a_send_while_accepting_rests() {
 
 /// A stop takes those who wait, and asks once more to know that they are all.
 #[test]
-fn a_stop_accepts_those_who_wait() {
+fn stop_accepts_queued_connections() {
     let (mut engine, server, tries) = accepting(|| Served);
     let _clients = [(); 3].map(|()| TcpStream::connect(server).expect("connect"));
     engine.stop(Duration::ZERO);
@@ -473,7 +473,7 @@ fn a_stop_accepts_those_who_wait() {
 
 /// A start that fails leaves nothing behind, and the next one works.
 #[test]
-fn no_start() {
+fn failed_start_leaves_nothing_open() {
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
     for (call, name) in [
         (libc::SYS_setsockopt, "setsockopt"),
@@ -499,7 +499,7 @@ fn no_start() {
 /// A broken epoll set ends the engine's turns with an error instead of a loop without end. What
 /// passes is borne with.
 #[test]
-fn a_broken_epoll_set() {
+fn lasting_epoll_errors_end_the_loop() {
     let broken = Rc::new(Cell::new(true));
     let is_broken = Rc::clone(&broken);
     let (mut engine, _) = listening(move |call, _| match call {
@@ -594,7 +594,7 @@ impl Lone {
 const ROUND: u32 = 8;
 
 #[test]
-fn it_polls_before_it_sleeps() {
+fn loop_polls_before_it_sleeps() {
     const STEP: Duration = Duration::from_micros(8);
     let mut lone = Lone::new(STEP);
     assert_eq!(lone.turn(None), (1 + 8 * ROUND, 1), "for 60 µs");
@@ -612,7 +612,7 @@ fn it_polls_before_it_sleeps() {
 
 /// What came may have come because the client could run at last: that is no success.
 #[test]
-fn it_is_no_success_if_the_client_ran_meanwhile() {
+fn poll_result_after_a_context_switch_is_not_a_success() {
     for (step, polls_again) in [(8, true), (9, false)] {
         let mut lone = Lone::new(Duration::from_micros(step));
         lone.client.write_all(b"x").expect("write");
@@ -624,7 +624,7 @@ fn it_is_no_success_if_the_client_ran_meanwhile() {
 
 /// Between two looks at the clock somebody else had the processor.
 #[test]
-fn it_polls_no_more_where_it_is_put_off() {
+fn polling_backs_off_after_preemption() {
     const TIME_SLICE: Duration = Duration::from_micros(500);
     let mut lone = Lone::new(TIME_SLICE + Duration::from_micros(1));
     assert_eq!(lone.turn(None), (1 + ROUND, 1));

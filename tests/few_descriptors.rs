@@ -33,7 +33,7 @@ fn let_in(waiting: &mut Vec<TcpStream>, inside: &mut Vec<TcpStream>) {
 }
 
 #[test]
-fn all_have_their_turn() {
+fn queued_clients_are_served_as_descriptors_become_free() {
     let crowd = witness::crowd(CLIENTS, 100);
     let mut node = Node::spawn(&mut program_with_open_files(FILES, FILES)).initialized();
     let server = node.listen();

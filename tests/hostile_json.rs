@@ -135,7 +135,7 @@ enum Fate {
 const DEEP_STACK: usize = 1 << 30;
 
 #[test]
-fn a_collection_of_hostile_json() {
+fn hostile_json_samples_get_an_answer_or_a_report() {
     let thread = thread::Builder::new().stack_size(DEEP_STACK);
     let outcome = thread.spawn(hostile_collection).expect("a thread").join();
     outcome.unwrap_or_else(|panic| resume_unwind(panic));
@@ -369,7 +369,7 @@ fn line() -> impl Strategy<Value = Vec<u8>> {
 }
 
 #[test]
-fn lines_by_a_grammar() {
+fn generated_lines_get_an_answer_or_a_report() {
     const LINES: u32 = 5_000;
     let config = Config {
         cases: LINES,

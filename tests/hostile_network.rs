@@ -95,7 +95,7 @@ fn talk(server: SocketAddr, seed: u64) {
 }
 
 #[test]
-fn random_bytes_come_back_or_the_connection_ends() {
+fn random_client_actions_echo_or_close() {
     const CLIENTS: u64 = 400;
     const AT_ONCE: u64 = 8;
     let (mut node, server) = Node::listening();
@@ -118,7 +118,7 @@ fn random_bytes_come_back_or_the_connection_ends() {
 }
 
 #[test]
-fn a_flood_of_connections_that_are_given_up() {
+fn abandoned_connections_free_their_descriptors() {
     const ROUNDS: usize = 5;
     let flood = witness::crowd(1000, 100);
     let (mut node, server) = Node::listening();

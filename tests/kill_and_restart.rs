@@ -37,7 +37,7 @@ fn talk(server: SocketAddr, up: &RwLock<()>, echoes: &AtomicU64) -> io::Result<(
 }
 
 #[test]
-fn the_port_is_free_at_once() {
+fn port_is_free_after_kill() {
     let (node, server) = Node::listening();
     let up = RwLock::new(());
     let (end, echoes) = (AtomicBool::new(false), AtomicU64::new(0));

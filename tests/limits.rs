@@ -24,7 +24,7 @@ use serde_json::json;
 
 /// The table of limits in the README, held to the constants that it names.
 #[test]
-fn the_readme_tells_the_limits() {
+fn readme_limits_match_the_constants() {
     let readme = include_str!("../README.md");
     let (_, limits) = readme.split_once("\n## Limits\n").expect("a section");
     let mebibytes = |bytes: usize| format!("{} MiB", bytes >> 20);
@@ -164,7 +164,7 @@ fn the_soft_limit_of_open_files_is_raised() {
 }
 
 #[test]
-fn more_connections_than_the_shell_allows_files() {
+fn connections_may_exceed_the_soft_limit() {
     let (_, hard) = open_files_limit();
     let mut node = Node::spawn(&mut program_with_open_files(64, hard)).initialized();
     let server = node.listen();
@@ -190,7 +190,7 @@ fn listens_on_loopback_only() {
 }
 
 #[test]
-fn before_the_start_no_socket_is_open() {
+fn no_socket_is_open_before_start() {
     let mut node = Node::n1();
     let (none, others) = sockets(&node);
     assert_eq!((none.len(), others), (0, 0));

@@ -62,7 +62,7 @@ fn the_program_imports_no_socket_wrapper() {
 
 /// The same eye sees them where they are: in this program, which listens by the standard library.
 #[test]
-fn a_program_that_imports_them_is_found_out() {
+fn scanner_detects_libc_socket_imports() {
     let listener = TcpListener::bind("127.0.0.1:0").expect("bind");
     let address = listener.local_addr().expect("an address");
     TcpStream::connect(address).expect("connect");
@@ -124,7 +124,7 @@ fn no_source_uses_std_net() {
 }
 
 #[test]
-fn ways_out_are_found() {
+fn scanner_detects_std_net_in_sources() {
     for line in [
         "use std::net::TcpStream;",
         "let x = std :: net :: TcpListener::bind(a);",

@@ -93,7 +93,7 @@ fn two_thousand_at_once() {
 }
 
 #[test]
-fn half_closed_ones_get_all_their_bytes() {
+fn half_closed_clients_get_all_their_bytes() {
     let (node, server) = Node::listening();
     for len in [
         0,
@@ -110,7 +110,7 @@ fn half_closed_ones_get_all_their_bytes() {
 
 /// All is sent before any of it is read: more than the server keeps, less than the sockets do.
 #[test]
-fn a_late_reader_gets_all_its_bytes() {
+fn late_reader_gets_all_its_bytes() {
     let (node, server) = Node::listening();
     let mut late = client(server);
     let sent = push(&late, 64 << 20);
@@ -123,7 +123,7 @@ fn a_late_reader_gets_all_its_bytes() {
 }
 
 #[test]
-fn resets_concern_nobody_else() {
+fn reset_does_not_affect_other_clients() {
     let (mut node, server) = Node::listening();
     let before = node.descriptors();
     let bystander = client(server);
@@ -151,7 +151,7 @@ fn resets_concern_nobody_else() {
 }
 
 #[test]
-fn one_that_never_reads_costs_little_and_hinders_nobody() {
+fn non_reading_client_is_bounded_and_does_not_delay_others() {
     const CLIENTS: usize = 4;
     const MUCH: usize = 64 << 20;
     let (mut node, server) = Node::listening();
@@ -185,7 +185,7 @@ fn one_that_never_reads_costs_little_and_hinders_nobody() {
 }
 
 #[test]
-fn slow_ones() {
+fn slow_writers_are_echoed() {
     let (mut node, server) = Node::listening();
     let bytes = pattern(300);
     let slow: Vec<TcpStream> = (0..20).map(|_| client(server)).collect();
@@ -207,7 +207,7 @@ fn slow_ones() {
 
 /// A long echo, of which the client reads the beginning byte by byte.
 #[test]
-fn a_slow_reader() {
+fn slow_reader_gets_all_its_bytes() {
     let (node, server) = Node::listening();
     let mut slow = client(server);
     let mut writer = slow.try_clone().expect("a second handle");
@@ -230,7 +230,7 @@ fn a_slow_reader() {
 
 /// One that sends and reads as fast as it can, all the time, gets no more than its share.
 #[test]
-fn busy_ones_starve_nobody() {
+fn busy_clients_do_not_starve_others() {
     let (mut node, server) = Node::listening();
     let done = AtomicBool::new(false);
     thread::scope(|scope| {
@@ -279,7 +279,7 @@ fn urgent_data() {
 /// What comes while the node stands still comes to it as one event: bytes, urgent ones, more bytes,
 /// and the end. None of them is waited for in vain.
 #[test]
-fn all_in_one_event() {
+fn data_and_end_of_stream_in_one_event() {
     let (node, server) = Node::listening();
     let urgently = |client: &TcpStream, byte: u8| {
         // SAFETY: the pointer and the length describe one byte.
@@ -320,7 +320,7 @@ fn all_in_one_event() {
 
 /// Idle connections cost nothing but their descriptors.
 #[test]
-fn idle_ones_use_no_processor() {
+fn idle_clients_use_no_processor() {
     let (mut node, server) = Node::listening();
     let idle: Vec<TcpStream> = (0..100).map(|_| client(server)).collect();
     for client in &idle {
@@ -337,7 +337,7 @@ fn idle_ones_use_no_processor() {
 
 /// All at the same time, from many threads, for a while.
 #[test]
-fn a_mixed_crowd() {
+fn mixed_clients_are_echoed_concurrently() {
     let (mut node, server) = Node::listening();
     thread::scope(|scope| {
         for i in 0..8_usize {
@@ -365,7 +365,7 @@ fn a_mixed_crowd() {
 
 /// When the node's input ends, it does not wait for others: the task is done.
 #[test]
-fn the_end_of_input_ends_their_connections() {
+fn end_of_input_closes_connections() {
     let (node, server) = Node::listening();
     let open = client(server);
     converse(&open, b"hello");
@@ -379,7 +379,7 @@ fn the_end_of_input_ends_their_connections() {
 /// A stop sees to those that have connected and have not been accepted yet. They connect while the
 /// node cannot run, and are more than it accepts at once.
 #[test]
-fn a_stop_serves_the_queue() {
+fn stop_drains_the_accept_queue() {
     let (mut node, server) = Node::listening();
     node.signal(libc::SIGSTOP);
     let mut waiting: Vec<TcpStream> = (0..300).map(|_| client(server)).collect();

@@ -95,7 +95,7 @@ fn send_makes_a_connection_each_time() {
 }
 
 #[test]
-fn stats_count_from_the_beginning_and_count_everybody() {
+fn stats_cover_all_clients_since_the_start() {
     let mut node = Node::n1();
     assert_eq!(node.stats(), (0, 0));
     let server = node.listen();
@@ -139,7 +139,7 @@ fn stop_frees_the_port() {
 }
 
 #[test]
-fn stop_lets_an_open_conversation_finish() {
+fn stop_lets_open_connections_finish() {
     let (mut node, server) = Node::listening();
     let mut talking = client(server);
     converse(&talking, b"before the stop");
@@ -164,7 +164,7 @@ fn stop_lets_an_open_conversation_finish() {
 }
 
 #[test]
-fn stop_does_not_wait_for_ever() {
+fn stop_closes_connections_after_the_drain_timeout() {
     let (mut node, server) = Node::listening();
     let idle = client(server);
     converse(&idle, b"hello");

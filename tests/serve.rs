@@ -69,7 +69,7 @@ fn is_free(server: SocketAddr) -> bool {
 }
 
 #[test]
-fn either_signal_ends_it() {
+fn sigint_and_sigterm_end_serve() {
     for signal in [libc::SIGINT, libc::SIGTERM] {
         let server = Server::start(&[]);
         converse(&client(server.address), b"hello");
@@ -79,7 +79,7 @@ fn either_signal_ends_it() {
 }
 
 #[test]
-fn conversations_may_go_on_after_the_first_signal() {
+fn connections_continue_after_the_first_signal() {
     let server = Server::start(&[]);
     let talker = client(server.address);
     converse(&talker, b"before");
@@ -93,7 +93,7 @@ fn conversations_may_go_on_after_the_first_signal() {
 }
 
 #[test]
-fn a_second_signal_ends_it_at_once() {
+fn second_signal_ends_serve_at_once() {
     for workers in ["1", "3"] {
         let server = Server::start(&["--workers", workers]);
         let silent = client(server.address);
@@ -115,7 +115,7 @@ fn a_second_signal_ends_it_at_once() {
 
 /// Nor does it wait for who does not read what it says.
 #[test]
-fn signals_end_it_though_its_output_is_full() {
+fn signals_end_serve_when_output_is_full() {
     let (mut full, _unread) = UnixStream::pair().expect("a pair");
     full.set_nonblocking(true).expect("a mode");
     while full.write(&[0; 1024]).is_ok() {}
@@ -172,7 +172,7 @@ fn a_node_with_workers_answers_like_any_other() {
 }
 
 #[test]
-fn a_lone_client_is_served_with_and_without_polling() {
+fn single_client_is_served_with_and_without_polling() {
     for spin in ["0", "60", "10000"] {
         let server = Server::start(&["--spin", spin]);
         let lone = client(server.address);
@@ -200,7 +200,7 @@ fn an_idle_server_sleeps() {
 }
 
 #[test]
-fn a_taken_port_is_told() {
+fn port_in_use_is_reported() {
     let taken = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let address = taken.local_addr().expect("bound");
     assert_taken(address);

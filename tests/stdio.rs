@@ -94,7 +94,7 @@ fn input_byte_by_byte() {
 
 /// A reply comes without more input, and half a line holds nothing up.
 #[test]
-fn half_a_line_holds_nothing_up() {
+fn partial_line_does_not_delay_earlier_replies() {
     let (mut node, server) = Node::listening();
     let (half, rest) = STATS.split_at(30);
     node.write(half);
@@ -181,7 +181,7 @@ fn the_longest_line() {
 }
 
 #[test]
-fn a_line_that_is_far_too_long_is_not_held() {
+fn overlong_line_is_not_stored() {
     const MUCH: usize = 3 * MAX_LINE_BYTES;
     let (mut node, server) = Node::listening();
     let open = client(server);
@@ -276,7 +276,7 @@ fn ends_for_a_closed_output(mut node: Node) {
 }
 
 #[test]
-fn nobody_reads_the_output() {
+fn closed_output_ends_the_node_with_a_reason() {
     for disposition in [libc::SIG_DFL, libc::SIG_IGN] {
         let mut node = Node::spawn(sigpipe(with_pipes(&mut program()), disposition));
         node.stdout = None;
@@ -297,7 +297,7 @@ fn the_reader_leaves_while_the_node_waits_for_it() {
 }
 
 #[test]
-fn nobody_reads_the_help() {
+fn closed_output_fails_help() {
     for option in ["--help", "--version"] {
         let (gone, theirs) = UnixStream::pair().expect("a pair");
         drop(gone);
@@ -395,7 +395,7 @@ fn on_a_socket_in_either_mode() {
 
 /// A pipe for errors that nobody reads fills up, and then the errors are dropped, not the node.
 #[test]
-fn nobody_reads_the_errors() {
+fn full_standard_error_does_not_block_the_node() {
     let (errors, theirs) = UnixStream::pair().expect("a pair");
     let mut node = Node::spawn(
         program()
@@ -417,7 +417,7 @@ fn nobody_reads_the_errors() {
 
 /// A parent may have closed them. Rust's runtime opens `/dev/null` in their place.
 #[test]
-fn closed_streams() {
+fn closed_standard_streams_are_handled() {
     let mut command = program();
     command.stdout(Stdio::piped());
     // SAFETY: nothing but system calls happens between fork and exec.

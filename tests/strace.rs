@@ -173,7 +173,7 @@ fn replies_are_written_while_more_requests_are_there() {
 }
 
 /// Whoever is connected has a turn in each send.
-fn others_are_served_between_sends() {
+fn outside_clients_are_served_between_sends() {
     const SENDS: usize = 32;
     let mut node = under_strace(&["--trace=connect,epoll_pwait"]);
     let server = node.listen();
@@ -268,7 +268,7 @@ witness::tests! {
     no_progress: Strace;
     a_reply_does_not_wait_for_the_next_request: Strace;
     replies_are_written_while_more_requests_are_there: Strace;
-    others_are_served_between_sends: Strace;
+    outside_clients_are_served_between_sends: Strace;
     a_message_takes_one_read_and_one_write: Strace;
     no_socket: Strace;
     interrupted_again_and_again: Strace;

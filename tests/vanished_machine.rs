@@ -85,7 +85,7 @@ fn ip(args: &[&str]) {
 
 #[test]
 #[ignore = "takes root, network namespaces and more than a minute"]
-fn its_connections_end_in_time() {
+fn connections_to_a_vanished_peer_end_by_peer_timeout() {
     let (here, there) = (Machine::new("server"), Machine::new("client"));
     let cable = ["type", "veth", "peer", CLIENT_END, "netns", &there.0];
     here.ip(&[&["link", "add", SERVER_END], &cable[..]].concat());

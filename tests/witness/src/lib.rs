@@ -47,6 +47,8 @@ pub enum Witness {
     HeadersX86_64,
     /// The kernel's headers and a C compiler for aarch64.
     HeadersAarch64,
+    /// Ports that take a privilege to bind: port 1 is one, unless the machine says otherwise.
+    PrivilegedPorts,
     /// The GNU C library in this test binary, for comparisons that musl has no counterpart for.
     Glibc,
 }
@@ -66,6 +68,12 @@ impl Witness {
                 }),
             Witness::HeadersX86_64 => headers_absence("x86_64", "amd64"),
             Witness::HeadersAarch64 => headers_absence("aarch64", "arm64"),
+            Witness::PrivilegedPorts => {
+                const FIRST_FREE: &str = "/proc/sys/net/ipv4/ip_unprivileged_port_start";
+                let first_free = fs::read_to_string(FIRST_FREE).unwrap_or_default();
+                let port_1_is_free = first_free.trim().parse().is_ok_and(|port: u16| port <= 1);
+                port_1_is_free.then(|| format!("needs a port that takes a privilege: {FIRST_FREE}"))
+            }
             Witness::Glibc => (!cfg!(target_env = "gnu"))
                 .then(|| "needs glibc: build for a target whose name ends with -gnu".into()),
         }
