@@ -220,7 +220,12 @@ impl<K: Kernel> Engine<K> {
             } else {
                 let events = if shut { EPOLLIN } else { EPOLLIN | EPOLLOUT };
                 before_waiting();
+                let queued = self.awaited.is_some();
                 self.wait_for(client, events, RoundTripError::Broken)?;
+                if queued && self.awaited.is_none() {
+                    // With workers the connection may be accepted only now, which is progress.
+                    client.stalled_since = None;
+                }
             }
             loop {
                 match retry_on_eintr(|| client.polled.socket.read(&mut self.buffer)) {
