@@ -288,18 +288,18 @@ impl<K: Kernel> Output<K> {
     }
 }
 
-/// Bears with a call that fails, but not for ever: what is short now may be there a moment later.
+/// Retries a failing call a bounded number of times: a temporary shortage may clear.
 struct RetryBudget(u32);
 
 impl RetryBudget {
-    /// The tries, [`RETRY_DELAY`] apart, after which a failure is taken for a lasting one.
+    /// Retries, [`RETRY_DELAY`] apart, after which a failure is treated as permanent.
     const MAX_RETRIES: u32 = 16;
 
     fn new() -> RetryBudget {
         RetryBudget(RetryBudget::MAX_RETRIES)
     }
 
-    /// Turns the engine for a while, unless there has been enough of `failure`.
+    /// Runs the engine for [`RETRY_DELAY`], or returns `failure` if no retry is left.
     fn wait<K: Kernel>(
         &mut self,
         engine: &mut Engine<K>,
@@ -311,13 +311,20 @@ impl RetryBudget {
     }
 }
 
-/// Writes a diagnostic to standard error. It is dropped if there is no room for it: a full pipe that
-/// nobody reads must not stop the program. A kernel that refuses to tell whether there is room does
-/// not silence the program: the write goes ahead then, and may wait for the reader.
+/// Writes a diagnostic to standard error. It is dropped if there is no room for it, because a full
+/// pipe must not stop the program. If the kernel keeps refusing `ppoll`, which would tell whether there
+/// is room, the write goes ahead and may block: the program must not end without a reason.
 pub fn diagnostic<K: Kernel>(kernel: &K, line: fmt::Arguments<'_>) {
     let fd = stderr(kernel.clone());
     let mut fds = [PollFd::new(&fd, POLLOUT)];
-    let ready = retry_on_eintr(|| ppoll(kernel, &mut fds, Some(Duration::ZERO)));
+    let mut retries = 0..RetryBudget::MAX_RETRIES;
+    let ready = loop {
+        match retry_on_eintr(|| ppoll(kernel, &mut fds, Some(Duration::ZERO))) {
+            // Perhaps a temporary shortage of memory.
+            Err(_) if retries.next().is_some() => {}
+            ready => break ready,
+        }
+    };
     if ready != Ok(0) {
         let mut line = format!("rawecho: {line}").into_bytes();
         line.truncate(PIPE_BUF - 1);

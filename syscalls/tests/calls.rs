@@ -171,12 +171,13 @@ fn no_more_descriptors() -> bool {
 /// In a child: gives up root's rights, which are its capabilities. (Another user id would do, too, but
 /// a user namespace may have no other.)
 fn drop_capabilities() -> bool {
-    /// `struct __user_cap_header_struct` of `include/uapi/linux/capability.h`: the version, this thread.
-    const HEADER: [u32; 2] = [0x2008_0522, 0];
-    /// Two of `struct __user_cap_data_struct`, with no capability at all.
-    const NONE: [u32; 6] = [0; 6];
-    // SAFETY: the kernel reads both, which are as long as this version demands.
-    unsafe { libc::syscall(libc::SYS_capset, &HEADER, &NONE) == 0 }
+    // `struct __user_cap_header_struct` of `include/uapi/linux/capability.h`: the version, this thread.
+    let mut header = [0x2008_0522_u32, 0];
+    // Two of `struct __user_cap_data_struct`, with no capability at all.
+    let none = [0_u32; 6];
+    // SAFETY: the kernel reads both, which are as long as this version demands, and may write the
+    // version that it prefers.
+    unsafe { libc::syscall(libc::SYS_capset, &raw mut header, &raw const none) == 0 }
 }
 
 fn every_call_has_a_test() {
