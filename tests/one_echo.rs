@@ -94,7 +94,7 @@ fn trace_of_one_echo(form: Format) -> String {
     text[so_far as usize..].to_owned()
 }
 
-/// ConstantTable for numbers that chance has picked, in the order in which they turn up.
+/// Names for numbers that chance has picked, in the order in which they turn up.
 #[derive(Default)]
 struct ByChance(HashMap<(&'static str, String), usize>);
 

@@ -6,7 +6,7 @@ use syscalls::Kernel;
 
 use super::Connection;
 
-/// ConstantTable one connection. The index is used again for a later one, with the next generation: so an
+/// Names one connection. The index is reused for a later one with the next generation, so an
 /// event for a connection that is gone can never reach its successor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Key {
