@@ -141,7 +141,7 @@ impl<K: Kernel> Input<K> {
     /// Those of read on standard input, and of the engine's loop.
     pub fn fill(&mut self, engine: &mut Engine<K>) -> Result<(), SyscallError> {
         self.make_room();
-        let mut patience = RetryBudget::new();
+        let mut retries = RetryBudget::new();
         loop {
             match engine.watch(&self.fd, Watch::Input) {
                 Ok(true) => while !engine.turn(None)?.input {},
@@ -149,7 +149,7 @@ impl<K: Kernel> Input<K> {
                     engine.turn(Some(Duration::ZERO))?;
                 }
                 Err(failure) => {
-                    patience.wait(engine, failure)?;
+                    retries.wait(engine, failure)?;
                     continue;
                 }
             }
@@ -162,7 +162,7 @@ impl<K: Kernel> Input<K> {
                     continue;
                 }
                 Err(errno) => {
-                    patience.wait(engine, SyscallError::new("read of standard input", errno))?;
+                    retries.wait(engine, SyscallError::new("read of standard input", errno))?;
                     continue;
                 }
             }
@@ -219,12 +219,12 @@ impl<K: Kernel> Output<K> {
     /// is watched and comes while there is no room; what else write and the engine's loop fail with.
     pub fn flush(&mut self, engine: &mut Engine<K>) -> Result<(), ExitReason> {
         let mut written = 0;
-        let mut patience = RetryBudget::new();
+        let mut retries = RetryBudget::new();
         while written < self.lines.len() {
             match self.write_without_waiting(&self.lines[written..]) {
                 Ok(count) => {
                     written += count;
-                    patience = RetryBudget::new();
+                    retries = RetryBudget::new();
                 }
                 Err(SyscallError {
                     errno: Errno::EAGAIN,
@@ -241,18 +241,18 @@ impl<K: Kernel> Output<K> {
                             self.lines.drain(..written);
                             return Err(ExitReason::Interrupted);
                         }
-                        patience = RetryBudget::new();
+                        retries = RetryBudget::new();
                     }
                     Ok(false) => {
                         engine.turn(Some(RETRY_DELAY))?;
                     }
-                    Err(failure) => patience.wait(engine, failure)?,
+                    Err(failure) => retries.wait(engine, failure)?,
                 },
                 Err(SyscallError {
                     errno: Errno::EPIPE,
                     ..
                 }) => return Err(ExitReason::OutputClosed),
-                Err(failure) => patience.wait(engine, failure)?,
+                Err(failure) => retries.wait(engine, failure)?,
             }
         }
         self.lines.clear();

@@ -5,9 +5,11 @@ mod common;
 
 use std::net::{TcpListener, TcpStream};
 use std::os::unix::process::CommandExt;
-use std::process::Stdio;
 
-use common::{INIT, INIT_OK, Node, assert_error, client, converse, eventually, program};
+use common::{
+    INIT, INIT_OK, Node, assert_error, client, converse, eventually, program, unused_port,
+    with_pipes,
+};
 use serde_json::{Value, json};
 
 /// Lines that nobody can be answered for: a line on stderr each, with the line's number and a
@@ -425,18 +427,13 @@ fn start_on_a_second_port_gets_code_22() {
     let (mut node, server) = Node::listening();
     let open = client(server);
     converse(&open, b"before");
-    let free = TcpListener::bind(("127.0.0.1", 0)).expect("a free port");
-    let other = free.local_addr().expect("an address").port();
-    drop(free);
+    let other = unused_port();
     node.fails(
         json!({"type": "tcp_echo_start", "port": other}),
         22,
         &[&server.port().to_string()],
     );
-    // A child that another test has just forked may hold the socket that had the port before.
-    eventually("nothing listens there", || {
-        TcpStream::connect(("127.0.0.1", other)).err()
-    });
+    TcpStream::connect(("127.0.0.1", other)).expect_err("nothing listens there");
     // The server that runs is untouched.
     converse(&open, b"after");
     converse(&client(server), b"new");
@@ -445,10 +442,7 @@ fn start_on_a_second_port_gets_code_22() {
 }
 
 fn port_in_use_gets_code_11() {
-    // Below the ports that the kernel hands out, lest somebody gets it when its owner is gone.
-    let mut ports = 20_000..32_000;
-    let owner = ports.find_map(|port| TcpListener::bind(("127.0.0.1", port)).ok());
-    let owner = owner.expect("a free port");
+    let owner = TcpListener::bind(("127.0.0.1", unused_port())).expect("an unused port");
     let server = owner.local_addr().expect("an address");
     let mut node = Node::n1();
     let before = node.descriptors();
@@ -487,10 +481,7 @@ fn foreign_bind_address_gets_code_14() {
 
 fn privileged_port_gets_code_14() {
     let mut command = program();
-    command
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped());
+    with_pipes(&mut command);
     const CAP_NET_BIND_SERVICE: libc::c_ulong = 10;
     // SAFETY: nothing but system calls happens between fork and exec.
     unsafe {

@@ -3,7 +3,7 @@
 mod common;
 
 use std::ffi::OsStr;
-use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr, TcpListener, TcpStream};
 use std::os::unix::ffi::OsStrExt;
 
 use common::{Finished, Node, client, converse, program};
@@ -14,7 +14,6 @@ fn run(args: &[&str]) -> Finished {
 }
 
 /// A file's name that is not shown as it is could be another file's.
-#[test]
 fn argument_that_is_not_utf8_is_a_usage_error() {
     let output = program()
         .arg(OsStr::from_bytes(b"--trace=log\xff"))
@@ -26,7 +25,6 @@ fn argument_that_is_not_utf8_is_a_usage_error() {
     assert!(stderr.contains("UTF-8; see rawecho --help"), "{stderr}");
 }
 
-#[test]
 fn usage_errors() {
     let cases: &[(&[&str], &str)] = &[
         (&["--bind"], "--bind"),
@@ -84,7 +82,6 @@ fn shown(args: &[&str]) -> String {
     stdout
 }
 
-#[test]
 fn help_lists_the_options_of_the_node() {
     let help = shown(&["--help"]);
     for word in [
@@ -106,7 +103,6 @@ fn help_lists_the_options_of_the_node() {
     assert_eq!(shown(&["--workers", "2", "--help", "--nonsense"]), help);
 }
 
-#[test]
 fn serve_help_lists_the_options_of_serve() {
     let help = shown(&["serve", "--help"]);
     for word in [
@@ -125,7 +121,6 @@ fn serve_help_lists_the_options_of_serve() {
     assert_eq!(shown(&["serve", "-h"]), help);
 }
 
-#[test]
 fn version_names_the_version_and_the_machine() {
     let version = shown(&["--version"]);
     let expected = format!(
@@ -139,7 +134,6 @@ fn version_names_the_version_and_the_machine() {
     assert_eq!(shown(&["-Vh"]), version);
 }
 
-#[test]
 fn help_that_cannot_be_written_is_an_error() {
     let full = std::fs::File::create("/dev/full").expect("a device");
     let output = program().arg("--help").stdout(full).output();
@@ -151,7 +145,6 @@ fn help_that_cannot_be_written_is_an_error() {
 
 /// Both ways to write a value, for each option that has one; `--` ends options, and the command may
 /// follow them.
-#[test]
 fn values_follow_an_equals_sign_or_a_space() {
     let spaces = [
         "serve",
@@ -189,7 +182,6 @@ fn values_follow_an_equals_sign_or_a_space() {
 }
 
 /// What `--bind` names is where the server listens, and nowhere else.
-#[test]
 fn bind_to_another_loopback_address() {
     let mut node = Node::start(&["--bind", "127.1.2.3"]).initialized();
     let port = node.listen().port();
@@ -206,40 +198,41 @@ fn bind_to_another_loopback_address() {
     node.finish_well();
 }
 
-/// A machine without IPv6 says so, by the same error that others get from it.
-#[test]
 fn bind_to_ipv6() {
-    let address: IpAddr = "::1".parse().expect("an address");
+    let address = IpAddr::from(Ipv6Addr::LOCALHOST);
     let mut node = Node::start(&["--bind", "::1"]).initialized();
-    match TcpListener::bind((address, 0)) {
-        Ok(_) => {
-            let port = node.listen().port();
-            node.send("through ::1");
-            converse(&client(SocketAddr::new(address, port)), b"outside");
-            TcpStream::connect(("127.0.0.1", port)).expect_err("not there");
-            node.request(json!({"type": "tcp_echo_stop"}));
-            let owner = TcpListener::bind((address, 0)).expect("bind");
-            let taken = owner.local_addr().expect("an address").port();
-            node.fails(
-                json!({"type": "tcp_echo_start", "port": taken}),
-                11,
-                &[&format!("bind [::1]:{taken}: EADDRINUSE (98)")],
-            );
-        }
-        Err(error) => {
-            let errno = error.raw_os_error().expect("an errno");
-            let start = json!({"type": "tcp_echo_start", "port": 0});
-            node.fails(start, 14, &[&format!("({errno})")]);
-        }
-    }
+    let port = node.listen().port();
+    node.send("through ::1");
+    converse(&client(SocketAddr::new(address, port)), b"outside");
+    TcpStream::connect(("127.0.0.1", port)).expect_err("not there");
+    node.request(json!({"type": "tcp_echo_stop"}));
+    let owner = TcpListener::bind((address, 0)).expect("bind");
+    let taken = owner.local_addr().expect("an address").port();
+    node.fails(
+        json!({"type": "tcp_echo_start", "port": taken}),
+        11,
+        &[&format!("bind [::1]:{taken}: EADDRINUSE (98)")],
+    );
     node.finish_well();
 }
 
 /// The last of several counts, as with most programs.
-#[test]
 fn bind_twice() {
     let mut node = Node::start(&["--bind", "192.0.2.1", "--bind", "127.0.0.1"]).initialized();
     let server = node.listen();
     converse(&client(server), b"outside");
     node.finish_well();
+}
+
+witness::tests! {
+    argument_that_is_not_utf8_is_a_usage_error;
+    usage_errors;
+    help_lists_the_options_of_the_node;
+    serve_help_lists_the_options_of_serve;
+    version_names_the_version_and_the_machine;
+    help_that_cannot_be_written_is_an_error;
+    values_follow_an_equals_sign_or_a_space;
+    bind_to_another_loopback_address;
+    bind_to_ipv6: Ipv6;
+    bind_twice;
 }

@@ -38,7 +38,7 @@ fn talk(server: SocketAddr, up: &RwLock<()>, echoes: &AtomicU64) -> io::Result<(
 
 #[test]
 fn port_is_free_after_kill() {
-    let (node, server) = Node::listening();
+    let (node, server) = Node::listening_on_unused_port();
     let up = RwLock::new(());
     let (end, echoes) = (AtomicBool::new(false), AtomicU64::new(0));
     thread::scope(|scope| {

@@ -11,8 +11,7 @@ use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::time::Duration;
 
 use common::{
-    Node, assert_end, assert_error, client, converse, eventually, open_files_limit,
-    program_with_open_files,
+    Node, assert_end, assert_error, client, converse, eventually, program_with_open_files,
 };
 use rawecho::engine::{
     MAX_UNSENT_BYTES, MIN_READ_BYTES, PEER_TIMEOUT, READ_BUFFER_BYTES, STALL_TIMEOUT,
@@ -20,6 +19,7 @@ use rawecho::engine::{
 use rawecho::node::DRAIN_TIMEOUT;
 use rawecho::serve::SHUTDOWN_TIMEOUT;
 use rawecho::stdio::MAX_LINE_BYTES;
+use rlimit::{Resource, getrlimit};
 use serde_json::json;
 
 /// The table of limits in the README, held to the constants that it names.
@@ -151,7 +151,7 @@ fn option(socket: &OwnedFd, level: libc::c_int, name: libc::c_int) -> libc::c_in
 
 #[test]
 fn the_soft_limit_of_open_files_is_raised() {
-    let (_, hard) = open_files_limit();
+    let (_, hard) = getrlimit(Resource::NOFILE).expect("the limit of open files");
     let node = Node::spawn(&mut program_with_open_files(1024.min(hard), hard)).initialized();
     let limits = node.proc("limits");
     let open_files = limits
@@ -165,7 +165,7 @@ fn the_soft_limit_of_open_files_is_raised() {
 
 #[test]
 fn connections_may_exceed_the_soft_limit() {
-    let (_, hard) = open_files_limit();
+    let (_, hard) = getrlimit(Resource::NOFILE).expect("the limit of open files");
     let mut node = Node::spawn(&mut program_with_open_files(64, hard)).initialized();
     let server = node.listen();
     let clients: Vec<TcpStream> = (0..100).map(|_| client(server)).collect();
@@ -242,7 +242,7 @@ fn socket_options() {
 /// by the same node and by another.
 #[test]
 fn restart_despite_time_wait() {
-    let (mut node, server) = Node::listening();
+    let (mut node, server) = Node::listening_on_unused_port();
     let open = client(server);
     converse(&open, b"hello");
     assert_eq!(

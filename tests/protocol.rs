@@ -71,16 +71,8 @@ fn start_names_the_port_that_was_picked() {
 }
 
 #[test]
-fn a_chosen_port() {
-    // A port that was free a moment ago; nothing is connected to it, so it is free at once.
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("bind");
-    let server = listener.local_addr().expect("an address");
-    drop(listener);
-    let mut node = Node::n1();
-    assert_eq!(
-        node.request(json!({"type": "tcp_echo_start", "port": server.port()})),
-        json!({"type": "tcp_echo_start_ok", "status": "listening", "port": server.port()})
-    );
+fn start_on_a_given_port() {
+    let (node, server) = Node::listening_on_unused_port();
     converse(&client(server), b"hello");
     node.finish_well();
 }
@@ -120,7 +112,7 @@ fn stats_cover_all_clients_since_the_start() {
 
 #[test]
 fn stop_frees_the_port() {
-    let (mut node, server) = Node::listening();
+    let (mut node, server) = Node::listening_on_unused_port();
     node.send("before");
     for _ in 0..3 {
         assert_eq!(
@@ -130,8 +122,11 @@ fn stop_frees_the_port() {
         TcpStream::connect(server).expect_err("nobody listens");
         // Free for others …
         drop(std::net::TcpListener::bind(server).expect("the port is free"));
-        // … and for the node.
-        node.request(json!({"type": "tcp_echo_start", "port": server.port()}));
+        // … and for the node, once no child that another test has just forked holds that listener.
+        let start = json!({"type": "tcp_echo_start", "port": server.port()});
+        eventually("the node listens again", || {
+            (node.request(start.clone())["status"] == "listening").then_some(())
+        });
         node.send("after");
         converse(&client(server), b"after");
     }

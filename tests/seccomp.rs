@@ -7,9 +7,9 @@ use std::collections::BTreeMap;
 use std::io;
 use std::net::{SocketAddr, TcpStream};
 use std::os::unix::process::CommandExt;
-use std::process::Stdio;
 
-use common::{Finished, INIT, Node, converse, program, set_open_files_limit};
+use common::{Finished, INIT, Node, converse, program, with_pipes};
+use rlimit::{Resource, setrlimit};
 use seccompiler::{
     BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter,
     SeccompRule, apply_filter,
@@ -50,13 +50,9 @@ fn start_with_rules(args: &[&str], call: &Call, rules: Vec<SeccompRule>, errno: 
     );
     let filter: BpfProgram = filter.and_then(TryInto::try_into).expect("a filter");
     let mut command = program();
-    command
-        .args(args)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped());
+    with_pipes(command.args(args));
     let prepare = move || {
-        set_open_files_limit(OPEN_FILES, 2 * OPEN_FILES)?;
+        setrlimit(Resource::NOFILE, OPEN_FILES, 2 * OPEN_FILES)?;
         apply_filter(&filter).map_err(io::Error::other)
     };
     // SAFETY: three system calls, and no memory: the filter is made before.

@@ -12,20 +12,14 @@ use std::process::{Command, Stdio};
 use std::thread;
 use std::time::Duration;
 
-use common::{INIT, INIT_OK, Node, PATIENCE, client, converse, eventually, file_with, program};
+use common::{
+    INIT, INIT_OK, Node, PATIENCE, client, converse, eventually, file_with, program, with_pipes,
+};
 use rawecho::stdio::MAX_LINE_BYTES;
 use serde_json::json;
 
 const STATS: &str = r#"{"src":"c1","dest":"n1","body":{"type":"tcp_echo_stats","msg_id":2}}"#;
 const STATS_OK: &str = r#"{"src": "n1", "dest": "c1", "body": {"type": "tcp_echo_stats_ok", "in_reply_to": 2, "total_connections": 0, "total_bytes": 0, "msg_id": 1}}"#;
-
-/// All streams are pipes, as Maelstrom has them.
-fn with_pipes(command: &mut Command) -> &mut Command {
-    command
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-}
 
 /// A node that gets `input`, and no more, says `INIT_OK` and `STATS_OK`, and ends well.
 #[track_caller]

@@ -8,7 +8,7 @@ use std::os::fd::FromRawFd;
 use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
 
-use common::{Finished, Node, program};
+use common::{Finished, Node, program, with_pipes};
 use syscalls::arch::NUMBER_REGISTER;
 use syscalls::{CALLS, Call};
 
@@ -114,11 +114,7 @@ fn full_device_is_reported_once_and_in_the_exit_code() {
 fn full_disk_is_reported_once_and_in_the_exit_code() {
     let file = std::env::temp_dir().join(format!("rawecho-full-disk-{}", std::process::id()));
     let mut command = program();
-    command
-        .arg(format!("--trace={}", file.display()))
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped());
+    with_pipes(command.arg(format!("--trace={}", file.display())));
     // The limit of a file's size stands for the size of a disk.
     // SAFETY: the call reads `limit`, and `signal` takes no memory.
     let limited = || unsafe {

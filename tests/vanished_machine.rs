@@ -12,11 +12,11 @@ use std::fs::File;
 use std::io::Write;
 use std::net::{SocketAddr, TcpStream};
 use std::os::fd::AsRawFd;
-use std::process::{self, Command, Stdio};
+use std::process::{self, Command};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use common::{Node, client, converse, eventually};
+use common::{Node, client, converse, eventually, with_pipes};
 use rawecho::engine::PEER_TIMEOUT;
 
 /// Addresses for examples (RFC 5737), which nobody has: the server's, and the client's.
@@ -93,18 +93,15 @@ fn connections_to_a_vanished_peer_end_by_peer_timeout() {
     there.plug_in(CLIENT_END, CLIENT);
 
     let mut command = Command::new("ip");
-    command
-        .args([
-            "netns",
-            "exec",
-            &here.0,
-            env!("CARGO_BIN_EXE_rawecho"),
-            "--bind",
-            SERVER,
-        ])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped());
+    command.args([
+        "netns",
+        "exec",
+        &here.0,
+        env!("CARGO_BIN_EXE_rawecho"),
+        "--bind",
+        SERVER,
+    ]);
+    with_pipes(&mut command);
     let mut node = Node::spawn(&mut command).initialized();
     let port = node.listen().port();
     let server = SocketAddr::new(SERVER.parse().expect("an address"), port);

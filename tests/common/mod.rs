@@ -9,16 +9,17 @@
 use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Read, Seek, Write};
-use std::mem;
-use std::net::{SocketAddr, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::os::fd::RawFd;
 use std::os::unix::process::CommandExt;
-use std::process::{Child, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
+use std::process::{self, Child, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
+use rlimit::{Resource, setrlimit};
 use serde_json::{Value, json};
 
 /// How long anything may take. A limit for what has gone wrong, far above what any machine needs.
@@ -36,16 +37,41 @@ pub fn program() -> Command {
     Command::new(env!("CARGO_BIN_EXE_rawecho"))
 }
 
-/// The program with pipes to its streams and these limits of open files, not yet started.
-pub fn program_with_open_files(soft: u64, hard: u64) -> Command {
-    let mut command = program();
+/// Returns a port of 127.0.0.1 without a listener, a different one each time. It is below the ports
+/// that the kernel hands out: a test that frees it for a moment does not lose it to the socket of
+/// another test.
+pub fn unused_port() -> u16 {
+    const FIRST: u32 = 20_000;
+    const COUNT: u32 = 12_000;
+    /// Ports for each process: those that run at the same time rarely meet.
+    const EACH: u32 = 100;
+    static USED: AtomicU32 = AtomicU32::new(0);
+    let begin = process::id().wrapping_mul(EACH);
+    loop {
+        let offset = begin.wrapping_add(USED.fetch_add(1, Relaxed)) % COUNT;
+        let port = u16::try_from(FIRST + offset).expect("a port");
+        // Not by listening: a child that another test forks meanwhile would hold the listener.
+        if TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_err() {
+            return port;
+        }
+    }
+}
+
+/// Connects the streams of `command` to pipes.
+pub fn with_pipes(command: &mut Command) -> &mut Command {
     command
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
-        .stderr(Stdio::piped());
+        .stderr(Stdio::piped())
+}
+
+/// The program with pipes to its streams and these limits of open files, not yet started.
+pub fn program_with_open_files(soft: u64, hard: u64) -> Command {
+    let mut command = program();
+    with_pipes(&mut command);
     // SAFETY: nothing but a system call happens between fork and exec.
     unsafe {
-        command.pre_exec(move || set_open_files_limit(soft, hard));
+        command.pre_exec(move || setrlimit(Resource::NOFILE, soft, hard));
     }
     command
 }
@@ -77,14 +103,7 @@ pub struct Node {
 impl Node {
     /// A node with the command line `args`, before `init`.
     pub fn start(args: &[&str]) -> Node {
-        let mut command = program();
-        Node::spawn(
-            command
-                .args(args)
-                .stdin(Stdio::piped())
-                .stdout(Stdio::piped())
-                .stderr(Stdio::piped()),
-        )
+        Node::spawn(with_pipes(program().args(args)))
     }
 
     /// A node that knows that it is n1.
@@ -164,6 +183,17 @@ impl Node {
         );
         assert!((1..=65535).contains(&port), "{port}");
         SocketAddr::from(([127, 0, 0, 1], port as u16))
+    }
+
+    /// A node that listens on an [unused port](unused_port), and where.
+    pub fn listening_on_unused_port() -> (Node, SocketAddr) {
+        let mut node = Node::n1();
+        let port = unused_port();
+        assert_eq!(
+            node.request(json!({"type": "tcp_echo_start", "port": port})),
+            json!({"type": "tcp_echo_start_ok", "status": "listening", "port": port})
+        );
+        (node, SocketAddr::from((Ipv4Addr::LOCALHOST, port)))
     }
 
     pub fn pid(&self) -> u32 {
@@ -507,27 +537,4 @@ pub fn file_with(bytes: &[u8]) -> File {
 /// What fills `len` bytes and shows every shift and swap: the numbers from 0 on.
 pub fn pattern(len: usize) -> Vec<u8> {
     (0u64..).flat_map(u64::to_le_bytes).take(len).collect()
-}
-
-/// This process's limits of open files, soft and hard.
-pub fn open_files_limit() -> (u64, u64) {
-    // SAFETY: all of it are numbers.
-    let mut limit: libc::rlimit = unsafe { mem::zeroed() };
-    // SAFETY: `limit` is written to.
-    let result = unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &mut limit) };
-    assert_eq!(result, 0, "getrlimit");
-    (limit.rlim_cur, limit.rlim_max)
-}
-
-/// Sets this process's limits of open files. Fit for use between `fork` and `exec`.
-pub fn set_open_files_limit(soft: u64, hard: u64) -> std::io::Result<()> {
-    let limit = libc::rlimit {
-        rlim_cur: soft,
-        rlim_max: hard,
-    };
-    // SAFETY: `limit` is read.
-    match unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &limit) } {
-        0 => Ok(()),
-        _ => Err(std::io::Error::last_os_error()),
-    }
 }

@@ -5,10 +5,10 @@
 
 use std::fs;
 use std::path::PathBuf;
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
-use crate::common::{Node, eventually, program};
+use crate::common::{Node, eventually, program, with_pipes};
 
 /// Seconds that a node may live. Then it is killed, which is an exit code that no node has.
 const LIMIT: &str = "30";
@@ -42,13 +42,7 @@ pub fn start(args: &[&str], injects: &[&str]) -> (Node, Log) {
 
 /// Starts a node with the command line `args` under `strace`, a command that lacks only the program.
 pub fn spawn(strace: &mut Command, args: &[&str]) -> Node {
-    strace
-        .arg(program().get_program())
-        .args(args)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped());
-    Node::spawn(strace)
+    Node::spawn(with_pipes(strace.arg(program().get_program()).args(args)))
 }
 
 impl Log {

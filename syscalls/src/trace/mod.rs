@@ -18,12 +18,13 @@
 //! - Memory that is not there. strace shows the address; here it may not be passed in the first
 //!   place, by the contract of [`Kernel::syscall`].
 //!
-//! **A trace never holds the program up.** A line is written only if there is room for it: if
-//! standard error is a pipe that is full because nobody reads it, lines are left out, and the trace
-//! says how many when there is room again. (strace would stop the program until somebody reads.) An
-//! error of the write, a full disk say, is treated the same, and the [first one is
-//! reported](Trace::on_failure). The trace's own calls go to the kernel behind and are not traced. A write to a pipe without a reader raises `SIGPIPE`, which whoever
-//! traces to a pipe must [ignore](crate::signal::rt_sigaction_ignore), as Rust's runtime does at its start.
+//! **Tracing never blocks the program.** A line is written only if there is room for it: if standard
+//! error is a full pipe, lines are dropped, and the trace says how many when there is room again.
+//! (strace would stop the program until the pipe is read.) A failed write, to a full disk for
+//! example, also drops the line, and the [first failure is reported](Trace::on_failure). The trace's
+//! own calls go to the kernel behind it and are not traced. A write to a pipe without a reader raises
+//! `SIGPIPE`. A program that traces to a pipe must
+//! [ignore](crate::signal::rt_sigaction_ignore) it, as Rust's runtime does at its start.
 
 mod decode;
 mod line;

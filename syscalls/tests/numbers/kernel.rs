@@ -24,6 +24,11 @@ const TABLES: [(&str, &str); 2] = [
     ("aarch64", include_str!("aarch64.txt")),
 ];
 
+fn table_of(arch: &str) -> &'static str {
+    let table = TABLES.iter().find(|(name, _)| *name == arch);
+    table.expect("a table for each architecture").1
+}
+
 /// What a table says: `call read` is `0`, `struct pollfd` is `size 8, align 4, fd 0 4, …`.
 type Facts = BTreeMap<String, String>;
 
@@ -142,11 +147,7 @@ fn field_in_c(field: &str) -> &str {
 }
 
 pub fn structs_match_kernel_tables() {
-    let (_, table) = TABLES
-        .into_iter()
-        .find(|&(arch, _)| arch == syscalls::arch::NAME)
-        .expect("a table for this architecture");
-    let kernels = of_kind(table, "layout ");
+    let kernels = of_kind(table_of(syscalls::arch::NAME), "layout ");
     for layout in LAYOUTS {
         if uapi(layout).is_none() {
             continue;
@@ -177,11 +178,7 @@ fn table_matches_headers(arch: &str) {
         fs::write(path, table_text(arch, &live)).expect("the table");
         return;
     }
-    let (_, table) = TABLES
-        .into_iter()
-        .find(|&(name, _)| name == arch)
-        .expect("a table");
-    for (name, value) in parse(table) {
+    for (name, value) in parse(table_of(arch)) {
         if let Some(live) = live.get(&name) {
             assert_eq!(&value, live, "{name} on {arch}: the table, and the headers");
         }
