@@ -40,12 +40,15 @@
 //! instruction and sets bit 30 of the number. Most kernels have it switched off, and such a number
 //! fails with `ENOSYS`. This crate does not build for it. (`do_syscall_x32` in the same file.)
 //!
-//! **What KPTI does:** on a processor that is open to Meltdown, the program's page tables leave the
-//! kernel out but for the entry code, which switches to the kernel's tables by a write to `CR3` and
-//! back on the way out. That costs time in each call. Whether your machine does it is in
-//! `/sys/devices/system/cpu/vulnerabilities/meltdown`; what it costs there is the difference of
-//! `cargo run -q -p syscalls --release --example cost` after a boot with `pti=on` and one with
-//! `pti=off`. (`SWITCH_TO_KERNEL_CR3` in `arch/x86/entry/calling.h`.)
+//! **What KPTI does, and what it costs:** on a processor that is open to Meltdown, the program's page
+//! tables contain nothing of the kernel except the entry code, which switches to the kernel's tables by a
+//! write to `CR3`, and back on the way out. (`SWITCH_TO_KERNEL_CR3` in `arch/x86/entry/calling.h`.) Each
+//! write takes "on the order of a hundred cycles" (`Documentation/arch/x86/pti.rst`, "Runtime Cost"), so
+//! a call costs some 200 cycles more, 70 ns at 3 GHz, and more misses in the TLB where the processor has
+//! no PCID. That is the kernel's figure: the machine on which the figures of this documentation were
+//! measured is not affected. `cat /sys/devices/system/cpu/vulnerabilities/meltdown` shows whether yours
+//! is. To measure it there, run `cargo run -q -p syscalls --release --example cost` after a boot with
+//! `pti=on` on the kernel's command line, then after one with `pti=off`.
 //!
 //! Sources: the System V ABI's AMD64 supplement, section A.2.1 ("Calling Conventions" of the
 //! Linux kernel), <https://gitlab.com/x86-psABIs/x86-64-ABI>; the entry code,
