@@ -1,4 +1,4 @@
-//! The command line, by GNU's conventions: one table of options, from which parsing and help come.
+//! The command line, by GNU's conventions: one table of options, used for parsing and for `--help`.
 
 use core::net::{IpAddr, Ipv4Addr};
 use core::str::FromStr;
@@ -24,7 +24,7 @@ const SERVE: &str = "serve";
 /// The port that `serve` listens on by default: the one in the task's examples.
 const DEFAULT_PORT: u16 = 8080;
 
-/// The number of serving threads. More of them than processors gain nothing.
+/// The allowed number of serving threads. More threads than CPUs gain nothing.
 const WORKERS: RangeInclusive<usize> = 1..=64;
 
 /// Microseconds of polling. An answer that takes longer than the upper end is not a quick one.
@@ -36,9 +36,9 @@ const HELP_COLUMN: usize = 24;
 /// What the command line asks for.
 #[derive(Debug)]
 pub enum Command {
-    /// To run with these options.
+    /// Runs with these options.
     Run(Options),
-    /// To show this text.
+    /// Writes this text and exits.
     Show(String),
 }
 
@@ -66,12 +66,12 @@ pub enum TraceTo {
     File(String),
 }
 
-/// A command line, as far as it is read.
+/// The command line as far as it has been parsed.
 struct Parsed {
     serve: bool,
     port: Option<u16>,
     options: Options,
-    /// The text to show in place of running.
+    /// The text to write instead of running.
     show: Option<String>,
 }
 
@@ -80,14 +80,14 @@ struct Definition {
     short: Option<char>,
     long: &'static str,
     value: Value,
-    /// Whether only `serve` has it.
+    /// Whether the option belongs to `serve` only.
     serve_only: bool,
     help: fn() -> String,
-    /// Takes the option, and its value if it has one.
+    /// Applies the option with its value, if it has one.
     apply: fn(&mut Parsed, Option<&str>) -> Result<(), String>,
 }
 
-/// Whether an option has a value, and what help calls it.
+/// Whether an option takes a value, with the placeholder that `--help` shows for it.
 #[derive(Clone, Copy)]
 enum Value {
     None,
@@ -200,7 +200,7 @@ const OPTIONS: &[Definition] = &[
     },
 ];
 
-/// Reads the arguments that follow the program's name. The error says what is wrong with them.
+/// Parses the arguments that follow the program's name. The error says what is wrong with them.
 pub fn parse(mut args: impl Iterator<Item = String>) -> Result<Command, String> {
     let mut parsed = Parsed {
         serve: false,
@@ -241,7 +241,7 @@ pub fn parse(mut args: impl Iterator<Item = String>) -> Result<Command, String> 
 }
 
 impl Parsed {
-    /// Takes the option `--written`, whose value may be the next argument.
+    /// Parses the option `--written`, whose value may be the next argument.
     fn long(
         &mut self,
         written: &str,
@@ -264,7 +264,7 @@ impl Parsed {
         (option.apply)(self, value.as_deref()).map_err(|reason| format!("--{name}: {reason}"))
     }
 
-    /// Takes the short options `letters`, none of which has a value.
+    /// Parses the short options `letters`, none of which takes a value.
     fn short(&mut self, letters: &str) -> Result<(), String> {
         for letter in letters.chars() {
             let option = OPTIONS.iter().find(|option| option.short == Some(letter));
@@ -279,7 +279,7 @@ impl Parsed {
     }
 }
 
-/// Reads `value` as a `T` that is `allowed`. The error is the value.
+/// Parses `value` as a `T` that is `allowed`. The error is `value` itself.
 fn parse_value<T: FromStr>(
     value: Option<&str>,
     allowed: impl FnOnce(&T) -> bool,
@@ -302,7 +302,7 @@ fn expected(what: &str, found: &str) -> String {
     format!("expected {what}, found {found:?}")
 }
 
-/// Reports that there is no option `name`, and names the nearest one that there is.
+/// Returns the message for the unknown option `name`, with the most similar known option.
 fn unknown(name: &str) -> String {
     let distances = OPTIONS.iter().map(|option| {
         let distance = edit_distance(&name.to_lowercase(), option.long);
@@ -310,7 +310,7 @@ fn unknown(name: &str) -> String {
     });
     let unknown = format!("unknown option {:?}", format!("--{name}"));
     match distances.min() {
-        // With more edits than that, little of the name is left.
+        // With more edits, the names have little in common.
         Some((distance, nearest)) if distance <= nearest.len() / 2 => {
             format!("{unknown}, did you mean --{nearest}?")
         }
@@ -318,7 +318,8 @@ fn unknown(name: &str) -> String {
     }
 }
 
-/// The number of characters to insert, delete or replace to make `to` of `from` (Levenshtein).
+/// Returns the number of insertions, deletions and replacements of a character that turn `from`
+/// into `to` (Levenshtein).
 fn edit_distance(from: &str, to: &str) -> usize {
     let mut row: Vec<usize> = (0..=to.chars().count()).collect();
     for (i, a) in from.chars().enumerate() {
@@ -333,7 +334,7 @@ fn edit_distance(from: &str, to: &str) -> usize {
     row[row.len() - 1]
 }
 
-/// The text of `--help`: for `serve`, or for the node.
+/// Returns the text of `--help`, for `serve` or for the node.
 fn help(serve: bool) -> String {
     let (about, usage, more) = if serve {
         (

@@ -1,8 +1,8 @@
-//! A TCP echo server that reaches the Linux kernel by hand, as a Maelstrom node.
+//! A TCP echo server and Maelstrom node that reaches the Linux kernel by its own system calls.
 //!
-//! [`engine`] serves the connections, alone or with the help of [`workers`]. [`node`] speaks
-//! Maelstrom's protocol, and [`serve`] does without. All of them do everything that leaves the
-//! process through a [`syscalls::Kernel`].
+//! [`engine`] serves the connections on one thread, and [`workers`] adds threads. [`node`] speaks
+//! Maelstrom's protocol; [`serve`] is the server without it. All of them reach the outside of the
+//! process only through a [`syscalls::Kernel`].
 
 #![forbid(unsafe_code)]
 

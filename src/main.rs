@@ -1,4 +1,4 @@
-//! The program: what the command line asks for, put together.
+//! The program `rawecho`: parses the command line, then runs the node, the server or `--help`.
 
 #![forbid(unsafe_code)]
 
@@ -21,11 +21,11 @@ use syscalls::{Errno, Kernel, Linux, retry_on_eintr, stdout};
 
 use command_line::{Command, Options};
 
-/// The exit code for a command line that cannot be understood, as most programs have it.
+/// The exit code for an invalid command line, by convention.
 const USAGE_ERROR: u8 = 2;
 
-/// Where system calls are written down, if they are. It is there as long as the process: threads
-/// write to it, and the last call is traced, too.
+/// The trace that `--trace` asks for. It is static because every thread writes to it, up to the
+/// last call of the process.
 static TRACE: OnceLock<Trace<Linux>> = OnceLock::new();
 
 fn main() -> ExitCode {
@@ -40,7 +40,7 @@ fn main() -> ExitCode {
             Some(Ok(trace)) => {
                 let trace = TRACE.get_or_init(|| trace);
                 match run(Traced::new(Linux, trace), &options) {
-                    // The reason is on standard error since it happened.
+                    // `trace_output` reported the reason on standard error when it happened.
                     code if trace.failed() && code == ExitCode::SUCCESS => ExitCode::FAILURE,
                     code => code,
                 }
@@ -58,7 +58,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// Runs what `options` say over `kernel`.
+/// Runs the node or the server, as `options` say, with its system calls going through `kernel`.
 fn run<K: Kernel + Send + Sync + 'static>(kernel: K, options: &Options) -> ExitCode {
     match try_run(&kernel, options) {
         Ok(()) => ExitCode::SUCCESS,
@@ -74,21 +74,21 @@ fn try_run<K: Kernel + Send + Sync + 'static>(
     options: &Options,
 ) -> Result<(), ExitReason> {
     setup::prepare(kernel);
-    // Before the workers start: they inherit which signals are blocked.
+    // Block the signals before the workers start, because threads inherit the signal mask.
     let signals = options
         .serve
         .map(|_| serve::end_signals(kernel))
         .transpose()?;
     let (spin, totals) = (Spin::new(options.spin), Arc::new(Totals::default()));
     let engine = Engine::new(kernel.clone(), spin, Arc::clone(&totals))?;
-    // The main thread is one of them.
+    // The main thread serves as well.
     let count = options.workers - 1;
     let (workers, each) = Workers::new(kernel, count, &engine, spin, &totals)?;
     for worker in each {
         thread::Builder::new()
             .name("worker".into())
             .spawn(move || worker.run())
-            // The one thing that it lacks, whatever the library says.
+            // `clone` fails only for lack of resources, which EAGAIN stands for.
             .map_err(|_| SyscallError::new("clone", Errno::EAGAIN))?;
     }
     match (options.serve, signals) {
@@ -102,7 +102,7 @@ fn try_run<K: Kernel + Send + Sync + 'static>(
 
 /// Writes `text` to standard output.
 fn show(text: &str) -> ExitCode {
-    // It is shorter than what a pipe holds, so one write takes all of it.
+    // The text is shorter than the capacity of a pipe, so one write takes all of it.
     match retry_on_eintr(|| stdout(Linux).write(text.as_bytes())) {
         Ok(_) => ExitCode::SUCCESS,
         Err(errno) => {

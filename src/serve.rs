@@ -1,4 +1,4 @@
-//! The server alone, without Maelstrom: it serves until it gets a signal.
+//! The `serve` command: the TCP server without Maelstrom, until SIGINT or SIGTERM arrives.
 
 use core::net::SocketAddr;
 use std::time::Duration;
@@ -15,17 +15,20 @@ use crate::json;
 use crate::stdio::{ExitReason, Output};
 use crate::workers::Workers;
 
-/// How long open conversations may go on after the first signal. A second one ends them at once.
+/// How long open connections may continue after the first signal. A second signal closes them at
+/// once.
 pub const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The signals that end the server.
 const END: SigSet = SigSet::new(&[SIGINT, SIGTERM]);
 
-/// Blocks the signals that end the server, and returns a descriptor from which they are read. It
-/// must come before any thread starts: a thread that did not block them would be killed by them.
+/// Blocks the signals that end the server, and returns a descriptor from which they are read.
+///
+/// Call it before the first thread starts. Threads inherit the mask; the kernel could deliver a
+/// signal to a thread that does not block it, and the default action would kill the process.
 ///
 /// # Errors
-/// `rt_sigprocmask`'s and `signalfd4`'s.
+/// Those of `rt_sigprocmask` and `signalfd4`.
 pub fn end_signals<K: Kernel>(kernel: &K) -> Result<Fd<K>, SyscallError> {
     rt_sigprocmask(kernel, SIG_BLOCK, END)
         .map_err(|errno| SyscallError::new("rt_sigprocmask", errno))?;
@@ -33,11 +36,11 @@ pub fn end_signals<K: Kernel>(kernel: &K) -> Result<Fd<K>, SyscallError> {
         .map_err(|errno| SyscallError::new("signalfd4", errno))
 }
 
-/// Serves on `address` with `engine` and `workers` until one of `signals` comes. Writes a line of
-/// JSON when it listens, and one with the totals at the end.
+/// Serves on `address` with `engine` and `workers` until a signal can be read from `signals`.
+/// Writes a line of JSON once the server listens, and another with the totals at the end.
 ///
 /// # Errors
-/// Why it had to stop before.
+/// The failure that ended the server before a signal did.
 pub fn run<K: Kernel>(
     kernel: K,
     mut engine: Engine<K>,
@@ -50,7 +53,7 @@ pub fn run<K: Kernel>(
     json::write_line(&mut output.lines, &Status::Listening(address));
     flush(&mut output, &mut engine, signals)?;
     wait_for_signal(&mut engine, signals)?;
-    // A second signal is to wake the engine while it stops.
+    // A second signal must wake the engine while it drains connections.
     engine.watch(signals, Watch::Input)?;
     workers.stop(&mut engine, SHUTDOWN_TIMEOUT);
     json::write_line(
@@ -60,8 +63,8 @@ pub fn run<K: Kernel>(
     flush(&mut output, &mut engine, signals)
 }
 
-/// Writes a status line, unless a signal comes while there is no room for it: who does not read
-/// cannot keep the server from ending.
+/// Writes a status line. If a signal arrives while standard output is full, the line is abandoned,
+/// so that a stalled reader cannot prevent the shutdown.
 fn flush<K: Kernel>(
     output: &mut Output<K>,
     engine: &mut Engine<K>,
@@ -79,7 +82,7 @@ fn wait_for_signal<K: Kernel>(engine: &mut Engine<K>, signals: &Fd<K>) -> Result
         engine.watch(signals, Watch::Input)?;
         while !engine.turn(None)?.input {}
         match retry_on_eintr(|| signals.read(&mut [0; SIGNALFD_SIGINFO_SIZE])) {
-            // Somebody else in the process has taken it.
+            // Another reader in the process has taken the signal.
             Err(Errno::EAGAIN) => {}
             Err(errno) => return Err(SyscallError::new("read of the signal", errno)),
             Ok(_) => return Ok(()),
@@ -87,7 +90,7 @@ fn wait_for_signal<K: Kernel>(engine: &mut Engine<K>, signals: &Fd<K>) -> Result
     }
 }
 
-/// What the server says of itself.
+/// A status line of the server.
 enum Status {
     Listening(SocketAddr),
     Stopped(SocketAddr, Counts),

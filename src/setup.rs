@@ -1,4 +1,5 @@
-//! What the process asks of the kernel for itself, before it serves anybody.
+//! Process-wide settings that the program changes before it serves: `SIGPIPE` and the limit of open
+//! descriptors.
 
 use syscalls::Kernel;
 use syscalls::process::{RLIMIT_NOFILE, Rlimit, prlimit64};
@@ -6,11 +7,12 @@ use syscalls::signal::{self, SIGPIPE};
 
 use crate::stdio::diagnostic;
 
-/// Ignores `SIGPIPE` and raises the limit of open descriptors as far as it goes.
+/// Ignores `SIGPIPE` and raises the soft limit of open descriptors to the hard limit.
 ///
-/// A write to a connection or a pipe that nobody reads any more then fails with `EPIPE`, whatever
-/// disposition the parent left; and many connections work in a shell that allows 1,024 files.
-/// Neither is required: a failure is reported on standard error, and the program continues.
+/// A write to a connection or a pipe without a reader then fails with `EPIPE`, whatever disposition
+/// the parent left; and the server can hold more connections than the 1,024 files that a shell
+/// commonly allows. Neither is required: a failure is reported on standard error, and the program
+/// continues.
 pub fn prepare<K: Kernel>(kernel: &K) {
     if let Err(errno) = signal::rt_sigaction_ignore(kernel, SIGPIPE) {
         diagnostic(

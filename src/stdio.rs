@@ -1,8 +1,9 @@
-//! Lines in, lines out, without ever keeping the engine from its connections.
+//! Line-based standard input and output that never block the engine, and diagnostics on standard
+//! error.
 //!
-//! Standard input and output are the parent's too, so they are left in the mode in which they came:
-//! `O_NONBLOCK` belongs to the open file, not to this process. A read waits for epoll first, and a
-//! write asks for room first and fits into it.
+//! The process shares standard input and output with its parent, and `O_NONBLOCK` belongs to the
+//! open file, not to a process. The mode is therefore left as it is: a read waits for epoll first,
+//! and a write first polls for space and is short enough to fit.
 
 use std::fmt;
 use std::io::BufRead;
@@ -13,31 +14,32 @@ use syscalls::{Errno, Inherited, Kernel, retry_on_eintr, stderr, stdin, stdout};
 
 use crate::engine::{Engine, SyscallError, Watch};
 
-/// The longest line that is taken in, in bytes. Without a limit a stream with no newline would fill
-/// the memory. This one leaves room for 32 MiB of data even if much of it is escaped.
+/// The longest input line that is accepted, in bytes. Without a limit, a stream without a newline
+/// would exhaust memory. This limit allows 32 MiB of data even if much of it is escaped.
 pub const MAX_LINE_BYTES: usize = 64 * 1024 * 1024;
 
-/// Bytes that one read of the input takes: what a pipe holds.
+/// The largest read from standard input, in bytes: the default capacity of a pipe.
 const READ_BYTES: usize = 64 * 1024;
 
-/// The memory that a buffer keeps once it is empty. A long line's is given back.
+/// The capacity that an empty buffer may keep, in bytes. A larger one, grown for a long line, is
+/// released.
 pub const MAX_RETAINED_BYTES: usize = 1024 * 1024;
 
-/// Bytes that a pipe takes at once if it has room at all: `pipe(7)`, `PIPE_BUF`. A longer write
-/// could wait for the reader.
+/// The longest write, in bytes, that does not block on a pipe that is ready for output: `PIPE_BUF`
+/// in pipe(7).
 const PIPE_BUF: usize = 4096;
 
-/// How long to wait before a call is tried again that should have worked.
+/// The delay before a call that failed unexpectedly is retried.
 const RETRY_DELAY: Duration = Duration::from_millis(1);
 
-/// Why the program ends before its time.
+/// Why standard input or output, or the engine, ended the program early.
 #[derive(Debug)]
 pub enum ExitReason {
-    /// Whoever read the replies has gone.
+    /// The reader of standard output closed its end.
     OutputClosed,
-    /// The owner's input was ready before there was room for the output.
+    /// The input that the owner of the engine watches became ready while standard output was full.
     Interrupted,
-    /// A call failed that the program cannot do without.
+    /// A required system call failed.
     Failed(SyscallError),
 }
 
@@ -62,31 +64,31 @@ impl fmt::Display for ExitReason {
 /// A line of the input.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Line<'a> {
-    /// Its bytes, without the newline.
+    /// The bytes of the line, without the newline.
     Bytes(&'a [u8]),
-    /// It was longer than [`MAX_LINE_BYTES`], and is gone.
+    /// The line was longer than [`MAX_LINE_BYTES`] and has been discarded.
     TooLong,
 }
 
-/// Standard input, cut into lines.
+/// Standard input, split into lines.
 #[derive(Debug)]
 pub struct Input<K: Kernel> {
     fd: Inherited<K>,
     buffer: Vec<u8>,
-    /// What has come and is not yet handed out: `buffer[start..end]`.
+    /// `buffer[start..end]` has been read and not yet returned as lines.
     start: usize,
     end: usize,
-    /// There is no newline before this.
+    /// `buffer[start..searched]` contains no newline.
     searched: usize,
-    /// How many lines have been handed out.
+    /// The number of lines returned so far.
     lines: u64,
-    /// In the middle of a line that is too long.
+    /// Whether the rest of an overlong line is being discarded.
     skipping: bool,
     ended: bool,
 }
 
 impl<K: Kernel> Input<K> {
-    /// Standard input.
+    /// Returns a reader of standard input with an empty buffer.
     pub fn new(kernel: K) -> Input<K> {
         Input {
             fd: stdin(kernel),
@@ -100,12 +102,12 @@ impl<K: Kernel> Input<K> {
         }
     }
 
-    /// Whether the last line has been handed out.
+    /// Returns whether the input has ended and every line has been returned.
     pub fn ended(&self) -> bool {
         self.ended && self.start == self.end
     }
 
-    /// The next line that has come in full, with its number, counted from 1.
+    /// Returns the next complete line in the buffer and its number, counted from 1.
     pub fn next_line(&mut self) -> Option<(u64, Line<'_>)> {
         let newline = find_newline(&self.buffer[self.searched..self.end]);
         let (line, next) = match newline {
@@ -117,7 +119,7 @@ impl<K: Kernel> Input<K> {
                 if !self.skipping && self.end - self.start <= MAX_LINE_BYTES {
                     return None;
                 }
-                // Let go of what there is of it, and tell once.
+                // Discard what has been read of the line, and report it once.
                 self.start = self.end;
                 let told = std::mem::replace(&mut self.skipping, true);
                 return (!told).then_some((self.lines + 1, Line::TooLong));
@@ -135,10 +137,10 @@ impl<K: Kernel> Input<K> {
         Some((self.lines, Line::Bytes(&self.buffer[line])))
     }
 
-    /// Waits for more input, turning the engine meanwhile, and takes it in.
+    /// Reads more input. Runs the engine until standard input is ready.
     ///
     /// # Errors
-    /// Those of read on standard input, and of the engine's loop.
+    /// Those of `read` on standard input, and of the engine's loop.
     pub fn fill(&mut self, engine: &mut Engine<K>) -> Result<(), SyscallError> {
         self.make_room();
         let mut retries = RetryBudget::new();
@@ -156,7 +158,7 @@ impl<K: Kernel> Input<K> {
             match retry_on_eintr(|| self.fd.read(&mut self.buffer[self.end..])) {
                 Ok(0) => self.ended = true,
                 Ok(count) => self.end += count,
-                // The parent has set O_NONBLOCK, and somebody else has been faster.
+                // The open file has O_NONBLOCK set, and another process has read the input first.
                 Err(Errno::EAGAIN) => {
                     engine.turn(Some(RETRY_DELAY))?;
                     continue;
@@ -170,7 +172,7 @@ impl<K: Kernel> Input<K> {
         }
     }
 
-    /// Sees to it that there are [`READ_BYTES`] bytes of room after `end`.
+    /// Makes space for at least [`READ_BYTES`] bytes after `end`.
     fn make_room(&mut self) {
         if self.start == self.end && self.buffer.len() > MAX_RETAINED_BYTES {
             self.buffer = vec![0; READ_BYTES];
@@ -188,23 +190,24 @@ impl<K: Kernel> Input<K> {
     }
 }
 
-/// Where the first newline in `bytes` is. By the library's search, many bytes at a time.
+/// Returns the position of the first newline in `bytes`. The search is the standard library's,
+/// which examines many bytes at a time.
 fn find_newline(mut bytes: &[u8]) -> Option<usize> {
     let all = bytes;
     let passed = bytes.skip_until(b'\n').expect("memory can be read");
     all[..passed].ends_with(b"\n").then(|| passed - 1)
 }
 
-/// Standard output: lines are collected, and written together.
+/// Standard output. Collects lines and writes them together.
 #[derive(Debug)]
 pub struct Output<K: Kernel> {
     fd: Inherited<K>,
-    /// Lines that are not yet written.
+    /// Lines that have not been written yet.
     pub lines: Vec<u8>,
 }
 
 impl<K: Kernel> Output<K> {
-    /// Standard output.
+    /// Returns a writer to standard output without any lines.
     pub fn new(kernel: K) -> Output<K> {
         Output {
             fd: stdout(kernel),
@@ -212,11 +215,13 @@ impl<K: Kernel> Output<K> {
         }
     }
 
-    /// Writes all lines out, turning the engine while the reader is slow.
+    /// Writes all lines. Runs the engine while standard output is full.
     ///
     /// # Errors
-    /// [`ExitReason::OutputClosed`] if there is no reader any more; [`ExitReason::Interrupted`] if the owner's input
-    /// is watched and comes while there is no room; what else write and the engine's loop fail with.
+    /// - [`ExitReason::OutputClosed`]: the reader has closed its end.
+    /// - [`ExitReason::Interrupted`]: the owner watches its input, and the input became ready while
+    ///   standard output was full.
+    /// - [`ExitReason::Failed`]: another failure of `write`, or of the engine's loop.
     pub fn flush(&mut self, engine: &mut Engine<K>) -> Result<(), ExitReason> {
         let mut written = 0;
         let mut retries = RetryBudget::new();
@@ -260,8 +265,8 @@ impl<K: Kernel> Output<K> {
         Ok(())
     }
 
-    /// Writes out what there is room for at once. What is not written stays, and if there was a
-    /// failure, [`flush`](Output::flush) meets it again.
+    /// Writes as much as standard output accepts without blocking, and keeps the rest. A failure is
+    /// not reported here: [`flush`](Output::flush) runs into it again.
     pub fn write_now(&mut self) {
         let mut written = 0;
         while written < self.lines.len() {
@@ -273,13 +278,13 @@ impl<K: Kernel> Output<K> {
         self.lines.drain(..written);
     }
 
-    /// Writes from `lines`, no more than [`PIPE_BUF`], if there is room.
+    /// Writes at most the first [`PIPE_BUF`] bytes of `lines`. Returns `EAGAIN` rather than block.
     fn write_without_waiting(&self, lines: &[u8]) -> Result<usize, SyscallError> {
         let piece = &lines[..lines.len().min(PIPE_BUF)];
         let mut fds = [PollFd::new(&self.fd, POLLOUT)];
         match retry_on_eintr(|| ppoll(self.fd.kernel(), &mut fds, Some(Duration::ZERO))) {
             Ok(0) => return Err(SyscallError::new("ppoll", Errno::EAGAIN)),
-            // Not looked at closer: whatever else than room has come, write says it better.
+            // The events are not examined: without POLLOUT among them, the write returns the error.
             Ok(_) => {}
             Err(errno) => return Err(SyscallError::new("ppoll", errno)),
         }
@@ -292,7 +297,7 @@ impl<K: Kernel> Output<K> {
 struct RetryBudget(u32);
 
 impl RetryBudget {
-    /// Retries, [`RETRY_DELAY`] apart, after which a failure is treated as permanent.
+    /// The number of retries, [`RETRY_DELAY`] apart, after which a failure is treated as permanent.
     const MAX_RETRIES: u32 = 16;
 
     fn new() -> RetryBudget {
@@ -311,9 +316,10 @@ impl RetryBudget {
     }
 }
 
-/// Writes a diagnostic to standard error. It is dropped if there is no room for it, because a full
-/// pipe must not stop the program. If the kernel keeps refusing `ppoll`, which would tell whether there
-/// is room, the write goes ahead and may block: the program must not end without a reason.
+/// Writes a diagnostic to standard error. Drops it if standard error is full, because a full pipe
+/// must not stop the program. If the kernel refuses every `ppoll`, it is unknown whether it is
+/// full; the diagnostic is then written and may block, because the program must not end without a
+/// reason.
 pub fn diagnostic<K: Kernel>(kernel: &K, line: fmt::Arguments<'_>) {
     let fd = stderr(kernel.clone());
     let mut fds = [PollFd::new(&fd, POLLOUT)];
@@ -329,7 +335,7 @@ pub fn diagnostic<K: Kernel>(kernel: &K, line: fmt::Arguments<'_>) {
         let mut line = format!("rawecho: {line}").into_bytes();
         line.truncate(PIPE_BUF - 1);
         line.push(b'\n');
-        // There is no other place to report a failure of this.
+        // A failure of standard error cannot be reported anywhere else.
         let _ = retry_on_eintr(|| fd.write(&line));
     }
 }
