@@ -1,4 +1,18 @@
-//! Internet addresses as the kernel lays them out: `ip(7)`, `ipv6(7)`.
+//! Socket addresses in the kernel's layout: `ip(7)`, `ipv6(7)`.
+//!
+//! ```
+//! use std::net::SocketAddr;
+//!
+//! use syscalls::addr::{AF_INET, Sockaddr};
+//!
+//! let addr: SocketAddr = "127.0.0.1:7007".parse().unwrap();
+//! let sockaddr = Sockaddr::from(addr);
+//! assert_eq!(sockaddr.family(), AF_INET);
+//! assert_eq!(sockaddr.to_ip(), Some(addr));
+//! ```
+//!
+//! Ports and IPv4 addresses are in network byte order, the most significant byte first, whereas both
+//! architectures store the least significant byte first. Port 7007 is 0x1b5f: the bytes `1b 5f` in memory.
 
 use core::fmt;
 use core::mem;
@@ -11,7 +25,7 @@ constants! {
     ADDRESS_FAMILIES: i32 {
         /// No family.
         AF_UNSPEC = 0;
-        /// Local to the machine.
+        /// Between processes of one host.
         AF_UNIX = 1;
         /// IPv4.
         AF_INET = 2;
@@ -22,7 +36,7 @@ constants! {
 
 /// An IPv4 address and port: `struct sockaddr_in`, `include/uapi/linux/in.h`.
 ///
-/// Aligned like C's, where the address is a 32-bit number.
+/// Aligned as in C, where the address is a 32-bit number.
 #[repr(C, align(4))]
 #[derive(Clone, Copy, Debug, Default)]
 pub struct SockaddrIn {
@@ -83,23 +97,23 @@ union Storage {
 
 /// A socket address with its length, as calls take and return it.
 ///
-/// The length matches the family, because both come from the type or from the kernel: an address is
-/// made from a [`SocketAddr`], or filled in by a call. Of an address that is longer than an internet
-/// address (an `AF_UNIX` path) the kernel fills in as much as there is room for, and that much of it
-/// is what the next call is given.
+/// It is made from a [`SocketAddr`], or written by a call, so its length fits its family. Of an address
+/// that is longer than an internet address (an `AF_UNIX` path), the kernel writes only the first
+/// 28 bytes, and the next call passes only these.
 #[derive(Clone, Copy)]
 pub struct Sockaddr {
     storage: Storage,
-    /// `socklen_t`: how long the address is. What the kernel returned can be longer than the
-    /// storage (an `AF_UNIX` path), which then holds its beginning.
+    /// `socklen_t`: the length of the address. The kernel can return a length greater than the storage
+    /// (of an `AF_UNIX` path), which then holds the start of the address.
     len: u32,
 }
 
 impl Sockaddr {
-    /// Room for an address that the kernel is to fill in: the largest internet address.
+    /// The size of the buffer for an address that the kernel writes: that of the largest internet
+    /// address.
     pub(crate) const CAPACITY: u32 = mem::size_of::<Storage>() as u32;
 
-    /// Zeroed, with all its room free for the kernel.
+    /// Makes a zeroed address for the kernel to write to.
     pub(crate) fn zeroed() -> Sockaddr {
         let v6 = SockaddrIn6 {
             sin6_family: AF_UNSPEC as u16,
@@ -111,17 +125,17 @@ impl Sockaddr {
         }
     }
 
-    /// Where the address lies, as an argument of a call.
+    /// Returns the location of the address, as an argument of a call.
     pub(crate) fn ptr_arg(&self) -> usize {
         (&raw const self.storage).expose_provenance()
     }
 
-    /// The address's length, as an argument of a call: no more than there is of it.
+    /// Returns the length of the stored address, as an argument of a call.
     pub(crate) fn len_arg(&self) -> usize {
         self.len.min(Sockaddr::CAPACITY) as usize
     }
 
-    /// Where the address and its length lie, for a call that fills both in.
+    /// Returns the locations of the address and its length, for a call that writes both.
     pub(crate) fn out_args(&mut self) -> [usize; 2] {
         [
             (&raw mut self.storage).expose_provenance(),
@@ -129,27 +143,27 @@ impl Sockaddr {
         ]
     }
 
-    /// The address family, of [`ADDRESS_FAMILIES`]; [`AF_UNSPEC`] if there is no address.
+    /// Returns the address family, of [`ADDRESS_FAMILIES`], or [`AF_UNSPEC`] if there is no address.
     pub fn family(&self) -> i32 {
         if (self.len as usize) < mem::size_of::<u16>() {
             return AF_UNSPEC;
         }
         // SAFETY: every variant starts with the family, all of the storage is initialized, and
-        // any bits are a u16.
+        // any bits are a valid u16.
         i32::from(unsafe { self.storage.family })
     }
 
-    /// The internet address and port, if it is one.
+    /// Returns the internet address and port, or `None` for another family.
     pub fn to_ip(&self) -> Option<SocketAddr> {
         match self.family() {
             AF_INET if self.len as usize >= mem::size_of::<SockaddrIn>() => {
-                // SAFETY: all of the storage is initialized, and any bits are a sockaddr_in.
+                // SAFETY: all of the storage is initialized, and any bits are valid for it.
                 let v4 = unsafe { self.storage.v4 };
                 let ip = Ipv4Addr::from(v4.sin_addr);
                 Some(SocketAddrV4::new(ip, u16::from_be(v4.sin_port)).into())
             }
             AF_INET6 if self.len as usize >= mem::size_of::<SockaddrIn6>() => {
-                // SAFETY: all of the storage is initialized, and any bits are a sockaddr_in6.
+                // SAFETY: all of the storage is initialized, and any bits are valid for it.
                 let v6 = unsafe { self.storage.v6 };
                 let ip = Ipv6Addr::from(v6.sin6_addr);
                 let (port, flow) = (u16::from_be(v6.sin6_port), u32::from_be(v6.sin6_flowinfo));
@@ -162,7 +176,7 @@ impl Sockaddr {
 
 impl From<SocketAddr> for Sockaddr {
     fn from(addr: SocketAddr) -> Sockaddr {
-        // All of the storage is written first, so that the shorter variant leaves no gap.
+        // Initializes all of the storage, also the bytes beyond the shorter variant.
         let mut sockaddr = Sockaddr::zeroed();
         match addr {
             SocketAddr::V4(addr) => {

@@ -1,5 +1,4 @@
-//! The kinds of argument that a call can have: what the table of calls says of each, and how the trace
-//! shows it.
+//! The kinds of argument in the table of calls, which decide how the trace shows each argument.
 
 use crate::ConstantTable;
 
@@ -10,11 +9,11 @@ pub enum Arg {
     Int,
     /// A number of 32 bits.
     Unsigned,
-    /// A number of bytes.
+    /// A size in bytes.
     Size,
-    /// One of a family of constants, and how strace calls those that it does not know.
+    /// One constant of a family, and the text that strace shows for an unknown one.
     One(ConstantTable, &'static str),
-    /// Any of a family of flags, and how strace calls those that it does not know.
+    /// Flags of a family, and the text that strace shows for unknown ones.
     Any(ConstantTable, &'static str),
     /// A directory's descriptor, or `AT_FDCWD`.
     Directory,
@@ -22,24 +21,24 @@ pub enum Arg {
     SocketType,
     /// A socket's protocol. Argument 0 is the family.
     Protocol,
-    /// The name of a socket option. The argument before is its level.
+    /// The name of a socket option. The previous argument is its level.
     OptionName,
     /// Flags of `openat`.
     OpenFlags,
-    /// Permissions of a new file. Not shown unless the flags, the argument before, ask for one.
+    /// Permissions of a new file. Only shown if the flags, the previous argument, contain `O_CREAT`.
     Mode,
     /// A signal's number.
     Signal,
-    /// The address of something that the call reads: shown before the call.
+    /// The address of data that the call reads. Decoded before the call.
     In(Pointee),
-    /// The address of something that the call writes: shown after the call.
+    /// The address of data that the call writes. Decoded after the call.
     Out(Pointee),
     /// An argument of a call that is not in the table.
     Unknown,
 }
 
-/// What an argument is the address of. Where that has a length, the length is the next argument;
-/// as much of it is written as the call returns.
+/// The data at an address. If it has a length, the length is the next argument; of written data, the call
+/// returns the length.
 #[derive(Clone, Copy, Debug)]
 pub enum Pointee {
     /// A file's path. It ends with a NUL.
@@ -54,9 +53,9 @@ pub enum Pointee {
     HexBytes,
     /// Buffers: `struct iovec`.
     Buffers,
-    /// An internet address or another: `struct sockaddr`.
+    /// A socket address: `struct sockaddr`.
     Address,
-    /// Of an address or a value: the room for it, then its length.
+    /// The length of an address or a value: before the call the size of the buffer.
     Length,
     /// A position in a file, which the call advances, as `sendfile(2)` does.
     #[allow(
@@ -64,24 +63,24 @@ pub enum Pointee {
         reason = "no call of the table has this form of strace's yet"
     )]
     Offset,
-    /// A socket option's value. The two arguments before are its level and name.
+    /// A socket option's value. The two previous arguments are its level and name.
     OptionValue,
     /// A message: `struct msghdr`.
     Message,
-    /// Messages of which the call writes how much was sent: `struct mmsghdr`.
+    /// Messages to send, in which the call writes the number of bytes sent: `struct mmsghdr`.
     MessagesSent,
-    /// Messages that are received: `struct mmsghdr`.
+    /// Messages to receive: `struct mmsghdr`.
     MessagesReceived,
-    /// What to wait for, unless the operation, the argument two before, is to do so no more:
-    /// `struct epoll_event`.
+    /// Events to wait for: `struct epoll_event`. Ignored if the operation, two arguments before, is
+    /// `EPOLL_CTL_DEL`.
     Event,
-    /// What came: `struct epoll_event`.
+    /// Events that occurred: `struct epoll_event`.
     Events,
     /// Descriptors to wait for: `struct pollfd`.
     Polled,
-    /// A span of time: `struct timespec`.
+    /// A time or a duration: `struct timespec`.
     Time,
-    /// A span of time, then what is left of it: `struct timespec`.
+    /// A timeout, then the time that is left of it: `struct timespec`.
     TimeLeft,
     /// A set of signals. The argument with this index is its size.
     Signals(usize),

@@ -1,8 +1,8 @@
-//! The one table of the calls that this crate issues.
+//! The table of the calls that this crate issues.
 //!
-//! Each typed call's documentation, the table in the crate's front page, and how a trace shows a call
-//! come from here. The number in use is [`sc::nr`]'s; the build stops if this table differs.
-//! `CONTRIBUTING.md` says how to add a call.
+//! The documentation of each typed call, the table at [`CALLS`] and the form of a call in a trace are
+//! generated from it. The number passed to the kernel is that of [`sc::nr`]; an assertion at compile
+//! time checks that this table has the same. `CONTRIBUTING.md` explains how to add a call.
 
 use crate::addr::ADDRESS_FAMILIES;
 use crate::argument::{Arg, Arg::*, Pointee::*};
@@ -13,12 +13,21 @@ use crate::signal::{SIGNALFD_FLAGS, SIGPROCMASK_HOW};
 use crate::socket::{MESSAGE_FLAGS, OPTION_LEVELS, SHUTDOWN_HOW, SOCKET_FLAGS};
 use crate::time::CLOCKS;
 
-/// One system call.
+/// One system call: its name, its numbers and its prototype.
+///
+/// ```
+/// use syscalls::Call;
+///
+/// let nr = if cfg!(target_arch = "x86_64") { 0 } else { 63 };
+/// let read = Call::by_number(nr).unwrap();
+/// assert_eq!((read.name, read.x86_64, read.aarch64), ("read", 0, 63));
+/// assert_eq!(read.arguments, ["fd", "buf", "count"]);
+/// ```
 #[derive(Debug)]
 pub struct Call {
     /// Its name, as in section 2 of the manual.
     pub name: &'static str,
-    /// Its number on the machine that this is built for.
+    /// Its number on the architecture that the crate is built for.
     pub nr: usize,
     /// Its number on x86_64: `arch/x86/entry/syscalls/syscall_64.tbl`.
     pub x86_64: usize,
@@ -26,26 +35,26 @@ pub struct Call {
     pub aarch64: usize,
     /// The names of its arguments, in order.
     pub arguments: &'static [&'static str],
-    /// What each argument is.
+    /// The kind of each argument.
     pub(crate) kinds: &'static [Arg],
     /// Its prototype in C. (To the kernel, each argument is a 64-bit register and each result a
     /// `long`: `SYSCALL_DEFINEn` in `include/linux/syscalls.h`.)
     pub signature: &'static str,
-    /// The first Linux that has it on any architecture: syscalls(2). x86_64 came in the 2.4 series and
-    /// aarch64 with 3.7, so a port has an older call from the port's own start. i386 had one call
-    /// `socketcall` for all socket calls, and has the single ones since 4.3; x86_64 and aarch64 never
-    /// had `socketcall` (socketcall(2)).
+    /// The first version of Linux that has it on any architecture: syscalls(2). The ports to x86_64 (in
+    /// the 2.4 series) and aarch64 (3.7) have had each older call from their start. On i386 all socket
+    /// calls were one call, `socketcall`, until 4.3 added the separate ones; x86_64 and aarch64 never had
+    /// `socketcall` (socketcall(2)).
     pub since: &'static str,
 }
 
 impl Call {
-    /// The table's row for call number `nr` of this machine.
+    /// Returns the call with number `nr` on this architecture, if the table has it.
     pub fn by_number(nr: usize) -> Option<&'static Call> {
         CALLS.iter().find(|call| call.nr == nr)
     }
 }
 
-/// A table row's cells: the register of each argument.
+/// The cells of a table row: the register of each argument.
 macro_rules! registers {
     (($register:literal $($registers:literal)*) $argument:ident $($arguments:ident)*) => {
         concat!(" `", $register, "` |", registers!(($($registers)*) $($arguments)*))
@@ -53,14 +62,14 @@ macro_rules! registers {
     (($($registers:literal)*)) => { "" };
 }
 
-/// The line under a table column's head.
+/// The line under the head of a table column.
 macro_rules! rule {
     ($argument:ident) => {
         "---|"
     };
 }
 
-/// Names, with commas between them.
+/// Joins names with commas.
 macro_rules! list {
     ($first:ident $($rest:ident)*) => { concat!(stringify!($first) $(, ", ", stringify!($rest))*) };
 }
@@ -71,7 +80,44 @@ macro_rules! calls {
         $name:ident $nr:ident $x86_64:literal $aarch64:literal ($($argument:ident: $kind:expr),*)
         $since:literal $function:literal $signature:literal;
     )*) => {
-        /// The calls, in the order of the crate's front page.
+        /// The table of calls for the documentation, and the targets of its links.
+        macro_rules! call_table {
+            () => { concat!(
+                "| call | x86_64 | aarch64 | arguments | since Linux |\n|---|---|---|---|---|\n",
+                $(
+                    "| [`", stringify!($name), "`] | ", $x86_64, " | ", $aarch64, " | ",
+                    $crate::calls::list!($($argument)*), " | ", $since, " |\n",
+                )*
+                "\n",
+                $("[`", stringify!($name), "`]: crate::", $function, "\n",)*
+            ) };
+        }
+        /// The calls that this crate issues, in this order.
+        ///
+        /// The number goes into `rax` (`x8` on aarch64), the arguments go into `rdi`, `rsi`, `rdx`,
+        /// `r10`, `r8` and `r9` (`x0` to `x5`), and the result comes back in `rax` (`x0`).
+        ///
+        #[doc = call_table!()]
+        ///
+        /// # Minimum kernel version
+        ///
+        /// Linux 3.0 has all of these calls on x86_64; on aarch64, 3.7 has them, the first version for
+        /// that architecture. (Rust's standard library needs 3.2 and 4.1.) Some constants are newer:
+        /// [`SO_REUSEPORT`](crate::socket::SO_REUSEPORT) needs 3.9,
+        /// [`IP_BIND_ADDRESS_NO_PORT`](crate::socket::IP_BIND_ADDRESS_NO_PORT) 4.2 and
+        /// [`EPOLLEXCLUSIVE`](crate::epoll::EPOLLEXCLUSIVE) 4.5. A kernel that lacks a call returns
+        /// `ENOSYS`; one that lacks a socket option returns `ENOPROTOOPT`.
+        ///
+        /// # Example
+        ///
+        /// ```
+        /// use syscalls::CALLS;
+        ///
+        /// // No number is used twice.
+        /// let mut numbers: Vec<_> = CALLS.iter().map(|call| call.nr).collect();
+        /// numbers.sort_unstable();
+        /// assert!(numbers.is_sorted_by(|a, b| a < b));
+        /// ```
         pub static CALLS: &[Call] = &[$(Call {
             name: stringify!($name),
             nr: sc::nr::$nr,
@@ -85,22 +131,8 @@ macro_rules! calls {
 
         $(const _: () = assert!(sc::nr::$nr == if cfg!(target_arch = "x86_64") { $x86_64 } else { $aarch64 });)*
 
-        /// The table in the crate's front page, and where its links lead.
-        macro_rules! call_table {
-            () => { concat!(
-                "| call | x86_64 | aarch64 | arguments | since Linux |\n|---|---|---|---|---|\n",
-                $(
-                    "| [`", stringify!($name), "`] | ", $x86_64, " | ", $aarch64, " | ",
-                    $crate::calls::list!($($argument)*), " | ", $since, " |\n",
-                )*
-                "\n",
-                $("[`", stringify!($name), "`]: ", $function, "\n",)*
-            ) };
-        }
-        pub(crate) use call_table;
-
-        /// The head of a typed call's documentation: its C signature, and where the number and
-        /// each argument go on each machine.
+        /// The start of a typed call's documentation: its prototype in C, and the registers of the
+        /// number and of each argument on each architecture.
         macro_rules! call_doc {
             $(($name) => { concat!(
                 "```c\n", $signature, ";\n```\n\n",

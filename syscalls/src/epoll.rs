@@ -1,4 +1,24 @@
-//! Waiting for many descriptors at once: `epoll(7)`.
+//! Waiting for events on many descriptors: `epoll(7)`.
+//!
+//! ```
+//! use syscalls::epoll::{EPOLL_CLOEXEC, EPOLL_CTL_ADD, EPOLLIN, Epoll, EpollEvent};
+//! use syscalls::event::{EFD_CLOEXEC, eventfd2};
+//! use syscalls::{Errno, Linux};
+//!
+//! let counters = [eventfd2(Linux, 0, EFD_CLOEXEC)?, eventfd2(Linux, 0, EFD_CLOEXEC)?];
+//! let epoll = Epoll::new(Linux, EPOLL_CLOEXEC)?;
+//! for (index, counter) in counters.iter().enumerate() {
+//!     let data = index as u64; // epoll returns it with each event of this descriptor
+//!     epoll.ctl(EPOLL_CTL_ADD, counter, EpollEvent { events: EPOLLIN, data })?;
+//! }
+//!
+//! let mut events = [EpollEvent::default(); 8];
+//! assert_eq!(epoll.wait(&mut events, 0), Ok(0)); // both counters are 0
+//! counters[1].write(&1_u64.to_ne_bytes())?;
+//! assert_eq!(epoll.wait(&mut events, -1), Ok(1));
+//! assert_eq!(events[0], EpollEvent { events: EPOLLIN, data: 1 });
+//! # Ok::<(), Errno>(())
+//! ```
 //!
 //! # Why not `io_uring`
 //!
@@ -34,52 +54,52 @@ constants! {
 constants! {
     /// What `epoll_ctl` does: `include/uapi/linux/eventpoll.h`.
     EPOLL_OPERATIONS: i32 {
-        /// Put a descriptor into the set.
+        /// Add a descriptor to the set.
         EPOLL_CTL_ADD = 1;
-        /// Take a descriptor out of the set. (Closing its last copy does that too.)
+        /// Remove a descriptor from the set. (Closing its last duplicate does that, too.)
         EPOLL_CTL_DEL = 2;
-        /// Change what is waited for.
+        /// Change the events to wait for.
         EPOLL_CTL_MOD = 3;
     }
 }
 
 constants! {
-    /// What to wait for and what came: `include/uapi/linux/eventpoll.h`.
+    /// Events to wait for and to report: `include/uapi/linux/eventpoll.h`.
     EPOLL_EVENTS: u32 {
-        /// There is something to read, or the end of it.
+        /// Data or the end of the stream can be read.
         EPOLLIN = 0x1;
-        /// There is urgent data to read.
+        /// Urgent data can be read.
         EPOLLPRI = 0x2;
-        /// There is room to write.
+        /// Data can be written.
         EPOLLOUT = 0x4;
-        /// An error is pending. Reported always.
+        /// An error is pending. Always reported.
         EPOLLERR = 0x8;
-        /// Both directions are shut down. Reported always.
+        /// Both directions are shut down. Always reported.
         EPOLLHUP = 0x10;
         /// The peer has shut down its sending side. Since Linux 2.6.17.
         EPOLLRDHUP = 0x2000;
-        /// Wake at least one of several sets that wait for the same file, not all. Since Linux 4.5.
+        /// Of several sets that wait for the same file, wake at least one instead of all. Since Linux 4.5.
         EPOLLEXCLUSIVE = 1 << 28;
         /// Report once, then wait until `EPOLL_CTL_MOD` arms it again.
         EPOLLONESHOT = 1 << 30;
-        /// Report a change, not a state.
+        /// Edge-triggered: report that the state has changed, instead of the state.
         EPOLLET = 1 << 31;
     }
 }
 
-/// What to wait for, and the token that comes back with it: `struct epoll_event`.
+/// Events, and the caller's value that epoll returns with them: `struct epoll_event`.
 ///
-/// **Packed on x86_64 only**: the kernel packs it there so that a 32-bit program, where a 64-bit
-/// number needs an alignment of just 4, sees the same 12 bytes and needs no translation. No other
-/// machine had that past: on aarch64 it has the natural layout, 16 bytes with a gap after `events`.
-/// (`EPOLL_PACKED` in `include/uapi/linux/eventpoll.h`.)
+/// **Packed on x86_64 only**: there it has the 12 bytes that it has in a 32-bit program, where a 64-bit
+/// number is aligned to 4 bytes, so that the kernel need not convert it. On other architectures it has
+/// the natural layout: on aarch64, 16 bytes with 4 bytes of padding after `events`. (`EPOLL_PACKED` in
+/// `include/uapi/linux/eventpoll.h`.)
 #[cfg_attr(target_arch = "x86_64", repr(C, packed))]
 #[cfg_attr(not(target_arch = "x86_64"), repr(C))]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct EpollEvent {
-    /// What to wait for, or what came: of [`EPOLL_EVENTS`].
+    /// The events to wait for, or those that occurred: of [`EPOLL_EVENTS`].
     pub events: u32,
-    /// Whatever the caller likes; the kernel hands it back.
+    /// A value of the caller's choice. The kernel returns it with each event.
     pub data: u64,
 }
 
@@ -90,49 +110,55 @@ pub(crate) const EPOLL_EVENT: Layout = layout!("struct epoll_event", EpollEvent 
 pub struct Epoll<K: Kernel>(Fd<K>);
 
 impl<K: Kernel> Epoll<K> {
-    /// An empty set.
+    /// Creates an empty set.
     ///
     #[doc = call_doc!(epoll_create1)]
     ///
     /// # Errors
-    /// `EINVAL`: unknown flag. `EMFILE`, `ENFILE`, `ENOMEM`: no descriptor left in the process, in
-    /// the system, no memory.
+    /// - `EINVAL`: a flag is unknown.
+    /// - `EMFILE`, `ENFILE`: the process or the system has too many open files.
+    /// - `ENOMEM`: the kernel is out of memory.
     pub fn new(kernel: K, flags: i32) -> Result<Epoll<K>, Errno> {
-        // SAFETY: no memory is passed, and the call makes a descriptor and no more.
+        // SAFETY: no memory is passed, and the call only creates a descriptor.
         let fd = into_result(unsafe { kernel.syscall(sc::nr::EPOLL_CREATE1, [flags as usize]) })?;
-        // SAFETY: the call succeeded, and what it returned is a new descriptor.
+        // SAFETY: the call succeeded, so the result is a new descriptor.
         Ok(Epoll(unsafe { Fd::from_result(kernel, fd) }))
     }
 
-    /// Puts `fd` into the set, changes what it waits for, or takes it out.
+    /// Adds `fd` to the set, changes its events, or removes it.
     ///
     #[doc = call_doc!(epoll_ctl)]
     ///
     /// # Errors
-    /// `EEXIST`: added twice. `ENOENT`: changed or taken out, but not in the set. `EPERM`: a
-    /// regular file or a directory, which is always ready and cannot be waited for. `ENOMEM`: no
-    /// memory. `ENOSPC`: more than `/proc/sys/fs/epoll/max_user_watches`. `EINVAL`: unknown operation.
+    /// - `EEXIST`: [`EPOLL_CTL_ADD`], and the set has the descriptor already.
+    /// - `ENOENT`: [`EPOLL_CTL_MOD`] or [`EPOLL_CTL_DEL`], and the set does not have the descriptor.
+    /// - `EPERM`: it is a regular file or a directory, which epoll does not support: they are always
+    ///   ready.
+    /// - `ENOMEM`: the kernel is out of memory.
+    /// - `ENOSPC`: the user has `/proc/sys/fs/epoll/max_user_watches` descriptors in sets.
+    /// - `EINVAL`: the operation is unknown.
     pub fn ctl(&self, op: i32, fd: &Fd<K>, event: EpollEvent) -> Result<(), Errno> {
         let event = (&raw const event).expose_provenance();
         let args = [self.0.arg(), op as usize, fd.arg(), event];
-        // SAFETY: the kernel reads one epoll_event. It copies it: nothing is kept of our memory.
+        // SAFETY: the kernel copies one epoll_event and keeps no address.
         into_result(unsafe { self.0.kernel().syscall(sc::nr::EPOLL_CTL, args) }).map(|_| ())
     }
 
-    /// Waits until something comes to a descriptor of the set, or `timeout` milliseconds are over
-    /// (−1: for ever; 0: does not wait). Fills `events` from its start and returns how many came.
+    /// Waits for events for at most `timeout` milliseconds (−1: indefinitely; 0: returns at once). Stores
+    /// the events at the start of `events` and returns their number.
     ///
     #[doc = call_doc!(epoll_pwait)]
     ///
-    /// aarch64 has no `epoll_wait`: the call with a signal mask can do all that it could, and the
-    /// port came late enough to leave the older ones out. Here no mask is given.
+    /// aarch64 has no `epoll_wait`, which this call without a signal mask replaces. This function passes
+    /// no mask.
     ///
     /// # Errors
-    /// `EINTR`: a signal came first, or a stop and its end; the kernel does not restart this call
-    /// ([here](crate::signal) is which it does). `EINVAL`: `events` is empty.
+    /// - `EINTR`: a signal arrived first, or the process was stopped and continued. The kernel never
+    ///   restarts this call (see [which calls restart](crate::signal)).
+    /// - `EINVAL`: `events` is empty.
     #[inline]
     pub fn wait(&self, events: &mut [EpollEvent], timeout: i32) -> Result<usize, Errno> {
-        // A larger array than the kernel counts in an `int` is used in part.
+        // The kernel counts in an `int`. Of a larger array, only that much is used.
         let room = events
             .len()
             .min(i32::MAX as usize / mem::size_of::<EpollEvent>());
@@ -146,7 +172,7 @@ impl<K: Kernel> Epoll<K> {
             no_mask,
             SigSet::SIZE,
         ];
-        // SAFETY: the kernel writes at most `room` events; a null mask is none.
+        // SAFETY: the kernel writes at most `room` events, and reads no mask at a null address.
         into_result(unsafe { self.0.kernel().syscall(sc::nr::EPOLL_PWAIT, args) })
     }
 }

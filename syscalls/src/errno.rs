@@ -1,4 +1,4 @@
-//! Error numbers: what a call says when it fails.
+//! Error numbers, and how a result is told apart from an error.
 
 use core::fmt;
 
@@ -9,10 +9,11 @@ use core::fmt;
 /// descriptors are not negative, and the last page of the address space, where such a number would be
 /// an address, is never mapped.
 ///
-/// A few calls of other kinds do. `fcntl(F_GETOWN)` returns the negative number of a process group on
-/// success, which every C library takes for an error if it is above −4096 (fcntl(2), BUGS; the
-/// comment in `fs/fcntl.c` ends with "Oops"). glibc therefore asks with `F_GETOWN_EX`, which writes the
-/// number to memory. `getpriority` returns 20 − nice, 1 to 40, to avoid negative results.
+/// A few other calls do. `fcntl(F_GETOWN)` returns the negative number of a process group on
+/// success; a C library that checks the result as above mistakes it for an error if it is greater than
+/// −4096 (fcntl(2), BUGS; the comment in `fs/fcntl.c` ends with "Oops"). glibc therefore uses
+/// `F_GETOWN_EX`, which writes the number to memory. `getpriority` returns 20 − nice, 1 to 40, to avoid
+/// negative results.
 ///
 /// # What the C library's wrapper adds
 ///
@@ -22,11 +23,35 @@ use core::fmt;
 /// while such a call waits, `pthread_cancel(3)` may end the thread (pthreads(7) lists them). A call
 /// by the bare instruction cannot be cancelled. To see a wrapper:
 /// `gdb -batch -ex 'disassemble read' /lib/x86_64-linux-gnu/libc.so.6`.
+///
+/// # What a bare call bypasses
+///
+/// The C library keeps state in the process and assumes that calls go through its wrappers. In a program
+/// that is linked with it, as each program of Rust's `std` is, these calls by number break that state:
+///
+/// | by number | the C library then |
+/// |---|---|
+/// | `fork`, `vfork`, `clone` | runs no `pthread_atfork(3)` handlers and does not reset its locks: if another thread held the lock of `malloc`, the child waits for it for ever. It has the thread's old id cached as well. (The process's id was cached up to glibc 2.24: getpid(2).) |
+/// | `setuid`, `setgid`, `setgroups` and their relatives | changes the one thread only. Credentials belong to a thread in the kernel; the wrapper has all threads make the call, by a signal (nptl(7)). |
+/// | `exit_group`, `exit` | runs no `atexit(3)` handlers, and loses what standard output still buffers |
+/// | `write` to a descriptor with a `FILE` | writes ahead of what the `FILE` still buffers |
+/// | `rt_sigprocmask` | may block signals 32 and 33, which it uses for cancellation and for `setuid`; the wrapper leaves these out of the set (nptl(7)) |
+/// | `brk`, `munmap` of its memory, `set_robust_list`, `arch_prctl(ARCH_SET_FS)` | loses its heap, its mutexes or its thread-local storage |
+///
+/// Of this crate's calls, [`exit_group`](crate::process::exit_group) and
+/// [`rt_sigprocmask`](crate::signal::rt_sigprocmask) are in the table. The other calls concern memory of
+/// the caller and descriptors of the kernel, of which the C library keeps no copy.
 pub const MAX_ERRNO: usize = 4095;
 
 /// A Linux error number: `errno(3)`.
 ///
-/// Shown as `EADDRINUSE (98): Address already in use`.
+/// ```
+/// use syscalls::Errno;
+///
+/// let errno = Errno::EADDRINUSE;
+/// assert_eq!((errno.number(), errno.name()), (98, "EADDRINUSE"));
+/// assert_eq!(errno.to_string(), "EADDRINUSE (98): Address already in use");
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Errno(u16);
 
@@ -38,12 +63,12 @@ macro_rules! errnos {
             /// Every error number that Linux defines.
             pub const ALL: &[Errno] = &[$(Errno::$name),*];
 
-            /// The symbolic name, such as `"EAGAIN"`; `"E?"` for a number Linux does not define.
+            /// Returns the symbolic name, such as `"EAGAIN"`; `"E?"` for a number Linux does not define.
             pub const fn name(self) -> &'static str {
                 match self { $(Errno::$name => stringify!($name),)* _ => "E?" }
             }
 
-            /// What it means, in the words of `strerror(3)`.
+            /// Returns the message of `strerror(3)`.
             pub const fn message(self) -> &'static str {
                 match self { $(Errno::$name => $message,)* _ => "Unknown error" }
             }
@@ -189,7 +214,7 @@ errnos! {
 }
 
 impl Errno {
-    /// The error number `number`, as the kernel's headers define it.
+    /// Makes an error of `number`, a number of the kernel's headers.
     ///
     /// # Panics
     /// If `number` is not in 1 … [`MAX_ERRNO`].
@@ -198,25 +223,32 @@ impl Errno {
         Errno(number)
     }
 
-    /// The number itself, positive.
+    /// Returns the number, which is positive.
     pub const fn number(self) -> u16 {
         self.0
     }
 
-    /// What the kernel returns for this error: `-errno` as an unsigned word.
+    /// Returns what the kernel leaves in the result register for this error: `-errno`, as an unsigned
+    /// number.
+    ///
+    /// ```
+    /// use syscalls::Errno;
+    ///
+    /// assert_eq!(Errno::EBADF.to_result() as isize, -9);
+    /// ```
     pub const fn to_result(self) -> usize {
         (self.0 as usize).wrapping_neg()
     }
 }
 
-/// Splits what a call returned into its value and its error.
+/// Converts the value of the result register into a result or an error.
 ///
 /// ```
 /// use syscalls::{Errno, into_result};
 ///
 /// assert_eq!(into_result(3), Ok(3));
 /// assert_eq!(into_result(-11_isize as usize), Err(Errno::EAGAIN));
-/// // The last of the errors, and what is none any more: an address may look like this.
+/// // The lowest error, and the value below it, which is a result: an address can look like this.
 /// assert_eq!(into_result(-4095_isize as usize), Err(Errno::new(4095)));
 /// assert_eq!(into_result(-4096_isize as usize), Ok(0xffff_ffff_ffff_f000));
 /// ```
@@ -229,11 +261,20 @@ pub const fn into_result(result: usize) -> Result<usize, Errno> {
     }
 }
 
-/// Issues an interruptible call again for as long as it fails with `EINTR`.
+/// Repeats `call` while it fails with `EINTR`.
 ///
-/// This is the one place where the program does so. Three calls do not go through it: `connect`,
-/// which goes on in the background when it is interrupted, `close`, which has freed the descriptor
-/// by then, and `epoll_pwait`, whose caller may have a deadline that has passed meanwhile.
+/// ```
+/// use syscalls::{Errno, retry_on_eintr};
+///
+/// let mut results = [Err(Errno::EINTR), Err(Errno::EINTR), Ok(5)].into_iter();
+/// assert_eq!(retry_on_eintr(|| results.next().unwrap()), Ok(5));
+/// ```
+///
+/// Do not use it for these calls:
+///
+/// - `connect`: an interrupted `connect` continues in the background.
+/// - `close`: the descriptor is closed already, and another file may have its number.
+/// - `epoll_pwait` and `ppoll` with a timeout: the deadline may have passed in the meantime.
 #[inline]
 pub fn retry_on_eintr<T>(mut call: impl FnMut() -> Result<T, Errno>) -> Result<T, Errno> {
     loop {

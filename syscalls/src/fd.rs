@@ -9,8 +9,8 @@ use crate::{Errno, Kernel, into_result};
 
 /// A file descriptor that is closed when it is dropped.
 ///
-/// The owner is `Fd`, a borrower takes `&Fd`: the descriptor cannot be closed under a borrower,
-/// and is closed exactly once. `Fd<Linux>` is the bare 4-byte number.
+/// An `Fd` owns the descriptor, a `&Fd` borrows it. It is closed exactly once, and not while it is
+/// borrowed. `Fd<Linux>` has the size of the number, 4 bytes.
 ///
 /// ```
 /// use syscalls::event::{EFD_CLOEXEC, eventfd2};
@@ -28,7 +28,7 @@ use crate::{Errno, Kernel, into_result};
 /// # Ok::<(), Errno>(())
 /// ```
 ///
-/// What is closed cannot be used:
+/// A closed descriptor cannot be used:
 ///
 /// ```compile_fail,E0382
 /// # use syscalls::{Linux, event::eventfd2};
@@ -38,7 +38,7 @@ use crate::{Errno, Kernel, into_result};
 /// # Ok::<(), syscalls::Errno>(())
 /// ```
 ///
-/// What is borrowed cannot outlive its owner, not even in another thread:
+/// A borrow cannot outlive the owner, not even in another thread:
 ///
 /// ```compile_fail,E0597
 /// # use syscalls::{Linux, event::eventfd2};
@@ -50,7 +50,7 @@ use crate::{Errno, Kernel, into_result};
 /// # Ok::<(), syscalls::Errno>(())
 /// ```
 ///
-/// Nor can it be closed by its borrower:
+/// A borrower cannot close it:
 ///
 /// ```compile_fail,E0507
 /// # use syscalls::{Fd, Linux};
@@ -58,67 +58,108 @@ use crate::{Errno, Kernel, into_result};
 ///     fd.close();
 /// }
 /// ```
+///
+/// # Threads
+///
+/// Threads may use one descriptor at the same time: `Fd<Linux>` is `Send` and `Sync`, and `read` and
+/// `write` take `&self`. Each call is complete in itself, but the order of the calls of two threads is
+/// not defined.
+///
+/// ```
+/// use syscalls::{Errno, Linux, event::eventfd2};
+///
+/// let counter = eventfd2(Linux, 0, 0)?;
+/// std::thread::scope(|scope| {
+///     let reader = scope.spawn(|| counter.read(&mut [0; 8])); // blocks until the counter is not 0
+///     assert_eq!(counter.write(&1_u64.to_ne_bytes()), Ok(8));
+///     assert_eq!(reader.join().unwrap(), Ok(8));
+/// });
+/// # Ok::<(), Errno>(())
+/// ```
+///
+/// The kernel does not know an owner: any thread may close any number. A call holds a reference to the
+/// open file for as long as it takes, so a `read` that blocks when another thread closes its descriptor
+/// goes on to wait, and reads from the old file (close(2), "Multithreaded processes and close()").
+/// But the number is free, and the next file that any thread opens gets it. A thread that then makes
+/// another call with the number uses the wrong file. To wake such a reader, use
+/// [`shutdown`](crate::Socket::shutdown) on a socket, or a second descriptor that both
+/// [`poll`](crate::poll). Safe code cannot make this mistake with an `Fd`: [`close`](Fd::close) takes
+/// it by value, when no borrow is left. `tests/questions.rs` makes it with bare numbers.
 pub struct Fd<K: Kernel> {
     raw: i32,
     kernel: K,
 }
 
 impl<K: Kernel> Fd<K> {
-    /// Takes over descriptor `raw`.
+    /// Takes ownership of descriptor `raw`.
     ///
     /// # Safety
-    /// `raw` is open in `kernel`, and nothing else closes it or relies on it staying open.
+    /// `raw` is open in `kernel`, and no other code closes it or relies on it staying open.
+    ///
+    /// ```
+    /// use std::os::fd::IntoRawFd;
+    ///
+    /// use syscalls::{Errno, Fd, Linux};
+    ///
+    /// let file = std::fs::File::open("/proc/self/exe").unwrap();
+    /// // SAFETY: the file is open, and `into_raw_fd` has given up its ownership.
+    /// let fd = unsafe { Fd::from_raw(Linux, file.into_raw_fd()) };
+    /// let mut magic = [0; 4];
+    /// assert_eq!(fd.read(&mut magic), Ok(4));
+    /// assert_eq!(&magic, b"\x7fELF");
+    /// # Ok::<(), Errno>(())
+    /// ```
     #[inline(always)]
     pub unsafe fn from_raw(kernel: K, raw: i32) -> Fd<K> {
         debug_assert!(raw >= 0, "a descriptor is never negative");
         Fd { raw, kernel }
     }
 
-    /// The descriptor that a call has just returned.
+    /// Takes ownership of the descriptor that a call has just returned.
     ///
     /// # Safety
     /// `result` is what a successful call of `kernel` returned for a new descriptor.
     #[inline(always)]
     pub(crate) unsafe fn from_result(kernel: K, result: usize) -> Fd<K> {
-        // SAFETY: a new descriptor is open, and this is the first that hears of it. The kernel
-        // returns an `int`, so the cast drops nothing.
+        // SAFETY: the descriptor is new and open, and nothing else owns it. The kernel returns an
+        // `int`, so the cast loses nothing.
         unsafe { Fd::from_raw(kernel, result as i32) }
     }
 
-    /// The number, for messages. It says nothing once the descriptor is closed.
+    /// Returns the number, for messages. It has no meaning after the descriptor is closed.
     #[inline(always)]
     pub fn as_raw(&self) -> i32 {
         self.raw
     }
 
-    /// The number as an argument of a call.
+    /// Returns the number as an argument of a call.
     #[inline(always)]
     pub(crate) fn arg(&self) -> usize {
         self.raw as usize
     }
 
-    /// The kernel in which the descriptor is open.
+    /// Returns the kernel in which the descriptor is open.
     #[inline(always)]
     pub fn kernel(&self) -> &K {
         &self.kernel
     }
 
-    /// Closes the descriptor and tells how that went. Dropping it closes it too, silently.
+    /// Closes the descriptor and returns any error. Dropping an `Fd` also closes it, and ignores errors.
     ///
     #[doc = call_doc!(close)]
     ///
-    /// The number is free for reuse whatever this returns, so a close must never be retried.
+    /// The number is free for reuse even if this fails, so a `close` must not be retried.
     ///
     /// # Errors
-    /// `EIO`, `ENOSPC`, `EDQUOT`: an earlier write to a file failed. `EINTR`: interrupted, closed
-    /// all the same.
+    /// - `EIO`, `ENOSPC`, `EDQUOT`: an earlier write to the file failed.
+    /// - `EINTR`: a signal arrived. The descriptor is closed.
     pub fn close(self) -> Result<(), Errno> {
         let (raw, kernel) = self.into_parts();
-        // SAFETY: the descriptor was ours to close, and has no owner now that could close it again.
+        // SAFETY: `self` owned the descriptor, and is gone, so nothing closes it again.
         into_result(unsafe { kernel.syscall(sc::nr::CLOSE, [raw as usize]) }).map(|_| ())
     }
 
-    /// The number and the kernel of a descriptor that `drop` no longer closes.
+    /// Splits the descriptor into its number and its kernel. `drop` does not close it.
     fn into_parts(self) -> (i32, K) {
         let fd = ManuallyDrop::new(self);
         // SAFETY: `fd` is neither used again nor dropped, so the kernel has one owner.
@@ -128,8 +169,8 @@ impl<K: Kernel> Fd<K> {
 
 impl<K: Kernel> Drop for Fd<K> {
     fn drop(&mut self) {
-        // SAFETY: the descriptor is ours to close, and `close` does not get here. A server can do
-        // nothing about a failed close, and the descriptor is gone either way.
+        // SAFETY: `self` owns the descriptor, and `close` does not drop it. The result is ignored:
+        // the descriptor is closed in any case.
         unsafe { self.kernel.syscall(sc::nr::CLOSE, [self.arg()]) };
     }
 }
@@ -140,8 +181,8 @@ impl<K: Kernel> fmt::Debug for Fd<K> {
     }
 }
 
-/// A descriptor that stays open for the whole life of the process, such as one that the process was
-/// started with. It lends its [`Fd`] and never gives it away, so safe code cannot close it.
+/// A descriptor that stays open until the process ends, such as standard output. It dereferences to an
+/// [`Fd`] but does not give up ownership, so safe code cannot close it.
 ///
 /// ```
 /// use syscalls::{Linux, stderr};
@@ -170,7 +211,7 @@ impl<K: Kernel> fmt::Debug for Fd<K> {
 /// let fd = stdin(Linux).0;
 /// ```
 ///
-/// Nor can it be exchanged for another, or closed:
+/// It cannot be exchanged for another descriptor, or closed:
 ///
 /// ```compile_fail,E0596
 /// # use syscalls::{Linux, event::eventfd2, stdin};
@@ -193,7 +234,7 @@ impl<K: Kernel> Inherited<K> {
     }
 }
 
-/// A shared borrow only. `DerefMut` would allow [`swap`](core::mem::swap) to take the descriptor.
+/// Only a shared borrow. `DerefMut` would allow [`swap`](core::mem::swap) to take the descriptor.
 impl<K: Kernel> Deref for Inherited<K> {
     type Target = Fd<K>;
 
@@ -203,7 +244,7 @@ impl<K: Kernel> Deref for Inherited<K> {
     }
 }
 
-/// Lets go of the kernel, not of the descriptor.
+/// Drops the kernel and leaves the descriptor open.
 impl<K: Kernel> Drop for Inherited<K> {
     fn drop(&mut self) {
         // SAFETY: this runs once, and nothing uses the field afterwards.
@@ -217,17 +258,17 @@ impl<K: Kernel> fmt::Debug for Inherited<K> {
     }
 }
 
-/// Standard input, descriptor 0: `stdin(3)`.
+/// Returns standard input, descriptor 0: `stdin(3)`.
 pub fn stdin<K: Kernel>(kernel: K) -> Inherited<K> {
     inherited(kernel, 0)
 }
 
-/// Standard output, descriptor 1: `stdout(3)`.
+/// Returns standard output, descriptor 1: `stdout(3)`.
 pub fn stdout<K: Kernel>(kernel: K) -> Inherited<K> {
     inherited(kernel, 1)
 }
 
-/// Standard error, descriptor 2: `stderr(3)`.
+/// Returns standard error, descriptor 2: `stderr(3)`.
 pub fn stderr<K: Kernel>(kernel: K) -> Inherited<K> {
     inherited(kernel, 2)
 }
@@ -235,6 +276,6 @@ pub fn stderr<K: Kernel>(kernel: K) -> Inherited<K> {
 fn inherited<K: Kernel>(kernel: K, raw: i32) -> Inherited<K> {
     // SAFETY: 0, 1 and 2 belong to the whole program, and `Inherited` never closes them. They are
     // open from the start: Rust's runtime opens `/dev/null` for each that the parent left closed.
-    // (A program without that runtime gets EBADF, or shares what it opened first.)
+    // (In a program without that runtime, a call fails with EBADF or uses the first file opened.)
     Inherited::new(unsafe { Fd::from_raw(kernel, raw) })
 }

@@ -1,4 +1,23 @@
-//! Bytes in and out of a descriptor, and opening a file.
+//! Reading, writing and opening files. The methods are those of [`Fd`].
+//!
+//! ```
+//! use syscalls::io::{IoSlice, O_CLOEXEC, O_CREAT, O_RDWR, O_TRUNC, openat};
+//! use syscalls::{Errno, Linux};
+//!
+//! let path = std::env::temp_dir().join(format!("syscalls-io-{}", std::process::id()));
+//! let c_path = std::ffi::CString::new(path.to_str().unwrap()).unwrap();
+//! let flags = O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC;
+//! let file = openat(Linux, &c_path, flags, 0o600)?;
+//! let count = file.writev(&[IoSlice::new(b"two buffers, "), IoSlice::new(b"one call")])?;
+//! assert_eq!(count, 21);
+//!
+//! let again = openat(Linux, &c_path, O_CLOEXEC, 0)?;
+//! let mut buf = [0; 64];
+//! assert_eq!(again.read(&mut buf), Ok(21));
+//! assert_eq!(again.read(&mut buf), Ok(0)); // the end of the file
+//! # std::fs::remove_file(path).unwrap();
+//! # Ok::<(), Errno>(())
+//! ```
 
 use core::ffi::CStr;
 use core::marker::PhantomData;
@@ -18,11 +37,11 @@ constants! {
         O_RDWR = 0o2;
         /// Create the file if it does not exist.
         O_CREAT = 0o100;
-        /// Cut an existing file to length 0.
+        /// Truncate an existing file to length 0.
         O_TRUNC = 0o1000;
         /// Write at the end of the file.
         O_APPEND = 0o2000;
-        /// Never wait in a read or a write.
+        /// Return `EAGAIN` instead of blocking in a read or a write.
         O_NONBLOCK = 0o4000;
         /// Close the descriptor when the process executes another program.
         O_CLOEXEC = 0o2000000;
@@ -30,7 +49,7 @@ constants! {
 }
 
 constants! {
-    /// What may stand for a directory in `openat(2)`: `include/uapi/linux/fcntl.h`.
+    /// Special values of the directory argument of `openat(2)`: `include/uapi/linux/fcntl.h`.
     AT_DIRECTORIES: i32 {
         /// Relative paths start at the current directory.
         AT_FDCWD = -100;
@@ -45,7 +64,7 @@ pub const UIO_MAXIOV: usize = 1024;
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub struct IoSlice<'a> {
-    /// An exposed address, which a kernel or a tracer that is written in Rust can read from.
+    /// An address with exposed provenance, so that a kernel or tracer written in Rust can read from it.
     pub(crate) iov_base: usize,
     pub(crate) iov_len: usize,
     bytes: PhantomData<&'a [u8]>,
@@ -54,7 +73,7 @@ pub struct IoSlice<'a> {
 pub(crate) const IOVEC: Layout = layout!("struct iovec", IoSlice<'static> { iov_base, iov_len });
 
 impl<'a> IoSlice<'a> {
-    /// The buffer `bytes`.
+    /// Describes the buffer `bytes`.
     pub fn new(bytes: &'a [u8]) -> IoSlice<'a> {
         IoSlice {
             iov_base: bytes.as_ptr().expose_provenance(),
@@ -77,7 +96,7 @@ pub(crate) const IOVEC_MUT: Layout =
     layout!("struct iovec", IoSliceMut<'static> { iov_base, iov_len });
 
 impl<'a> IoSliceMut<'a> {
-    /// The buffer `bytes`.
+    /// Describes the buffer `bytes`.
     pub fn new(bytes: &'a mut [u8]) -> IoSliceMut<'a> {
         IoSliceMut {
             iov_base: bytes.as_mut_ptr().expose_provenance(),
@@ -88,32 +107,61 @@ impl<'a> IoSliceMut<'a> {
 }
 
 impl<K: Kernel> Fd<K> {
-    /// Reads what is there, at most `buf.len()` bytes, and returns how many; 0 means the end of
-    /// the file, or that the peer has shut down its side.
+    /// Reads up to `buf.len()` bytes and returns the number of bytes read. 0 means the end of the file,
+    /// or that the peer has shut down its sending side.
     ///
     #[doc = call_doc!(read)]
     ///
     /// # Errors
-    /// `EAGAIN`: nothing there now, on a non-blocking descriptor. `EINTR`: a signal came first
-    /// ([which calls restart](crate::signal)). `ECONNRESET`:
-    /// the peer reset the connection. `ETIMEDOUT`: the peer's machine no longer answers. `EBADF`:
-    /// not open for reading. `EISDIR`: a directory.
+    /// - `EAGAIN`: there is nothing to read now, and the descriptor is non-blocking.
+    /// - `EINTR`: a signal arrived first ([which calls restart](crate::signal)).
+    /// - `ECONNRESET`: the peer reset the connection.
+    /// - `ETIMEDOUT`: the peer's host no longer responds.
+    /// - `EBADF`: the descriptor is not open for reading.
+    /// - `EISDIR`: it is a directory.
+    ///
+    /// ```
+    /// use syscalls::{Errno, Linux, event::{EFD_NONBLOCK, eventfd2}};
+    ///
+    /// let counter = eventfd2(Linux, 0, EFD_NONBLOCK)?;
+    /// assert_eq!(counter.read(&mut [0; 8]), Err(Errno::EAGAIN));
+    /// # Ok::<(), Errno>(())
+    /// ```
     #[inline(always)]
     pub fn read(&self, buf: &mut [u8]) -> Result<usize, Errno> {
         let args = [self.arg(), buf.as_mut_ptr().expose_provenance(), buf.len()];
-        // SAFETY: the kernel writes at most `buf.len()` bytes to `buf`, which is ours to change.
+        // SAFETY: the kernel writes at most `buf.len()` bytes to `buf`, which is borrowed mutably.
         into_result(unsafe { self.kernel().syscall(sc::nr::READ, args) })
     }
 
-    /// Writes as much of `buf` as fits, and returns how many bytes that was.
+    /// Writes up to `buf.len()` bytes and returns the number of bytes written, which may be less.
     ///
     #[doc = call_doc!(write)]
     ///
     /// # Errors
-    /// `EAGAIN`: no room now, on a non-blocking descriptor. `EINTR`: a signal came before the
-    /// first byte. `EPIPE`: the reader or the peer is gone; the process gets `SIGPIPE` too, which
-    /// kills it unless it is [ignored](crate::signal::rt_sigaction_ignore). `ECONNRESET`: the peer reset the
-    /// connection. `ENOSPC`, `EIO`, `EFBIG`: from a file's device. `EBADF`: not open for writing.
+    /// - `EAGAIN`: the buffer of the pipe or socket is full, and the descriptor is non-blocking.
+    /// - `EINTR`: a signal arrived before the first byte was written.
+    /// - `EPIPE`: the reader of the pipe or the peer has closed. The process also gets `SIGPIPE`, which
+    ///   kills it unless it is [ignored](crate::signal::rt_sigaction_ignore).
+    /// - `ECONNRESET`: the peer reset the connection.
+    /// - `ENOSPC`, `EIO`, `EFBIG`: the file's device is full or failed, or the file is too large.
+    /// - `EBADF`: the descriptor is not open for writing.
+    ///
+    /// To write all of a buffer, repeat the call with the rest:
+    ///
+    /// ```
+    /// use syscalls::{Errno, Fd, Linux, retry_on_eintr, stdout};
+    ///
+    /// fn write_all(fd: &Fd<Linux>, mut bytes: &[u8]) -> Result<(), Errno> {
+    ///     while !bytes.is_empty() {
+    ///         let count = retry_on_eintr(|| fd.write(bytes))?;
+    ///         bytes = &bytes[count..];
+    ///     }
+    ///     Ok(())
+    /// }
+    ///
+    /// assert_eq!(write_all(&stdout(Linux), b"all of it\n"), Ok(()));
+    /// ```
     #[inline(always)]
     pub fn write(&self, buf: &[u8]) -> Result<usize, Errno> {
         let args = [self.arg(), buf.as_ptr().expose_provenance(), buf.len()];
@@ -121,12 +169,14 @@ impl<K: Kernel> Fd<K> {
         into_result(unsafe { self.kernel().syscall(sc::nr::WRITE, args) })
     }
 
-    /// Reads into several buffers, each filled before the next.
+    /// Reads into several buffers in order, and returns the number of bytes read. Each buffer is filled
+    /// before the next.
     ///
     #[doc = call_doc!(readv)]
     ///
     /// # Errors
-    /// As for [`read`](Fd::read); `EINVAL`: more than [`UIO_MAXIOV`] buffers.
+    /// - Those of [`read`](Fd::read).
+    /// - `EINVAL`: there are more than [`UIO_MAXIOV`] buffers.
     #[inline]
     pub fn readv(&self, bufs: &mut [IoSliceMut<'_>]) -> Result<usize, Errno> {
         let args = [
@@ -140,11 +190,13 @@ impl<K: Kernel> Fd<K> {
     }
 
     /// Writes from several buffers, one after the other.
+    /// Returns the number of bytes written.
     ///
     #[doc = call_doc!(writev)]
     ///
     /// # Errors
-    /// As for [`write`](Fd::write); `EINVAL`: more than [`UIO_MAXIOV`] buffers.
+    /// - Those of [`write`](Fd::write).
+    /// - `EINVAL`: there are more than [`UIO_MAXIOV`] buffers.
     #[inline]
     pub fn writev(&self, bufs: &[IoSlice<'_>]) -> Result<usize, Errno> {
         let args = [self.arg(), bufs.as_ptr().expose_provenance(), bufs.len()];
@@ -154,26 +206,28 @@ impl<K: Kernel> Fd<K> {
     }
 }
 
-/// Opens the file at `path`, relative to the current directory. A file that `O_CREAT` makes gets
-/// the permissions `mode`, less the process's umask.
+/// Opens the file at `path`, relative to the current directory. A file that `O_CREAT` creates gets the
+/// permissions `mode` without those in the process's umask.
 ///
 #[doc = call_doc!(openat)]
 ///
-/// Some files reach into the process itself: a write to `/proc/self/mem` changes any of its memory. As
-/// for [`std`'s file API](https://doc.rust-lang.org/std/os/unix/io/index.html#procselfmem-and-similar-os-features),
-/// what such a file does is outside of what types can promise.
+/// Some files give access to the process itself: a write to `/proc/self/mem` changes its memory. As with
+/// [`std`'s file API](https://doc.rust-lang.org/std/os/unix/io/index.html#procselfmem-and-similar-os-features),
+/// the effect of such a file is outside of the guarantees of this function's types.
 ///
-/// aarch64 has no `open`: calls that a newer one can express were left out of its table.
+/// aarch64 has no `open`: its table omits calls that a newer call replaces.
 ///
 /// # Errors
-/// `ENOENT`: no such file or directory. `EACCES`: no permission. `EISDIR`: a directory, opened for
-/// writing. `EMFILE`, `ENFILE`: no descriptor left in the process, in the system. `EINTR`: a signal
-/// came while waiting (a FIFO, say).
+/// - `ENOENT`: the file or a directory of the path does not exist.
+/// - `EACCES`: permission is denied.
+/// - `EISDIR`: the path is a directory, and the flags ask for writing.
+/// - `EMFILE`, `ENFILE`: the process or the system has too many open files.
+/// - `EINTR`: a signal arrived while the call waited, for example for the other end of a FIFO.
 pub fn openat<K: Kernel>(kernel: K, path: &CStr, flags: i32, mode: u32) -> Result<Fd<K>, Errno> {
     let path = path.as_ptr().expose_provenance();
     let args = [AT_FDCWD as usize, path, flags as usize, mode as usize];
-    // SAFETY: the kernel reads `path` up to its NUL, and the call makes a descriptor and no more.
+    // SAFETY: the kernel reads `path` up to its NUL; the call only creates a descriptor.
     let fd = into_result(unsafe { kernel.syscall(sc::nr::OPENAT, args) })?;
-    // SAFETY: the call succeeded, and what it returned is a new descriptor.
+    // SAFETY: the call succeeded, so the result is a new descriptor.
     Ok(unsafe { Fd::from_result(kernel, fd) })
 }

@@ -1,20 +1,48 @@
-//! The seam: everything that crosses from the program to the kernel goes through [`Kernel`].
+//! The [`Kernel`] trait, through which every system call is made, and [`Linux`].
 
 use crate::arch;
 
-/// Something that answers system calls.
+/// Answers system calls.
 ///
-/// The typed calls of this crate are written once, over this trait. [`Linux`] is the real thing;
-/// tests put a simulated kernel in its place, and a tracer can stand between the two.
+/// The typed calls of this crate are generic over this trait. [`Linux`] is the real kernel. Tests replace
+/// it with a simulated kernel, and [`Traced`](crate::trace::Traced) wraps another implementation.
+///
+/// An implementation that counts calls and lets Linux answer them:
+///
+/// ```
+/// use std::cell::Cell;
+///
+/// use syscalls::event::{EFD_CLOEXEC, eventfd2};
+/// use syscalls::{Errno, Kernel, Linux};
+///
+/// #[derive(Clone)]
+/// struct Counting<'c>(&'c Cell<u32>);
+///
+/// // SAFETY: each result is that of Linux.
+/// unsafe impl Kernel for Counting<'_> {
+///     unsafe fn syscall<const N: usize>(&self, nr: usize, args: [usize; N]) -> usize {
+///         self.0.set(self.0.get() + 1);
+///         // SAFETY: the caller upholds the contract of the call.
+///         unsafe { Linux.syscall(nr, args) }
+///     }
+/// }
+///
+/// let count = Cell::new(0);
+/// let event = eventfd2(Counting(&count), 1, EFD_CLOEXEC)?;
+/// event.read(&mut [0; 8])?;
+/// drop(event);
+/// assert_eq!(count.get(), 3); // eventfd2, read, close
+/// # Ok::<(), Errno>(())
+/// ```
 ///
 /// # Safety
-/// Safe callers of the typed calls hold descriptors and memory on the strength of the answers, so an
-/// implementation answers as Linux would, or with an error:
+/// Safe callers of the typed calls rely on the results for descriptors and memory. An implementation
+/// must therefore return what Linux could return, or an error:
 ///
-/// - A call that succeeds in making a descriptor returns a number that no other owner has. An
+/// - A call that succeeds in creating a descriptor returns a number that no other owner has. An
 ///   implementation over [`Linux`] that returned 0 for a new socket would make [`Fd`](crate::Fd)
 ///   close standard input.
-/// - A call writes to memory what Linux would write, and nowhere else.
+/// - A call writes only what Linux would write, and only where Linux would.
 /// - It keeps no address beyond the call, unless Linux would.
 /// - A descriptor means the same to every clone, and to every other value of the type. If values have
 ///   descriptors of their own, as two simulations have, then a number of one must be harmless to
@@ -33,31 +61,43 @@ use crate::arch;
 /// }
 /// ```
 pub unsafe trait Kernel: Clone {
-    /// Issues call `nr` with `N` arguments (0 to 6) and returns what the kernel left in the
-    /// result register: −4095 … −1 for an error, see [`into_result`](crate::into_result).
+    /// Issues call `nr` with `N` arguments (0 to 6) and returns the value of the result register:
+    /// −4095 … −1 for an error, see [`into_result`](crate::into_result).
     ///
     /// # Safety
-    /// As for the call that `nr` names: each argument that it takes for an address must point to
-    /// memory that may be read or written as the call does, and its effect on the process (on its
-    /// descriptors, mappings, signal handlers …) must not break what other code relies on.
+    /// The caller upholds the contract of call `nr`: each argument that the call takes as an address
+    /// points to memory that may be read or written as the call does, and the effect of the call on the
+    /// process (on its descriptors, mappings, signal handlers …) does not break what other code relies
+    /// on.
     ///
-    /// Besides, a kernel may be written in Rust. So that memory has been exposed
-    /// (`expose_provenance`), what the call reads is initialized, and the memory stays as it is
-    /// until this returns.
+    /// An implementation may also be written in Rust. Therefore that memory has exposed provenance
+    /// (`expose_provenance`), the part that the call reads is initialized, and no other code changes it
+    /// until this function returns.
     unsafe fn syscall<const N: usize>(&self, nr: usize, args: [usize; N]) -> usize;
 }
 
-/// The kernel that this machine runs. It has no size, and a call through it is the bare
-/// instruction.
+/// The kernel that this machine runs. It has size 0, and a call through it compiles to the instruction
+/// alone.
+///
+/// ```
+/// use syscalls::{Errno, Kernel, Linux, into_result};
+///
+/// // Any call, by number. `getppid` is not among the typed calls.
+/// let nr = if cfg!(target_arch = "x86_64") { 110 } else { 173 };
+/// // SAFETY: `getppid` takes no argument and changes nothing.
+/// let parent = into_result(unsafe { Linux.syscall(nr, []) })?;
+/// assert_eq!(parent, std::os::unix::process::parent_id() as usize);
+/// # Ok::<(), Errno>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Linux;
 
-// SAFETY: it is the real kernel, and has no state.
+// SAFETY: this is the real kernel, and the value has no state.
 unsafe impl Kernel for Linux {
     #[inline(always)]
     unsafe fn syscall<const N: usize>(&self, nr: usize, args: [usize; N]) -> usize {
         const { assert!(N <= 6, "a system call takes at most six arguments") };
-        // SAFETY: the caller's promise is the one that each arity asks for.
+        // SAFETY: the caller upholds the contract of the call, which is what each function requires.
         unsafe {
             match *args.as_slice() {
                 [] => arch::syscall0(nr),

@@ -1,39 +1,48 @@
-//! How the C structs that pass between a program and the kernel lie in memory.
+//! The memory layout of the C structs that pass between a program and the kernel.
 //!
-//! A `Layout` states what the compiler made of one of this crate's `#[repr(C)]` types. Each family's
-//! file declares the layouts of its own structs, and [`LAYOUTS`](crate::LAYOUTS) lists them all. The
-//! tests compare them with the C library's structs and with the kernel's headers.
+//! A [`Layout`] has the size, the alignment and the fields of one of this crate's `#[repr(C)]` types, as
+//! compiled. [`LAYOUTS`](crate::LAYOUTS) lists all of them; each is declared in the file of its type. The
+//! tests compare them with the structs of the C library and of the kernel's headers.
+//!
+//! ```
+//! use syscalls::LAYOUTS;
+//!
+//! let event = LAYOUTS.iter().find(|layout| layout.name == "struct epoll_event").unwrap();
+//! // Packed on x86_64.
+//! let expected = if cfg!(target_arch = "x86_64") { (12, 4) } else { (16, 8) };
+//! assert_eq!((event.size, event.fields[1].offset), expected);
+//! ```
 
-/// One C struct.
+/// The layout of one C struct.
 #[derive(Debug)]
 pub struct Layout {
     /// Its name in C.
     pub name: &'static str,
     /// Its size in bytes, padding included.
     pub size: usize,
-    /// What its address must be a multiple of.
+    /// Its alignment in bytes.
     pub align: usize,
     /// Its fields.
     pub fields: &'static [Field],
 }
 
-/// A field of a C struct.
+/// The place of a field in a C struct.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Field {
     /// Its name in C.
     pub name: &'static str,
-    /// Its distance from the struct's start in bytes.
+    /// Its offset from the start of the struct, in bytes.
     pub offset: usize,
     /// Its size in bytes.
     pub size: usize,
 }
 
-/// The size of what a function takes out of a `T`. The function is never called.
+/// Returns the size of the result of a function that reads a field of a `T`. The function is not called.
 pub const fn size_of_field<T, F>(_: fn(T) -> F) -> usize {
     core::mem::size_of::<F>()
 }
 
-/// The layout of a type as C's `$name`. The fields have C's names.
+/// Makes the layout of a type, with the name that it has in C. The fields have C's names.
 macro_rules! layout {
     ($name:literal, $type:ty { $($field:ident),* }) => {
         $crate::layout::Layout {

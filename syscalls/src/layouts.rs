@@ -1,9 +1,10 @@
-//! The one list of the structs that pass between a program and the kernel.
+//! The list of the structs that pass between a program and the kernel.
 
 use crate::layout::Layout;
 use crate::{addr, epoll, io, message, poll, process, signal, socket, time};
 
-/// Every struct that this crate hands to the kernel.
+/// The layout of every struct that this crate passes to the kernel. [`layout`](crate::layout) has an
+/// example.
 pub static LAYOUTS: &[Layout] = &[
     addr::SOCKADDR_IN,
     addr::SOCKADDR_IN6,

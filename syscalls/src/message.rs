@@ -1,8 +1,29 @@
-//! Messages in and out of a socket: the `send` and `recv` families.
+//! Sending and receiving messages on a [`Socket`]: the `send` and `recv` families.
 //!
-//! x86_64 and aarch64 have no `send` and `recv`: they are `sendto` and `recvfrom` without an
-//! address. Ancillary data (`cmsg(3)`) is left out: descriptors that arrive in it would need an
-//! owner before they can be used safely.
+//! ```
+//! use syscalls::addr::AF_UNIX;
+//! use syscalls::io::IoSlice;
+//! use syscalls::message::SendMessage;
+//! use syscalls::socket::{MSG_DONTWAIT, SOCK_DGRAM};
+//! use syscalls::{Errno, Linux, Socket};
+//!
+//! let (ours, theirs) = Socket::pair(Linux, AF_UNIX, SOCK_DGRAM, 0)?;
+//! ours.sendto(b"first", 0, None)?;
+//! let bufs = [IoSlice::new(b"sec"), IoSlice::new(b"ond")];
+//! ours.sendmsg(&SendMessage::new(&bufs, None), 0)?;
+//!
+//! let mut buf = [0; 16];
+//! for expected in ["first", "second"] {
+//!     let (count, _sender) = theirs.recvfrom(&mut buf, 0)?;
+//!     assert_eq!(&buf[..count], expected.as_bytes());
+//! }
+//! let empty = theirs.recvfrom(&mut buf, MSG_DONTWAIT);
+//! assert_eq!(empty.err(), Some(Errno::EAGAIN));
+//! # Ok::<(), Errno>(())
+//! ```
+//!
+//! x86_64 and aarch64 have no `send` and `recv`: these are `sendto` and `recvfrom` without an address.
+//! Ancillary data (`cmsg(3)`) is not supported: a descriptor that arrives in it would need an owner.
 
 use core::marker::PhantomData;
 use core::time::Duration;
@@ -53,7 +74,7 @@ pub(crate) const MMSGHDR_SEND: Layout =
     layout!("struct mmsghdr", SendMessage<'static> { msg_hdr, msg_len });
 
 impl<'a> SendMessage<'a> {
-    /// The bytes of `bufs`, one after the other, for `addr`, or for the connection's peer.
+    /// Makes a message of the bytes of `bufs` in order, for `addr`, or for the connection's peer.
     pub fn new(bufs: &'a [IoSlice<'a>], addr: Option<&'a Sockaddr>) -> SendMessage<'a> {
         let msg_hdr = MsgHdr {
             msg_name: addr.map_or(0, Sockaddr::ptr_arg),
@@ -71,13 +92,13 @@ impl<'a> SendMessage<'a> {
         }
     }
 
-    /// After [`sendmmsg`](Socket::sendmmsg): the bytes sent of this message.
+    /// Returns the number of bytes of this message that [`sendmmsg`](Socket::sendmmsg) sent.
     pub fn bytes_sent(&self) -> usize {
         self.msg_len as usize
     }
 }
 
-/// Room for a message to receive: `struct mmsghdr`, `include/linux/socket.h`.
+/// Buffers for a message to receive: `struct mmsghdr`, `include/linux/socket.h`.
 #[repr(C)]
 #[derive(Debug)]
 pub struct RecvMessage<'a> {
@@ -90,7 +111,8 @@ pub(crate) const MMSGHDR_RECV: Layout =
     layout!("struct mmsghdr", RecvMessage<'static> { msg_hdr, msg_len });
 
 impl<'a> RecvMessage<'a> {
-    /// Room in `bufs`, each filled before the next. The sender's address is left out.
+    /// Makes a message that is received into `bufs`, each filled before the next, without the sender's
+    /// address.
     pub fn new(bufs: &'a mut [IoSliceMut<'_>]) -> RecvMessage<'a> {
         let msg_hdr = MsgHdr {
             msg_name: 0,
@@ -108,27 +130,29 @@ impl<'a> RecvMessage<'a> {
         }
     }
 
-    /// After [`recvmmsg`](Socket::recvmmsg): the bytes received.
+    /// Returns the number of bytes that [`recvmmsg`](Socket::recvmmsg) received.
     pub fn bytes_received(&self) -> usize {
         self.msg_len as usize
     }
 
-    /// What the kernel says of the message: 0 or some of [`MESSAGE_FLAGS`](crate::socket::MESSAGE_FLAGS),
-    /// such as `MSG_TRUNC`.
+    /// Returns the flags that the kernel set for the message: 0 or some of
+    /// [`MESSAGE_FLAGS`](crate::socket::MESSAGE_FLAGS), such as `MSG_TRUNC`.
     pub fn flags(&self) -> i32 {
         self.msg_hdr.msg_flags as i32
     }
 }
 
 impl<K: Kernel> Socket<K> {
-    /// Sends `buf` to `addr`, or to the connection's peer, and returns how many bytes were taken.
+    /// Sends `buf` to `addr`, or to the connection's peer, and returns the number of bytes sent.
     ///
     #[doc = call_doc!(sendto)]
     ///
     /// # Errors
-    /// As for [`Fd::write`](crate::Fd::write), but `MSG_NOSIGNAL` spares the `SIGPIPE`. `EMSGSIZE`:
-    /// too long for a datagram. `EDESTADDRREQ`: no address, and no peer. `ENOTCONN`: not connected,
-    /// for which TCP says `EPIPE`. `EISCONN`: an address, but connected (TCP lets it pass).
+    /// - Those of [`Fd::write`](crate::Fd::write). With `MSG_NOSIGNAL`, `EPIPE` comes without `SIGPIPE`.
+    /// - `EMSGSIZE`: `buf` is too long for a datagram.
+    /// - `EDESTADDRREQ`: there is neither an address nor a peer.
+    /// - `ENOTCONN`: the socket is not connected. (TCP returns `EPIPE`.)
+    /// - `EISCONN`: there is an address and the socket is connected. (TCP ignores the address.)
     pub fn sendto(&self, buf: &[u8], flags: i32, addr: Option<&Sockaddr>) -> Result<usize, Errno> {
         let (name, name_len) = addr.map_or((0, 0), |addr| (addr.ptr_arg(), addr.len_arg()));
         let buf_at = buf.as_ptr().expose_provenance();
@@ -140,18 +164,19 @@ impl<K: Kernel> Socket<K> {
             name,
             name_len,
         ];
-        // SAFETY: the kernel reads at most `buf.len()` bytes of `buf`, and the address, no more
-        // than there is of it, unless it is null.
+        // SAFETY: the kernel reads at most `buf.len()` bytes of `buf`, and `name_len` bytes of the
+        // address unless it is null.
         into_result(unsafe { self.kernel().syscall(sc::nr::SENDTO, args) })
     }
 
-    /// Receives at most `buf.len()` bytes; returns how many, and the sender's address (of family
+    /// Receives up to `buf.len()` bytes. Returns the number of bytes and the sender's address (of family
     /// `AF_UNSPEC` on a connection).
     ///
     #[doc = call_doc!(recvfrom)]
     ///
     /// # Errors
-    /// As for [`Fd::read`](crate::Fd::read); `ENOTCONN`: not connected.
+    /// - Those of [`Fd::read`](crate::Fd::read).
+    /// - `ENOTCONN`: the socket is not connected.
     pub fn recvfrom(&self, buf: &mut [u8], flags: i32) -> Result<(usize, Sockaddr), Errno> {
         let mut from = Sockaddr::zeroed();
         let [addr, len] = from.out_args();
@@ -163,12 +188,13 @@ impl<K: Kernel> Socket<K> {
         Ok((count, from))
     }
 
-    /// Sends one message, and returns how many bytes were taken.
+    /// Sends one message and returns the number of bytes sent.
     ///
     #[doc = call_doc!(sendmsg)]
     ///
     /// # Errors
-    /// As for [`sendto`](Socket::sendto); `EMSGSIZE`: also for more than `UIO_MAXIOV` buffers.
+    /// - Those of [`sendto`](Socket::sendto).
+    /// - `EMSGSIZE`: there are more than `UIO_MAXIOV` buffers.
     pub fn sendmsg(&self, message: &SendMessage<'_>, flags: i32) -> Result<usize, Errno> {
         let header = (&raw const message.msg_hdr).expose_provenance();
         // SAFETY: the header describes an address and buffers that `message` borrows, and the
@@ -179,12 +205,13 @@ impl<K: Kernel> Socket<K> {
         })
     }
 
-    /// Receives one message, and returns how many bytes it had.
+    /// Receives one message and returns the number of bytes received.
     ///
     #[doc = call_doc!(recvmsg)]
     ///
     /// # Errors
-    /// As for [`recvfrom`](Socket::recvfrom); `EMSGSIZE`: more than `UIO_MAXIOV` buffers.
+    /// - Those of [`recvfrom`](Socket::recvfrom).
+    /// - `EMSGSIZE`: there are more than `UIO_MAXIOV` buffers.
     pub fn recvmsg(&self, message: &mut RecvMessage<'_>, flags: i32) -> Result<usize, Errno> {
         let header = (&raw mut message.msg_hdr).expose_provenance();
         // SAFETY: the header describes buffers that `message` borrows mutably; the kernel writes
@@ -195,13 +222,14 @@ impl<K: Kernel> Socket<K> {
         })
     }
 
-    /// Sends several messages in one call, and returns how many went out. Each tells
-    /// [how much of it](SendMessage::bytes_sent).
+    /// Sends several messages in one call and returns the number of messages sent. Each has
+    /// [its number of bytes](SendMessage::bytes_sent).
     ///
     #[doc = call_doc!(sendmmsg)]
     ///
     /// # Errors
-    /// As for [`sendmsg`](Socket::sendmsg), if the first message fails.
+    /// - Those of [`sendmsg`](Socket::sendmsg), if the first message fails. If a later one fails, the
+    ///   call returns the number of those before it.
     pub fn sendmmsg(&self, messages: &mut [SendMessage<'_>], flags: i32) -> Result<usize, Errno> {
         let at = messages.as_mut_ptr().expose_provenance();
         let args = [self.arg(), at, messages.len(), flags as usize];
@@ -209,24 +237,24 @@ impl<K: Kernel> Socket<K> {
         into_result(unsafe { self.kernel().syscall(sc::nr::SENDMMSG, args) })
     }
 
-    /// Receives several messages in one call, and returns how many. Each tells
-    /// [how long it is](RecvMessage::bytes_received).
+    /// Receives several messages in one call and returns their number. Each has
+    /// [its number of bytes](RecvMessage::bytes_received).
     ///
-    /// `timeout` is looked at after each message only: without `MSG_WAITFORONE`, a call that has
-    /// some messages and waits for more can wait past it (`recvmmsg(2)`, BUGS). The kernel writes the
-    /// time that was left to it; here, to a copy.
+    /// The kernel checks `timeout` only after each message: without `MSG_WAITFORONE`, a call that waits
+    /// for another message can exceed it (`recvmmsg(2)`, BUGS). The kernel overwrites the timeout with the
+    /// time that is left; this function passes a copy.
     ///
     #[doc = call_doc!(recvmmsg)]
     ///
     /// # Errors
-    /// As for [`recvmsg`](Socket::recvmsg), if the first message fails.
+    /// - Those of [`recvmsg`](Socket::recvmsg), if the first message fails.
     pub fn recvmmsg(
         &self,
         messages: &mut [RecvMessage<'_>],
         flags: i32,
         timeout: Option<Duration>,
     ) -> Result<usize, Errno> {
-        // The kernel writes the time that is left into it, so it has to be a copy that may change.
+        // A copy, because the kernel overwrites it with the time that is left.
         let mut timeout = timeout.map(Timespec::from);
         let timeout = Timespec::address(&mut timeout);
         let at = messages.as_mut_ptr().expose_provenance();

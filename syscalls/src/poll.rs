@@ -1,4 +1,19 @@
-//! Waiting for a few descriptors at once.
+//! Waiting for events on a few descriptors: `poll(2)`.
+//!
+//! ```
+//! use std::time::Duration;
+//!
+//! use syscalls::event::{EFD_CLOEXEC, eventfd2};
+//! use syscalls::poll::{POLLIN, PollFd, ppoll};
+//! use syscalls::{Errno, Linux};
+//!
+//! let empty = eventfd2(Linux, 0, EFD_CLOEXEC)?;
+//! let ready = eventfd2(Linux, 1, EFD_CLOEXEC)?;
+//! let mut fds = [PollFd::new(&empty, POLLIN), PollFd::new(&ready, POLLIN)];
+//! assert_eq!(ppoll(&Linux, &mut fds, Some(Duration::from_secs(1))), Ok(1));
+//! assert_eq!(fds.map(|fd| fd.revents()), [0, POLLIN]);
+//! # Ok::<(), Errno>(())
+//! ```
 
 use core::fmt;
 use core::marker::PhantomData;
@@ -11,26 +26,26 @@ use crate::time::Timespec;
 use crate::{Errno, Fd, Kernel, Linux, into_result};
 
 constants! {
-    /// What to wait for and what came: `include/uapi/asm-generic/poll.h`.
+    /// Events to wait for and to report: `include/uapi/asm-generic/poll.h`.
     POLL_EVENTS: i16 {
-        /// There is something to read.
+        /// Data or the end of the stream can be read.
         POLLIN = 0x1;
-        /// There is urgent data to read.
+        /// Urgent data can be read.
         POLLPRI = 0x2;
-        /// There is room to write.
+        /// Data can be written.
         POLLOUT = 0x4;
-        /// An error is pending. Reported always.
+        /// An error is pending. Always reported.
         POLLERR = 0x8;
-        /// The other end is gone. Reported always.
+        /// The other end is closed. Always reported.
         POLLHUP = 0x10;
-        /// The descriptor is not open. Reported always.
+        /// The descriptor is not open. Always reported.
         POLLNVAL = 0x20;
     }
 }
 
-/// One descriptor to wait for: `struct pollfd`, `include/uapi/asm-generic/poll.h`.
+/// A descriptor and the events to wait for: `struct pollfd`, `include/uapi/asm-generic/poll.h`.
 ///
-/// It borrows the descriptor, which thus stays open:
+/// It borrows the descriptor, which therefore stays open:
 ///
 /// ```compile_fail,E0505
 /// use syscalls::poll::{POLLIN, PollFd, ppoll};
@@ -43,7 +58,7 @@ constants! {
 /// # Ok::<(), syscalls::Errno>(())
 /// ```
 ///
-/// It is polled by the kernel in which it is open. In another, its number would be another's:
+/// Only the kernel in which the descriptor is open can poll it:
 ///
 /// ```compile_fail,E0308
 /// use syscalls::poll::{PollFd, ppoll};
@@ -72,7 +87,7 @@ pub(crate) const POLLFD: Layout = layout!(
 );
 
 impl<'fd, K: Kernel> PollFd<'fd, K> {
-    /// Waits for `events` (of [`POLL_EVENTS`]) on `fd`.
+    /// Describes a wait for `events` (of [`POLL_EVENTS`]) on `fd`.
     pub fn new(fd: &'fd Fd<K>, events: i16) -> PollFd<'fd, K> {
         PollFd {
             fd: fd.as_raw(),
@@ -82,13 +97,13 @@ impl<'fd, K: Kernel> PollFd<'fd, K> {
         }
     }
 
-    /// What came: 0, or some of [`POLL_EVENTS`].
+    /// Returns the events that occurred: 0, or some of [`POLL_EVENTS`].
     pub fn revents(&self) -> i16 {
         self.revents
     }
 }
 
-// Derived, these would ask the same of `K`.
+// `derive` would require `K: Clone` and `K: Copy`.
 impl<K: Kernel> Clone for PollFd<'_, K> {
     fn clone(&self) -> Self {
         *self
@@ -109,31 +124,33 @@ impl<K: Kernel> fmt::Debug for PollFd<'_, K> {
     }
 }
 
-/// Waits until something comes to one of `fds`, or `timeout` is over (`None`: for ever). Returns to
-/// how many of them something came.
+/// Waits for events on `fds` for at most `timeout` (`None`: indefinitely). Returns the number of
+/// descriptors with events.
 ///
-/// The kernel writes the time that was left to the timeout, which C's `ppoll` hides. So does this
-/// function: it passes a copy.
+/// The kernel overwrites the timeout with the time that is left. This function passes a copy, as C's
+/// `ppoll` does.
 ///
 #[doc = call_doc!(ppoll)]
 ///
-/// aarch64 has no `poll`: `ppoll` can do all that it could.
+/// aarch64 has no `poll`: its table omits calls that a newer call replaces.
 ///
 /// # Errors
-/// `EINTR`: a signal came first; the kernel does not restart this call ([here](crate::signal) is
-/// which it does). `EINVAL`: more descriptors than `RLIMIT_NOFILE`. `ENOMEM`: no memory.
+/// - `EINTR`: a signal with a handler arrived first. The kernel does not restart this call then (see
+///   [which calls restart](crate::signal)).
+/// - `EINVAL`: there are more descriptors than `RLIMIT_NOFILE`.
+/// - `ENOMEM`: the kernel is out of memory.
 pub fn ppoll<K: Kernel>(
     kernel: &K,
     fds: &mut [PollFd<'_, K>],
     timeout: Option<Duration>,
 ) -> Result<usize, Errno> {
-    // The kernel writes the time that is left into it, so it has to be a copy that may change.
+    // A copy, because the kernel overwrites it with the time that is left.
     let mut timeout = timeout.map(Timespec::from);
     let timeout = Timespec::address(&mut timeout);
     let fds_at = fds.as_mut_ptr().expose_provenance();
     let no_mask = ptr::null::<SigSet>().expose_provenance();
     let args = [fds_at, fds.len(), timeout, no_mask, SigSet::SIZE];
-    // SAFETY: the kernel reads `fds` and writes each `revents`; it reads and writes one timespec
-    // unless `timeout` is null; a null mask is none.
+    // SAFETY: the kernel reads `fds` and writes each `revents`. It reads and writes one timespec
+    // unless `timeout` is null, and reads no mask at a null address.
     into_result(unsafe { kernel.syscall(sc::nr::PPOLL, args) })
 }

@@ -1,4 +1,29 @@
-//! The process's own limits, and its end.
+//! The process's limits, and its end.
+//!
+//! ```
+//! use syscalls::process::{RLIMIT_NOFILE, prlimit64};
+//! use syscalls::{Errno, Linux};
+//!
+//! let limit = prlimit64(&Linux, RLIMIT_NOFILE, None)?;
+//! assert!(limit.rlim_cur <= limit.rlim_max);
+//! # Ok::<(), Errno>(())
+//! ```
+//!
+//! # Why there is no `fork`, `vfork` or `clone`
+//!
+//! These calls return twice, once in each process. After `fork`, the child has a copy of the memory, but
+//! of the threads only the one that called: a lock that another thread held stays locked. Safe code could
+//! not rely on any lock, that of the allocator included.
+//!
+//! After `vfork`, the child uses the parent's memory *and stack*, and the parent is suspended until the
+//! child calls `execve` or ends. If the child returns from the function that called `vfork`, it reuses
+//! that function's stack frame, and the parent returns later through an address that is overwritten. That
+//! makes `vfork` impossible to wrap in a function of Rust or C: the wrapper itself would return. (glibc's
+//! keeps the return address in a register meanwhile, `sysdeps/unix/sysv/linux/x86_64/vfork.S`, and C
+//! compilers know the name as that of a function that returns twice.) vfork(2) permits the child only to
+//! call `_exit` or a function of the `exec` family. `posix_spawn(3)` does both steps in one function and
+//! gives the child a stack of its own. `tests/questions.rs` executes `vfork` in assembly and has the child
+//! change a variable of its parent.
 
 use core::ptr;
 
@@ -6,7 +31,7 @@ use crate::layout::Layout;
 use crate::{Errno, Kernel, into_result};
 
 constants! {
-    /// Resources that are limited: `include/uapi/asm-generic/resource.h`.
+    /// Resources with a limit: `include/uapi/asm-generic/resource.h`.
     RESOURCES: i32 {
         /// One more than the highest descriptor number that a call may return.
         RLIMIT_NOFILE = 7;
@@ -17,21 +42,22 @@ constants! {
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Rlimit {
-    /// The limit in force. The process may set it to anything up to `rlim_max`.
+    /// The limit in force. The process may set it to any value up to `rlim_max`.
     pub rlim_cur: u64,
-    /// The ceiling of `rlim_cur`. Without privilege it can only be lowered.
+    /// The maximum of `rlim_cur`. A process without `CAP_SYS_RESOURCE` can only lower it.
     pub rlim_max: u64,
 }
 
 pub(crate) const RLIMIT64: Layout = layout!("struct rlimit64", Rlimit { rlim_cur, rlim_max });
 
-/// Returns this process's limit on `resource`, and sets it to `new` if that is given.
+/// Returns this process's limit on `resource`, and sets it to `new` if that is `Some`.
 ///
 #[doc = call_doc!(prlimit64)]
 ///
 /// # Errors
-/// `EINVAL`: unknown resource, or `rlim_cur` above `rlim_max`. `EPERM`: `rlim_max` raised without
-/// `CAP_SYS_RESOURCE`, or `RLIMIT_NOFILE` set above `/proc/sys/fs/nr_open`.
+/// - `EINVAL`: the resource is unknown, or `rlim_cur` is above `rlim_max`.
+/// - `EPERM`: `new` raises `rlim_max` without `CAP_SYS_RESOURCE`, or sets `RLIMIT_NOFILE` above
+///   `/proc/sys/fs/nr_open`.
 pub fn prlimit64<K: Kernel>(
     kernel: &K,
     resource: i32,
@@ -54,14 +80,20 @@ pub fn prlimit64<K: Kernel>(
     Ok(old)
 }
 
-/// Ends the process with all its threads. A parent sees the lowest 8 bits of `status`.
+/// Ends the process with all its threads. The parent receives the lowest 8 bits of `status`.
 ///
 #[doc = call_doc!(exit_group)]
 ///
-/// Nothing is unwound, flushed or dropped. (Plain `exit` ends just the calling thread.)
+/// No destructor runs and no buffer is flushed. (The call `exit` ends only the calling thread.)
+///
+/// ```no_run
+/// use syscalls::{Linux, process::exit_group};
+///
+/// exit_group(&Linux, 3) // the shell's `$?` is 3
+/// ```
 pub fn exit_group<K: Kernel>(kernel: &K, status: i32) -> ! {
     loop {
-        // SAFETY: no memory is passed, and with the process gone no code is left to be misled.
+        // SAFETY: no memory is passed, and no code of the process runs afterwards.
         unsafe { kernel.syscall(sc::nr::EXIT_GROUP, [status as usize]) };
     }
 }

@@ -1,11 +1,28 @@
-//! Signals: ignored, blocked, or read from a descriptor. Handlers are not offered: a program with
-//! an event loop has no use for code that runs between any two of its instructions.
+//! Signals: ignoring them, blocking them, and reading them from a descriptor. Handlers are not supported:
+//! an event loop does not need asynchronous callbacks.
+//!
+//! ```
+//! use syscalls::signal::{
+//!     SFD_CLOEXEC, SIG_BLOCK, SIGNALFD_SIGINFO_SIZE, SIGUSR1, SigSet, rt_sigprocmask, signalfd4,
+//! };
+//! use syscalls::{Errno, Linux};
+//!
+//! let set = SigSet::new(&[SIGUSR1]);
+//! rt_sigprocmask(&Linux, SIG_BLOCK, set)?; // blocked, so that the signal waits to be read
+//! let signals = signalfd4(Linux, set, SFD_CLOEXEC)?;
+//! // SAFETY: `raise` passes no memory.
+//! unsafe { libc::raise(SIGUSR1) };
+//! let mut info = [0; SIGNALFD_SIGINFO_SIZE];
+//! assert_eq!(signals.read(&mut info), Ok(SIGNALFD_SIGINFO_SIZE));
+//! assert_eq!(info[..4], SIGUSR1.to_ne_bytes()); // the signal's number
+//! # Ok::<(), Errno>(())
+//! ```
 //!
 //! # What restarts after a signal
 //!
-//! A signal with a handler ends a call that waits. Then the kernel may issue the call again (it sets
-//! the program counter back to the instruction that entered it), or the call fails with `EINTR`. A
-//! library can be called by a program with handlers, so both can happen to this crate's calls:
+//! A signal with a handler interrupts a call that waits. The kernel then either restarts the call or lets
+//! it fail with `EINTR`. A program with handlers can use this library, so both can happen to this crate's
+//! calls:
 //!
 //! | call | handler with `SA_RESTART` | handler without |
 //! |---|---|---|
@@ -15,18 +32,18 @@
 //! | `sendto`, `sendmsg`, `sendmmsg`, `recvfrom`, `recvmsg`, `recvmmsg` | restarted | `EINTR` |
 //! | `epoll_pwait`, `ppoll` | `EINTR` | `EINTR` |
 //!
-//! - A call that has moved some bytes already returns their number instead of either.
-//! - With a timeout on the socket (`SO_RCVTIMEO`, `SO_SNDTIMEO`: not offered here), its calls are
-//!   never restarted. `recvmmsg` with a timeout argument is, and waits for all of it again, though
-//!   signal(7) says otherwise.
-//! - `connect` that failed with `EINTR` goes on in the background, and must not be issued again.
-//! - Without a handler, an ignored or blocked signal interrupts nothing. But stopping the process
-//!   (Ctrl-Z) and letting it go on does: `epoll_pwait` fails with `EINTR` then, and `ppoll` goes on.
+//! - A call that has transferred some bytes already returns their number instead.
+//! - The calls of a socket with a timeout (`SO_RCVTIMEO`, `SO_SNDTIMEO`, which this crate does not have)
+//!   are never restarted. `recvmmsg` with a timeout argument is restarted with the full timeout, contrary
+//!   to signal(7).
+//! - A `connect` that failed with `EINTR` continues in the background, and must not be issued again.
+//! - An ignored or blocked signal does not interrupt a call. Stopping the process (Ctrl-Z) and continuing
+//!   it does, without a handler: `epoll_pwait` then fails with `EINTR`, and `ppoll` continues.
 //!
 //! # How a restart works
 //!
-//! A call that a signal interrupts returns one of four numbers that a program never sees
-//! (`include/linux/errno.h`). On the way out of the kernel, the code that delivers signals decides:
+//! Inside the kernel, a call that a signal interrupts returns one of four numbers that a program never
+//! sees (`include/linux/errno.h`). On the way out, the code that delivers signals decides what happens:
 //!
 //! | from the call | no handler | handler with `SA_RESTART` | handler without |
 //! |---|---|---|---|
@@ -43,9 +60,9 @@
 //! `tests/questions.rs` does that, and `strace` shows `ERESTARTSYS`. Source: `do_signal` in
 //! `arch/arm64/kernel/signal.c`, `arch_do_signal_or_restart` in `arch/x86/kernel/signal.c`.
 //!
-//! So each call that can wait stands in a [`retry_on_eintr`](crate::retry_on_eintr) or an event loop that tries again.
-//! Source: signal(7), "Interruption of system calls and library functions by signal handlers";
-//! `tests/restarts.rs` tries each.
+//! Each call that can wait therefore needs [`retry_on_eintr`](crate::retry_on_eintr), or an event loop that
+//! makes the call again. Source: signal(7), "Interruption of system calls and library functions by signal
+//! handlers"; `tests/restarts.rs` interrupts each call.
 
 use core::{mem, ptr};
 
@@ -55,44 +72,44 @@ use crate::{Errno, Fd, Kernel, into_result};
 constants! {
     /// Signals: `include/uapi/asm-generic/signal.h`; x86_64 and aarch64 agree on them.
     SIGNALS: i32 {
-        /// The terminal is gone.
+        /// The terminal was closed.
         SIGHUP = 1;
         /// Interrupt from the keyboard (Ctrl-C).
         SIGINT = 2;
         /// Quit from the keyboard (Ctrl-\).
         SIGQUIT = 3;
-        /// An instruction that the processor does not know.
+        /// An illegal instruction.
         SIGILL = 4;
         /// A breakpoint.
         SIGTRAP = 5;
-        /// The program has given up: `abort(3)`.
+        /// `abort(3)`.
         SIGABRT = 6;
-        /// An access to a mapping that has nothing behind it, such as a file beyond its end.
+        /// An access to a mapped page that has no memory, such as one beyond the end of the file.
         SIGBUS = 7;
         /// An arithmetic error: on x86_64 an integer division by zero or one that overflows. (aarch64
         /// divides by zero without a trap: the result is 0.)
         SIGFPE = 8;
-        /// The end, without being asked.
+        /// Kill. It cannot be handled, blocked or ignored.
         SIGKILL = 9;
         /// For the program's own use.
         SIGUSR1 = 10;
-        /// Memory that is not mapped.
+        /// An access to memory that is not mapped, or without permission.
         SIGSEGV = 11;
         /// For the program's own use.
         SIGUSR2 = 12;
-        /// A write to a pipe or connection that nobody reads any more.
+        /// A write to a pipe or connection whose other end is closed.
         SIGPIPE = 13;
         /// The timer of `alarm(2)`.
         SIGALRM = 14;
-        /// A request to end.
+        /// A request to terminate.
         SIGTERM = 15;
         /// Not used by the kernel.
         SIGSTKFLT = 16;
         /// A child process has ended or stopped.
         SIGCHLD = 17;
-        /// Go on after a stop.
+        /// Continue after a stop.
         SIGCONT = 18;
-        /// A stop, without being asked.
+        /// Stop. It cannot be handled, blocked or ignored.
         SIGSTOP = 19;
         /// A stop from the keyboard (Ctrl-Z).
         SIGTSTP = 20;
@@ -106,17 +123,17 @@ constants! {
         SIGXCPU = 24;
         /// The limit of a file's size.
         SIGXFSZ = 25;
-        /// A timer of the process's own time.
+        /// A timer of the processor time that the process used in user mode.
         SIGVTALRM = 26;
-        /// A timer of the process's time, the kernel's for it included.
+        /// A timer of the processor time of the process, in the kernel included.
         SIGPROF = 27;
-        /// The terminal's window has another size.
+        /// The size of the terminal's window changed.
         SIGWINCH = 28;
-        /// A descriptor is ready, if `fcntl(F_SETOWN)` has asked for this signal.
+        /// A descriptor is ready for which `fcntl(F_SETOWN)` has requested this signal.
         SIGIO = 29;
-        /// The power fails.
+        /// Power failure.
         SIGPWR = 30;
-        /// A call that is forbidden to the process.
+        /// A system call that a seccomp filter forbids.
         SIGSYS = 31;
     }
 }
@@ -124,11 +141,11 @@ constants! {
 constants! {
     /// What `rt_sigprocmask` does with the set: `include/uapi/asm-generic/signal-defs.h`.
     SIGPROCMASK_HOW: i32 {
-        /// Block these signals too.
+        /// Block these signals in addition.
         SIG_BLOCK = 0;
-        /// Block these signals no more.
+        /// Unblock these signals.
         SIG_UNBLOCK = 1;
-        /// Block these signals and no other.
+        /// Block exactly these signals.
         SIG_SETMASK = 2;
     }
 }
@@ -138,7 +155,7 @@ constants! {
     SIGNALFD_FLAGS: i32 {
         /// Close the descriptor when the process executes another program.
         SFD_CLOEXEC = 0o2000000;
-        /// Never wait in a read.
+        /// Return `EAGAIN` instead of blocking in a read.
         SFD_NONBLOCK = 0o4000;
     }
 }
@@ -148,9 +165,17 @@ constants! {
 ///
 /// Each call with a set has an argument `sigsetsize`, the size of the set in bytes. It came with the
 /// real-time signals in Linux 2.2: they did not fit into the 32 bits of the older `sigaction` and
-/// `sigprocmask`, so new calls took their place, whose set can grow again. The kernel accepts no size
-/// but its own, 8, and fails with `EINVAL` for another (sigaction(2), "C library/kernel
-/// differences"; `kernel/signal.c`).
+/// `sigprocmask`, so new calls replaced these, with a set that can grow again. The kernel accepts only its
+/// own size, 8, and fails with `EINVAL` for any other (sigaction(2), "C library/kernel differences";
+/// `kernel/signal.c`).
+///
+/// ```
+/// use syscalls::signal::{SIGINT, SIGTERM, SIGUSR1, SigSet};
+///
+/// let set = SigSet::new(&[SIGINT, SIGTERM]);
+/// assert!(set.contains(SIGTERM));
+/// assert!(!set.contains(SIGUSR1));
+/// ```
 #[repr(transparent)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct SigSet(u64);
@@ -158,7 +183,7 @@ pub struct SigSet(u64);
 pub(crate) const SIGSET: Layout = layout!("sigset_t", SigSet {});
 
 impl SigSet {
-    /// The set of `signals`.
+    /// Makes the set of `signals`.
     pub const fn new(signals: &[i32]) -> SigSet {
         let (mut set, mut i) = (0, 0);
         while i < signals.len() {
@@ -168,23 +193,23 @@ impl SigSet {
         SigSet(set)
     }
 
-    /// Whether `signal` is in the set.
+    /// Returns whether `signal` is in the set.
     pub const fn contains(self, signal: i32) -> bool {
         self.0 >> (signal - 1) & 1 == 1
     }
 
-    /// The argument `sigsetsize`: the kernel's size of the set, in bytes.
+    /// The argument `sigsetsize`: the size of the kernel's set, in bytes.
     pub const SIZE: usize = mem::size_of::<SigSet>();
 }
 
 /// The kernel's `struct sigaction` (`include/uapi/asm-generic/signal.h`; on x86_64 from
 /// `arch/x86/include/uapi/asm/signal.h`, with the same layout). The C library's differs.
 ///
-/// `sa_restorer` is where a handler returns to: code that calls `rt_sigreturn`, which takes the saved
-/// registers from the stack. On x86_64 the program has to bring it and say so with `SA_RESTORER`;
-/// without it, the kernel cannot deliver the signal and kills the process with `SIGSEGV`. aarch64 has
-/// the code in the vDSO. The C library fills it in unseen. (`tests/questions.rs`.) This crate installs
-/// no handlers, so it is 0 here.
+/// `sa_restorer` is the address to which a handler returns: code that calls `rt_sigreturn`, which restores
+/// the registers that the kernel saved on the stack. On x86_64 the program must provide it and set
+/// `SA_RESTORER`; otherwise the kernel cannot deliver the signal and kills the process with `SIGSEGV`. On
+/// aarch64 the code is in the vDSO. The C library's `sigaction` sets it. (`tests/questions.rs`.) This crate
+/// installs no handlers, so the field is 0 here.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub(crate) struct SigAction {
@@ -194,11 +219,11 @@ pub(crate) struct SigAction {
     pub sa_mask: SigSet,
 }
 
-/// What `sa_handler` may be besides an address: `include/uapi/asm-generic/signal-defs.h`.
+/// The values of `sa_handler` that are not addresses: `include/uapi/asm-generic/signal-defs.h`.
 impl SigAction {
-    /// The kernel does what is usual for the signal.
+    /// The signal's default action.
     pub const SIG_DFL: usize = 0;
-    /// The signal is thrown away.
+    /// The signal is discarded.
     pub const SIG_IGN: usize = 1;
 }
 
@@ -212,12 +237,21 @@ pub(crate) const SIGACTION: Layout = layout!(
     }
 );
 
-/// Ignores `signal` from now on, whatever the parent process had set.
+/// Ignores `signal` from now on. (A new program inherits which signals are ignored; this overrides it.)
 ///
 #[doc = call_doc!(rt_sigaction)]
 ///
 /// # Errors
-/// `EINVAL`: no such signal, or one that cannot be ignored (`SIGKILL`, `SIGSTOP`).
+/// - `EINVAL`: the signal does not exist or cannot be ignored (`SIGKILL`, `SIGSTOP`).
+///
+/// ```
+/// use syscalls::signal::{SIGHUP, SIGKILL, rt_sigaction_ignore};
+/// use syscalls::{Errno, Linux};
+///
+/// rt_sigaction_ignore(&Linux, SIGHUP)?;
+/// assert_eq!(rt_sigaction_ignore(&Linux, SIGKILL), Err(Errno::EINVAL));
+/// # Ok::<(), Errno>(())
+/// ```
 pub fn rt_sigaction_ignore<K: Kernel>(kernel: &K, signal: i32) -> Result<(), Errno> {
     let action = SigAction {
         sa_handler: SigAction::SIG_IGN,
@@ -232,17 +266,16 @@ pub fn rt_sigaction_ignore<K: Kernel>(kernel: &K, signal: i32) -> Result<(), Err
         old,
         SigSet::SIZE,
     ];
-    // SAFETY: the kernel reads one sigaction. No handler is installed, so no code runs that could
-    // break anything.
+    // SAFETY: the kernel reads one sigaction. No handler is installed, so no code runs.
     into_result(unsafe { kernel.syscall(sc::nr::RT_SIGACTION, args) }).map(|_| ())
 }
 
-/// Changes which signals are blocked in this thread, and returns those that were before.
+/// Changes the set of signals that are blocked in this thread, and returns the previous set.
 ///
 #[doc = call_doc!(rt_sigprocmask)]
 ///
 /// # Errors
-/// `EINVAL`: `how` is none of [`SIGPROCMASK_HOW`].
+/// - `EINVAL`: `how` is not of [`SIGPROCMASK_HOW`].
 pub fn rt_sigprocmask<K: Kernel>(kernel: &K, how: i32, set: SigSet) -> Result<SigSet, Errno> {
     let mut old = SigSet::default();
     let (set, old_at) = (
@@ -250,18 +283,20 @@ pub fn rt_sigprocmask<K: Kernel>(kernel: &K, how: i32, set: SigSet) -> Result<Si
         (&raw mut old).expose_provenance(),
     );
     let args = [how as usize, set, old_at, SigSet::SIZE];
-    // SAFETY: the kernel reads one set and writes one. A blocked signal waits, and breaks nothing.
+    // SAFETY: the kernel reads one set and writes one. A blocked signal stays pending, which cannot break memory safety.
     into_result(unsafe { kernel.syscall(sc::nr::RT_SIGPROCMASK, args) })?;
     Ok(old)
 }
 
-/// A descriptor from which blocked signals are read, one [`SIGNALFD_SIGINFO_SIZE`]-byte record each.
+/// Creates a descriptor from which the blocked signals of `mask` can be read, as records of
+/// [`SIGNALFD_SIGINFO_SIZE`] bytes.
 ///
 #[doc = call_doc!(signalfd4)]
 ///
 /// # Errors
-/// `EINVAL`: unknown flag. `EMFILE`, `ENFILE`, `ENOMEM`: no descriptor left in the process, in the
-/// system, no memory.
+/// - `EINVAL`: a flag is unknown.
+/// - `EMFILE`, `ENFILE`: the process or the system has too many open files.
+/// - `ENOMEM`: the kernel is out of memory.
 pub fn signalfd4<K: Kernel>(kernel: K, mask: SigSet, flags: i32) -> Result<Fd<K>, Errno> {
     const NEW: usize = -1isize as usize;
     let args = [
@@ -270,9 +305,9 @@ pub fn signalfd4<K: Kernel>(kernel: K, mask: SigSet, flags: i32) -> Result<Fd<K>
         SigSet::SIZE,
         flags as usize,
     ];
-    // SAFETY: the kernel reads one set, and the call makes a descriptor and no more.
+    // SAFETY: the kernel reads one set; the call only creates a descriptor.
     let fd = into_result(unsafe { kernel.syscall(sc::nr::SIGNALFD4, args) })?;
-    // SAFETY: the call succeeded with fd −1, so what it returned is a new descriptor.
+    // SAFETY: the call succeeded with fd −1, so the result is a new descriptor.
     Ok(unsafe { Fd::from_result(kernel, fd) })
 }
 

@@ -1,4 +1,34 @@
-//! The socket calls: `socket(7)`, `tcp(7)`.
+//! Sockets: `socket(7)`, `tcp(7)`. [`message`](crate::message) has the calls that send and receive
+//! messages.
+//!
+//! A TCP connection within one program, and one echo over it:
+//!
+//! ```
+//! use std::net::{Ipv4Addr, SocketAddr};
+//!
+//! use syscalls::addr::AF_INET;
+//! use syscalls::socket::{SHUT_WR, SOCK_CLOEXEC, SOCK_STREAM};
+//! use syscalls::{Errno, Linux, Socket};
+//!
+//! let listener = Socket::new(Linux, AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)?;
+//! listener.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into())?; // port 0: any free port
+//! listener.listen(16)?;
+//!
+//! let client = Socket::new(Linux, AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)?;
+//! client.connect(&listener.getsockname()?)?;
+//! let (server, peer) = listener.accept4(SOCK_CLOEXEC)?;
+//! assert_eq!(peer.to_ip(), client.getsockname()?.to_ip());
+//!
+//! client.write(b"hello")?;
+//! client.shutdown(SHUT_WR)?;
+//! let mut buf = [0; 16];
+//! let count = server.read(&mut buf)?;
+//! server.write(&buf[..count])?;
+//! assert_eq!(server.read(&mut buf), Ok(0)); // the client sends no more
+//! let count = client.read(&mut buf)?;
+//! assert_eq!(&buf[..count], b"hello");
+//! # Ok::<(), Errno>(())
+//! ```
 
 use core::marker::PhantomData;
 use core::ops::Deref;
@@ -9,7 +39,7 @@ use crate::layout::Layout;
 use crate::{Errno, Fd, Kernel, into_result};
 
 constants! {
-    /// Kinds of socket: `include/linux/net.h`.
+    /// Socket types: `include/linux/net.h`.
     SOCKET_TYPES: i32 {
         /// A connection that carries a stream of bytes in order: TCP.
         SOCK_STREAM = 1;
@@ -19,11 +49,11 @@ constants! {
 }
 
 constants! {
-    /// Flags that go into the type argument of `socket`, and into `accept4`'s: `include/linux/net.h`.
+    /// Flags of the type argument of `socket` and of the flags of `accept4`: `include/linux/net.h`.
     SOCKET_FLAGS: i32 {
         /// Close the descriptor when the process executes another program.
         SOCK_CLOEXEC = 0o2000000;
-        /// Never wait in a call on it.
+        /// Return `EAGAIN` instead of blocking.
         SOCK_NONBLOCK = 0o4000;
     }
 }
@@ -31,7 +61,7 @@ constants! {
 constants! {
     /// Protocols: `include/uapi/linux/in.h`.
     PROTOCOLS: i32 {
-        /// The one that the type implies.
+        /// The default protocol of the type.
         IPPROTO_IP = 0;
         /// TCP.
         IPPROTO_TCP = 6;
@@ -41,13 +71,13 @@ constants! {
 }
 
 constants! {
-    /// Which side `shutdown` ends: `include/linux/net.h`.
+    /// The directions that `shutdown` ends: `include/linux/net.h`.
     SHUTDOWN_HOW: i32 {
-        /// Receive no more.
+        /// Receiving.
         SHUT_RD = 0;
-        /// Send no more: the peer reads the end of the stream.
+        /// Sending. The peer reads the end of the stream.
         SHUT_WR = 1;
-        /// Neither.
+        /// Both.
         SHUT_RDWR = 2;
     }
 }
@@ -61,13 +91,13 @@ constants! {
         MSG_PEEK = 0x2;
         /// The message was cut to the buffer's length.
         MSG_TRUNC = 0x20;
-        /// Do not wait in this call.
+        /// Return `EAGAIN` instead of blocking in this call.
         MSG_DONTWAIT = 0x40;
         /// Wait for the full length.
         MSG_WAITALL = 0x100;
-        /// No `SIGPIPE` if the peer is gone.
+        /// Raise no `SIGPIPE` if the connection is closed.
         MSG_NOSIGNAL = 0x4000;
-        /// More follows: hold back a partial segment.
+        /// More data follows: do not send a partial segment yet.
         MSG_MORE = 0x8000;
         /// In `recvmmsg`: wait for the first message only. Since Linux 2.6.34.
         MSG_WAITFORONE = 0x10000;
@@ -75,7 +105,7 @@ constants! {
 }
 
 constants! {
-    /// Where a socket option belongs: `SOL_SOCKET` in `include/uapi/asm-generic/socket.h`, the others
+    /// Levels of socket options: `SOL_SOCKET` in `include/uapi/asm-generic/socket.h`, the others
     /// in `include/linux/socket.h`.
     OPTION_LEVELS: i32 {
         /// Options of any socket.
@@ -87,8 +117,8 @@ constants! {
     }
 }
 
-/// What [`Socket::setsockopt`] and [`Socket::getsockopt`] work on. The type of its value is part of
-/// it, so that the length which the kernel is told is always right.
+/// A socket option and the type of its value, so that the length passed to the kernel is always right.
+/// For [`Socket::setsockopt`] and [`Socket::getsockopt`].
 ///
 /// ```
 /// use syscalls::addr::AF_INET;
@@ -101,7 +131,7 @@ constants! {
 /// # Ok::<(), Errno>(())
 /// ```
 ///
-/// A value of another type is no value of the option:
+/// A value of the wrong type does not compile:
 ///
 /// ```compile_fail,E0308
 /// # use syscalls::addr::AF_INET;
@@ -127,9 +157,9 @@ use sealed::OptionValue;
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Linger {
-    /// 0: off, `close` returns at once and what is unsent goes out in the background.
+    /// 0: off. `close` returns at once, and the kernel sends the unsent data in the background.
     pub l_onoff: i32,
-    /// If on: seconds that `close` waits. With 0 it resets the connection.
+    /// If on: the seconds for which `close` waits. With 0, `close` resets the connection.
     pub l_linger: i32,
 }
 
@@ -148,29 +178,28 @@ socket_options! {
     /// The options: name, level, number. `include/uapi/asm-generic/socket.h`,
     /// `include/uapi/linux/tcp.h`.
     SOCKET_OPTIONS {
-        /// Bind to a port of which old connections are still in `TIME_WAIT`.
+        /// Allow `bind` to a port that has connections in `TIME_WAIT`.
         SO_REUSEADDR: i32 = SOL_SOCKET, 2;
-        /// The pending error, a number of [`Errno`] or 0. Reading it clears it.
+        /// The pending error: the number of an [`Errno`], or 0. Reading clears it.
         SO_ERROR: i32 = SOL_SOCKET, 4;
         /// The send buffer's size in bytes. The kernel doubles what it is given.
         SO_SNDBUF: i32 = SOL_SOCKET, 7;
         /// The receive buffer's size in bytes. The kernel doubles what it is given.
         SO_RCVBUF: i32 = SOL_SOCKET, 8;
-        /// Probe a silent peer.
+        /// Send keepalive probes on an idle connection.
         SO_KEEPALIVE: i32 = SOL_SOCKET, 9;
-        /// Keep urgent data in its place in the stream.
+        /// Leave urgent data in the stream.
         SO_OOBINLINE: i32 = SOL_SOCKET, 10;
-        /// What `close` does about unsent data.
+        /// What `close` does with unsent data.
         SO_LINGER: Linger = SOL_SOCKET, 13;
-        /// Let several sockets listen on one port; the kernel spreads connections over them. Since
-        /// Linux 3.9.
+        /// Allow several sockets to listen on one port. The kernel distributes connections over them.
+        /// Since Linux 3.9.
         SO_REUSEPORT: i32 = SOL_SOCKET, 15;
-        /// Leave the choice of the port to `connect`, when `bind` is given port 0. Since Linux
-        /// 4.2.
+        /// For `bind` with port 0: choose the port in `connect`. Since Linux 4.2.
         IP_BIND_ADDRESS_NO_PORT: i32 = SOL_IP, 24;
         /// Send small segments at once (no Nagle algorithm).
         TCP_NODELAY: i32 = SOL_TCP, 1;
-        /// Seconds of silence before the first keepalive probe.
+        /// Idle seconds before the first keepalive probe.
         TCP_KEEPIDLE: i32 = SOL_TCP, 4;
         /// Seconds between keepalive probes.
         TCP_KEEPINTVL: i32 = SOL_TCP, 5;
@@ -182,32 +211,46 @@ socket_options! {
     }
 }
 
-/// A socket: a descriptor with the socket calls.
+/// A socket: an [`Fd`] with the socket calls. [The module](self) has an example.
 pub struct Socket<K: Kernel>(Fd<K>);
 
 impl<K: Kernel> Socket<K> {
-    /// A new, unbound socket.
+    /// Creates a socket.
     ///
     #[doc = call_doc!(socket)]
     ///
     /// # Errors
-    /// `EAFNOSUPPORT`, `EPROTONOSUPPORT`, `EINVAL`: the kernel lacks the family, the protocol or a
-    /// flag. `EMFILE`, `ENFILE`: no descriptor left in the process, in the system. `ENOBUFS`,
-    /// `ENOMEM`: no memory. `EACCES`: not allowed.
+    /// - `EAFNOSUPPORT`, `EPROTONOSUPPORT`, `EINVAL`: the kernel does not support the family, the protocol
+    ///   or a flag.
+    /// - `EMFILE`, `ENFILE`: the process or the system has too many open files.
+    /// - `ENOBUFS`, `ENOMEM`: the kernel is out of memory.
+    /// - `EACCES`: permission is denied.
+    ///
+    /// ```
+    /// use syscalls::addr::AF_INET6;
+    /// use syscalls::socket::{SOCK_CLOEXEC, SOCK_NONBLOCK, SOCK_STREAM};
+    /// use syscalls::{Errno, Linux, Socket};
+    ///
+    /// match Socket::new(Linux, AF_INET6, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0) {
+    ///     Ok(socket) => assert!(socket.as_raw() > 2),
+    ///     Err(errno) => assert_eq!(errno, Errno::EAFNOSUPPORT), // a kernel without IPv6
+    /// }
+    /// ```
     pub fn new(kernel: K, domain: i32, ty: i32, protocol: i32) -> Result<Socket<K>, Errno> {
         let args = [domain as usize, ty as usize, protocol as usize];
-        // SAFETY: no memory is passed, and the call makes a descriptor and no more.
+        // SAFETY: no memory is passed, and the call only creates a descriptor.
         let fd = into_result(unsafe { kernel.syscall(sc::nr::SOCKET, args) })?;
-        // SAFETY: the call succeeded, and what it returned is a new descriptor.
+        // SAFETY: the call succeeded, so the result is a new descriptor.
         Ok(Socket(unsafe { Fd::from_result(kernel, fd) }))
     }
 
-    /// Two sockets that are connected to each other.
+    /// Creates two sockets that are connected to each other.
     ///
     #[doc = call_doc!(socketpair)]
     ///
     /// # Errors
-    /// As for [`new`](Socket::new); `EOPNOTSUPP`: the protocol has no pairs (TCP has none).
+    /// - Those of [`new`](Socket::new).
+    /// - `EOPNOTSUPP`: the protocol does not support pairs, such as TCP.
     pub fn pair(
         kernel: K,
         domain: i32,
@@ -224,43 +267,45 @@ impl<K: Kernel> Socket<K> {
         Ok((a, b))
     }
 
-    /// Gives the socket its own address. Port 0: the kernel picks a free one, see
-    /// [`getsockname`](Socket::getsockname).
+    /// Assigns `addr` to the socket. For port 0 the kernel picks a free port, which
+    /// [`getsockname`](Socket::getsockname) returns.
     ///
     #[doc = call_doc!(bind)]
     ///
     /// # Errors
-    /// `EADDRINUSE`: another socket has it. `EACCES`: a port below
-    /// `net.ipv4.ip_unprivileged_port_start` without `CAP_NET_BIND_SERVICE`. `EADDRNOTAVAIL`: not
-    /// an address of this machine. `EINVAL`: bound already.
+    /// - `EADDRINUSE`: another socket has the address.
+    /// - `EACCES`: the port is below `net.ipv4.ip_unprivileged_port_start`, and the process lacks
+    ///   `CAP_NET_BIND_SERVICE`.
+    /// - `EADDRNOTAVAIL`: it is not an address of this host.
+    /// - `EINVAL`: the socket has an address already.
     pub fn bind(&self, addr: &Sockaddr) -> Result<(), Errno> {
         let args = [self.arg(), addr.ptr_arg(), addr.len_arg()];
-        // SAFETY: the kernel reads the address, and no more than there is of it.
+        // SAFETY: the kernel reads `len_arg` bytes of the address, which it has.
         into_result(unsafe { self.kernel().syscall(sc::nr::BIND, args) }).map(|_| ())
     }
 
-    /// Accepts connections from now on; up to `backlog` of them (at most `net.core.somaxconn`) wait
-    /// for [`accept4`](Socket::accept4).
+    /// Starts to accept connections. Up to `backlog` of them (at most `net.core.somaxconn`) wait for
+    /// [`accept4`](Socket::accept4).
     ///
     #[doc = call_doc!(listen)]
     ///
     /// # Errors
-    /// `EADDRINUSE`: another socket listens on the port. `EOPNOTSUPP`: not that kind of socket.
+    /// - `EADDRINUSE`: another socket listens on the port.
+    /// - `EOPNOTSUPP`: sockets of this type cannot listen.
     pub fn listen(&self, backlog: i32) -> Result<(), Errno> {
         let args = [self.arg(), backlog as usize];
         // SAFETY: no memory is passed.
         into_result(unsafe { self.kernel().syscall(sc::nr::LISTEN, args) }).map(|_| ())
     }
 
-    /// Takes the next waiting connection: a new socket, and its peer's address.
+    /// Accepts the next waiting connection. Returns its socket and the peer's address.
     ///
-    /// The program uses [`accept4`](Socket::accept4), which sets the new descriptor's flags without
-    /// a moment in which they are not set.
+    /// Prefer [`accept4`](Socket::accept4), which sets the flags of the new descriptor atomically.
     ///
     #[doc = call_doc!(accept)]
     ///
     /// # Errors
-    /// As for [`accept4`](Socket::accept4).
+    /// Those of [`accept4`](Socket::accept4).
     pub fn accept(&self) -> Result<(Socket<K>, Sockaddr), Errno> {
         let mut peer = Sockaddr::zeroed();
         let [addr, len] = peer.out_args();
@@ -269,24 +314,27 @@ impl<K: Kernel> Socket<K> {
             self.kernel()
                 .syscall(sc::nr::ACCEPT, [self.arg(), addr, len])
         })?;
-        // SAFETY: the call succeeded, and what it returned is a new descriptor.
+        // SAFETY: the call succeeded, so the result is a new descriptor.
         Ok((
             Socket(unsafe { Fd::from_result(self.kernel().clone(), fd) }),
             peer,
         ))
     }
 
-    /// Takes the next waiting connection: a new socket with `flags` (of [`SOCKET_FLAGS`]), and its
-    /// peer's address.
+    /// Accepts the next waiting connection. Returns its socket, with `flags` (of [`SOCKET_FLAGS`]), and
+    /// the peer's address.
     ///
     #[doc = call_doc!(accept4)]
     ///
     /// # Errors
-    /// `EAGAIN`: none is waiting, on a non-blocking socket. `ECONNABORTED`, `EPROTO`, and network
-    /// errors such as `ENETDOWN` or `EHOSTUNREACH`: that connection failed before it was taken;
-    /// the next may be fine. `EMFILE`, `ENFILE`: no descriptor left in the process, in the system.
-    /// `ENOBUFS`, `ENOMEM`: no memory. `EINTR`: a signal came first. `EPERM`: a firewall forbids it.
-    /// `EINVAL`: not listening.
+    /// - `EAGAIN`: no connection is waiting, and the socket is non-blocking.
+    /// - `ECONNABORTED`, `EPROTO`, and network errors such as `ENETDOWN` or `EHOSTUNREACH`: this
+    ///   connection failed before it was accepted. The next call may succeed.
+    /// - `EMFILE`, `ENFILE`: the process or the system has too many open files.
+    /// - `ENOBUFS`, `ENOMEM`: the kernel is out of memory.
+    /// - `EINTR`: a signal arrived first.
+    /// - `EPERM`: a firewall rule forbids the connection.
+    /// - `EINVAL`: the socket does not listen.
     #[inline]
     pub fn accept4(&self, flags: i32) -> Result<(Socket<K>, Sockaddr), Errno> {
         let mut peer = Sockaddr::zeroed();
@@ -294,34 +342,38 @@ impl<K: Kernel> Socket<K> {
         let args = [self.arg(), addr, len, flags as usize];
         // SAFETY: the kernel writes at most `*len` bytes of address to `peer`, and its length.
         let fd = into_result(unsafe { self.kernel().syscall(sc::nr::ACCEPT4, args) })?;
-        // SAFETY: the call succeeded, and what it returned is a new descriptor.
+        // SAFETY: the call succeeded, so the result is a new descriptor.
         Ok((
             Socket(unsafe { Fd::from_result(self.kernel().clone(), fd) }),
             peer,
         ))
     }
 
-    /// Connects to `addr`. On a non-blocking socket the connection is made in the background: the
-    /// socket is writable when that has ended, and [`SO_ERROR`] tells how.
+    /// Connects to `addr`. A non-blocking socket connects in the background: it becomes writable when
+    /// the attempt has ended, and [`SO_ERROR`] is then its result.
     ///
     #[doc = call_doc!(connect)]
     ///
     /// # Errors
-    /// `EINPROGRESS`: under way in the background. `EINTR`: the same, after a signal: never retry,
-    /// wait. `ECONNREFUSED`: nobody listens. `EADDRNOTAVAIL`: no local port is left. `ETIMEDOUT`,
-    /// `ENETUNREACH`, `EHOSTUNREACH`: no way there. `EALREADY`, `EISCONN`: called before.
+    /// - `EINPROGRESS`: the socket is non-blocking, and connects in the background.
+    /// - `EINTR`: a signal arrived, and the socket connects in the background. Do not retry; wait until
+    ///   it is writable.
+    /// - `ECONNREFUSED`: no socket listens at the address.
+    /// - `EADDRNOTAVAIL`: no local port is free.
+    /// - `ETIMEDOUT`, `ENETUNREACH`, `EHOSTUNREACH`: the host cannot be reached.
+    /// - `EALREADY`, `EISCONN`: an earlier call is in progress, or has connected the socket.
     pub fn connect(&self, addr: &Sockaddr) -> Result<(), Errno> {
         let args = [self.arg(), addr.ptr_arg(), addr.len_arg()];
-        // SAFETY: the kernel reads the address, and no more than there is of it.
+        // SAFETY: the kernel reads `len_arg` bytes of the address, which it has.
         into_result(unsafe { self.kernel().syscall(sc::nr::CONNECT, args) }).map(|_| ())
     }
 
-    /// The socket's own address.
+    /// Returns the socket's own address.
     ///
     #[doc = call_doc!(getsockname)]
     ///
     /// # Errors
-    /// `ENOBUFS`: no memory.
+    /// - `ENOBUFS`: the kernel is out of memory.
     pub fn getsockname(&self) -> Result<Sockaddr, Errno> {
         let mut name = Sockaddr::zeroed();
         let [addr, len] = name.out_args();
@@ -333,12 +385,13 @@ impl<K: Kernel> Socket<K> {
         Ok(name)
     }
 
-    /// The peer's address.
+    /// Returns the peer's address.
     ///
     #[doc = call_doc!(getpeername)]
     ///
     /// # Errors
-    /// `ENOTCONN`: not connected. `ENOBUFS`: no memory.
+    /// - `ENOTCONN`: the socket is not connected.
+    /// - `ENOBUFS`: the kernel is out of memory.
     pub fn getpeername(&self) -> Result<Sockaddr, Errno> {
         let mut name = Sockaddr::zeroed();
         let [addr, len] = name.out_args();
@@ -356,7 +409,7 @@ impl<K: Kernel> Socket<K> {
     #[doc = call_doc!(shutdown)]
     ///
     /// # Errors
-    /// `ENOTCONN`: not connected (any more).
+    /// - `ENOTCONN`: the socket is not connected, or no longer.
     pub fn shutdown(&self, how: i32) -> Result<(), Errno> {
         // SAFETY: no memory is passed.
         into_result(unsafe {
@@ -371,8 +424,9 @@ impl<K: Kernel> Socket<K> {
     #[doc = call_doc!(setsockopt)]
     ///
     /// # Errors
-    /// `ENOPROTOOPT`: the socket does not know the option. `EINVAL`: not a possible value.
-    #[allow(private_bounds)] // the values that options have are ours to list
+    /// - `ENOPROTOOPT`: the socket does not have the option.
+    /// - `EINVAL`: the value is not valid.
+    #[allow(private_bounds)] // The trait is sealed: this crate lists the types of values.
     pub fn setsockopt<T: OptionValue>(
         &self,
         option: SocketOption<T>,
@@ -385,13 +439,25 @@ impl<K: Kernel> Socket<K> {
         into_result(unsafe { self.kernel().syscall(sc::nr::SETSOCKOPT, args) }).map(|_| ())
     }
 
-    /// The value of `option`.
+    /// Returns the value of `option`.
     ///
     #[doc = call_doc!(getsockopt)]
     ///
     /// # Errors
-    /// `ENOPROTOOPT`: the socket does not know the option; an IPv4 UDP socket says `EOPNOTSUPP` to
-    /// TCP's.
+    /// - `ENOPROTOOPT`: the socket does not have the option.
+    /// - `EOPNOTSUPP`: the same, for an option of TCP on a UDP socket of IPv4.
+    ///
+    /// ```
+    /// use syscalls::addr::AF_INET;
+    /// use syscalls::socket::{SOCK_STREAM, Socket, TCP_NODELAY};
+    /// use syscalls::{Errno, Linux};
+    ///
+    /// let socket = Socket::new(Linux, AF_INET, SOCK_STREAM, 0)?;
+    /// assert_eq!(socket.getsockopt(TCP_NODELAY), Ok(0));
+    /// socket.setsockopt(TCP_NODELAY, 1)?;
+    /// assert_eq!(socket.getsockopt(TCP_NODELAY), Ok(1));
+    /// # Ok::<(), Errno>(())
+    /// ```
     #[allow(private_bounds)]
     pub fn getsockopt<T: OptionValue>(&self, option: SocketOption<T>) -> Result<T, Errno> {
         let mut value = T::default();
@@ -409,7 +475,7 @@ impl<K: Kernel> Socket<K> {
     }
 }
 
-/// A socket is a descriptor: it is read, written and polled like any other.
+/// A socket is a descriptor: it can be read, written and polled.
 impl<K: Kernel> Deref for Socket<K> {
     type Target = Fd<K>;
 

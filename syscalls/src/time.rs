@@ -1,4 +1,14 @@
-//! The clock.
+//! The monotonic clock.
+//!
+//! ```
+//! use syscalls::time::{CLOCK_MONOTONIC, clock_gettime};
+//! use syscalls::{Errno, Linux};
+//!
+//! let begin = clock_gettime(&Linux, CLOCK_MONOTONIC)?;
+//! let elapsed = clock_gettime(&Linux, CLOCK_MONOTONIC)?.checked_sub(begin);
+//! assert!(elapsed.is_some()); // never negative
+//! # Ok::<(), Errno>(())
+//! ```
 
 use core::ptr;
 use core::time::Duration;
@@ -9,7 +19,7 @@ use crate::{Errno, Kernel, into_result};
 constants! {
     /// Clocks: `include/uapi/linux/time.h`.
     CLOCKS: i32 {
-        /// Counts since some fixed point, and is never set back.
+        /// The time since a fixed point in the past. It is never set back.
         CLOCK_MONOTONIC = 1;
     }
 }
@@ -46,19 +56,19 @@ impl From<Duration> for Timespec {
     }
 }
 
-/// Returns the time on `clock` (of [`CLOCKS`]): for [`CLOCK_MONOTONIC`], the time since a fixed point
-/// in the past, by a clock that is never set back.
+/// Returns the time of `clock` (of [`CLOCKS`]).
 ///
 #[doc = call_doc!(clock_gettime)]
 ///
-/// A C library reads this clock without entering the kernel: the kernel maps a small library into
-/// each process, the vDSO, whose `__vdso_clock_gettime` (`__kernel_clock_gettime` on aarch64) computes
-/// the time from a page of data that the kernel keeps up to date. `execve` passes its address in the
-/// auxiliary vector as `AT_SYSINFO_EHDR` (`vdso(7)`, `getauxval(3)`). Only calls that just read belong
-/// there: the time, the processor's number, and since Linux 6.11 random numbers.
+/// The C library reads this clock without entering the kernel. The kernel maps a small library into
+/// each process, the vDSO; its `__vdso_clock_gettime` (`__kernel_clock_gettime` on aarch64) computes
+/// the time from a page of data that the kernel updates. `execve` passes the vDSO's address in the
+/// auxiliary vector as `AT_SYSINFO_EHDR` (`vdso(7)`, `getauxval(3)`). It has only calls that need no
+/// privilege and change nothing in the kernel: the time, the processor's number, and since Linux 6.11
+/// random numbers.
 ///
-/// This function makes the call, so that a simulated kernel or a tracer gets it too. The price, on one
-/// virtual machine, by `cargo run -q -p syscalls --release --example cost`:
+/// This function makes the system call, so that a simulated kernel and a tracer receive it. The cost, on
+/// one virtual machine, by `cargo run -q -p syscalls --release --example cost`:
 ///
 /// ```text
 ///    168.1 ns  getppid, which does next to nothing in the kernel
@@ -67,7 +77,7 @@ impl From<Duration> for Timespec {
 /// ```
 ///
 /// # Errors
-/// `EINVAL`: the kernel has no such clock. [`CLOCK_MONOTONIC`] is in every kernel that has the call.
+/// - `EINVAL`: the clock is unknown. Every kernel has [`CLOCK_MONOTONIC`].
 #[inline]
 pub fn clock_gettime<K: Kernel>(kernel: &K, clock: i32) -> Result<Duration, Errno> {
     let mut now = Timespec::default();

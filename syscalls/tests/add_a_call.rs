@@ -25,7 +25,8 @@ In `syscalls/src/io.rs`, before the line `/// Writes from several buffers, one a
     #[doc = call_doc!(sendfile)]
     ///
     /// # Errors
-    /// As for [`write`](Fd::write); `EINVAL`: `from` is not a file that can be mapped.
+    /// - Those of [`write`](Fd::write).
+    /// - `EINVAL`: `from` is not a file that can be mapped.
     pub fn sendfile(&self, from: &Fd<K>, offset: &mut u64, count: usize) -> Result<usize, Errno> {
         let offset = (&raw mut *offset).expose_provenance();
         let args = [self.arg(), from.arg(), offset, count];

@@ -12,10 +12,9 @@
 //! | result | `x0` | −4095 … −1 is `-errno`, any other value a success ([exceptions](crate::MAX_ERRNO)) |
 //! | – | all others, flags (`NZCV`), vector registers, stack | unchanged |
 //!
-//! **Why nothing is clobbered:** taking the exception, the processor stores the return address
-//! and the flags in registers that only the kernel sees (`ELR_EL1`, `SPSR_EL1`), and `eret`
-//! takes them from there. The kernel saves `x0` to `x30` at entry and restores them at exit, all
-//! but the result.
+//! **Why nothing is clobbered:** the processor saves the return address and the flags in registers that
+//! only the kernel can access (`ELR_EL1`, `SPSR_EL1`), and `eret` takes them from there. The kernel
+//! saves `x0` to `x30` at entry and restores them at exit, except the result in `x0`.
 //!
 //! **What a call leaves of SVE and SME state:** `v0` to `v31` keep their 128 bits. With SVE, the bits
 //! beyond 128 of `z0` to `z31`, the predicate registers and `FFR` may be zeroed. With SME, a call ends
@@ -23,13 +22,16 @@
 //! built for such a processor. (`Documentation/arch/arm64/sve.rst`, section 3; `sme.rst`, section 4;
 //! `fp_user_discard` in the entry code.)
 //!
-//! **Why `svc 0`:** the 16 bits after `svc` are for the system to define. Linux ignores them,
-//! and 0 is the convention.
+//! **Why `svc 0`:** the instruction has a 16-bit operand for use by the operating system. Linux ignores
+//! it; 0 is the convention.
 //!
 //! **Why `preserves_flags`:** `eret` restores the flags from `SPSR_EL1`.
 //!
-//! **Why `nostack`:** exception level 1 has a stack pointer of its own. The kernel writes nothing
-//! below the caller's `sp`.
+//! **Why `nostack`:** exception level 1 has its own stack pointer. The kernel writes nothing below the
+//! program's `sp`.
+//!
+//! **Why memory is not declared:** as on [x86_64](super::x86_64), `asm!` is assumed to read and write
+//! memory.
 //!
 //! Sources: `syscall(2)`; the entry code, `arch/arm64/kernel/entry.S` and
 //! `arch/arm64/kernel/syscall.c`; Arm's Architecture Reference Manual for A-profile, `SVC`;
@@ -49,11 +51,11 @@ pub const RESULT_REGISTER: &str = "x0";
 /// Issues call `nr` with no argument.
 ///
 /// # Safety
-/// As for the call that `nr` names.
+/// The caller upholds the contract of call `nr`.
 #[inline(always)]
 pub unsafe fn syscall0(nr: usize) -> usize {
     let result;
-    // SAFETY: the caller vouches for the call; every register it changes is declared.
+    // SAFETY: the caller upholds the call's contract; every register that changes is declared.
     unsafe {
         asm!(
             "svc 0",
@@ -68,11 +70,11 @@ pub unsafe fn syscall0(nr: usize) -> usize {
 /// Issues call `nr` with one argument.
 ///
 /// # Safety
-/// As for the call that `nr` names.
+/// The caller upholds the contract of call `nr`.
 #[inline(always)]
 pub unsafe fn syscall1(nr: usize, a1: usize) -> usize {
     let result;
-    // SAFETY: the caller vouches for the call; every register it changes is declared.
+    // SAFETY: the caller upholds the call's contract; every register that changes is declared.
     unsafe {
         asm!(
             "svc 0",
@@ -87,11 +89,11 @@ pub unsafe fn syscall1(nr: usize, a1: usize) -> usize {
 /// Issues call `nr` with two arguments.
 ///
 /// # Safety
-/// As for the call that `nr` names.
+/// The caller upholds the contract of call `nr`.
 #[inline(always)]
 pub unsafe fn syscall2(nr: usize, a1: usize, a2: usize) -> usize {
     let result;
-    // SAFETY: the caller vouches for the call; every register it changes is declared.
+    // SAFETY: the caller upholds the call's contract; every register that changes is declared.
     unsafe {
         asm!(
             "svc 0",
@@ -107,11 +109,11 @@ pub unsafe fn syscall2(nr: usize, a1: usize, a2: usize) -> usize {
 /// Issues call `nr` with three arguments.
 ///
 /// # Safety
-/// As for the call that `nr` names.
+/// The caller upholds the contract of call `nr`.
 #[inline(always)]
 pub unsafe fn syscall3(nr: usize, a1: usize, a2: usize, a3: usize) -> usize {
     let result;
-    // SAFETY: the caller vouches for the call; every register it changes is declared.
+    // SAFETY: the caller upholds the call's contract; every register that changes is declared.
     unsafe {
         asm!(
             "svc 0",
@@ -128,11 +130,11 @@ pub unsafe fn syscall3(nr: usize, a1: usize, a2: usize, a3: usize) -> usize {
 /// Issues call `nr` with four arguments.
 ///
 /// # Safety
-/// As for the call that `nr` names.
+/// The caller upholds the contract of call `nr`.
 #[inline(always)]
 pub unsafe fn syscall4(nr: usize, a1: usize, a2: usize, a3: usize, a4: usize) -> usize {
     let result;
-    // SAFETY: the caller vouches for the call; every register it changes is declared.
+    // SAFETY: the caller upholds the call's contract; every register that changes is declared.
     unsafe {
         asm!(
             "svc 0",
@@ -150,11 +152,11 @@ pub unsafe fn syscall4(nr: usize, a1: usize, a2: usize, a3: usize, a4: usize) ->
 /// Issues call `nr` with five arguments.
 ///
 /// # Safety
-/// As for the call that `nr` names.
+/// The caller upholds the contract of call `nr`.
 #[inline(always)]
 pub unsafe fn syscall5(nr: usize, a1: usize, a2: usize, a3: usize, a4: usize, a5: usize) -> usize {
     let result;
-    // SAFETY: the caller vouches for the call; every register it changes is declared.
+    // SAFETY: the caller upholds the call's contract; every register that changes is declared.
     unsafe {
         asm!(
             "svc 0",
@@ -173,7 +175,7 @@ pub unsafe fn syscall5(nr: usize, a1: usize, a2: usize, a3: usize, a4: usize, a5
 /// Issues call `nr` with six arguments.
 ///
 /// # Safety
-/// As for the call that `nr` names.
+/// The caller upholds the contract of call `nr`.
 #[inline(always)]
 pub unsafe fn syscall6(
     nr: usize,
@@ -185,7 +187,7 @@ pub unsafe fn syscall6(
     a6: usize,
 ) -> usize {
     let result;
-    // SAFETY: the caller vouches for the call; every register it changes is declared.
+    // SAFETY: the caller upholds the call's contract; every register that changes is declared.
     unsafe {
         asm!(
             "svc 0",

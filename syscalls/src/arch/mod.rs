@@ -1,9 +1,33 @@
-//! The one instruction that enters the kernel, in seven arities, for each machine.
+//! The instruction that enters the kernel, for each architecture: one function for each number of
+//! arguments, 0 to 6.
 //!
-//! `x86_64.rs` and `aarch64.rs` have the same order and the same shape. Read them side by side:
-//! `diff -y syscalls/src/arch/x86_64.rs syscalls/src/arch/aarch64.rs`.
+//! ```
+//! use syscalls::arch;
+//!
+//! let nr = if cfg!(target_arch = "x86_64") { 1 } else { 64 };
+//! let text = "written by the instruction alone\n";
+//! // SAFETY: `write` reads `text.len()` bytes at `text`.
+//! let result = unsafe { arch::syscall3(nr, 1, text.as_ptr().expose_provenance(), text.len()) };
+//! assert_eq!(result, text.len());
+//! ```
+//!
+//! The modules [`x86_64`] and [`aarch64`] have the same structure and can be read side by side.
 //!
 #![doc = include_str!("../call_path.svg")]
+//!
+//! # What is left in a release build
+//!
+//! `Fd::read`, for a caller that takes −1 for any error, as Rust 1.95 compiles it. The address and the
+//! length of the buffer are in their registers already.
+//!
+//! | x86_64 | aarch64 | |
+//! |---|---|---|
+//! | `movslq (%rdi), %rdi` | `ldrsw x0, [x0]` | load the descriptor |
+//! | `xorl %eax, %eax` | `mov w8, #63` | the number of `read` |
+//! | `syscall` | `svc #0` | into the kernel and back |
+//! | `cmpq $-4095, %rax` | `cmn x0, #1, lsl #12` | is it an error? |
+//! | `movq $-1, %rcx`<br>`cmovaeq %rcx, %rax` | `csinv x0, x0, xzr, ls` | then the result is −1 |
+//! | `retq` | `ret` | |
 //!
 //! # From the instruction to the call's function
 //!
@@ -21,6 +45,13 @@
 //! `arch/arm64/kernel/entry.S`, `entry-common.c`, `syscall.c`. To see the function run, as root:
 //! `bpftrace -e 'kprobe:__x64_sys_socket { print(kstack); }'`. What it all costs:
 //! `cargo run -q -p syscalls --release --example cost`.
+//!
+//! # Why the numbers differ
+//!
+//! Each architecture has its own table. That of x86_64 has grown in order of time since the port was
+//! made, and keeps each old call. aarch64 uses the table that the kernel has for new ports
+//! (`include/uapi/asm-generic/unistd.h`): ordered by subject, without calls that a newer call replaces,
+//! such as `open` and `epoll_wait`. A call that was added since Linux 5.1 has the same number in both.
 //!
 //! # Arguments of 32 bits
 //!
@@ -44,6 +75,24 @@
 //! The order is that of `syscall_trace_enter` (`kernel/entry/common.c`, `arch/arm64/kernel/ptrace.c`).
 //! A filter must compare the architecture first: the same number is another call in another table.
 //! `tests/seccomp.rs` installs a filter that fails one descriptor's `close`.
+//!
+//! # Pointers and time of check
+//!
+//! An address is only a number. The memory behind it can change between a check and its use, by another
+//! thread or another process that shares it. The kernel therefore copies a structure once, by
+//! `copy_from_user`, and checks and uses the copy. Code in the kernel that read the memory twice was a
+//! source of vulnerabilities ("double fetch"). For `readv`, the array of buffers is copied before the
+//! first byte is read: `tests/questions.rs` lets a `readv` overwrite its own array and sees the old one
+//! used. The bytes of a buffer, which have no meaning to the kernel, are copied while the call runs.
+//!
+//! Code outside of the call cannot do the same. A seccomp filter sees the six numbers and cannot follow a
+//! pointer. A tracer (`ptrace(2)`) or supervisor (`seccomp_unotify(2)`) can read the program's memory, but
+//! the kernel reads it again afterwards, and by then it may be different. seccomp_unotify(2) therefore
+//! warns that such a check must not decide what is safe. A policy on paths or addresses belongs into the
+//! kernel, after the copy: a security module, or `landlock(7)`.
+//!
+//! In this crate, a `&[u8]` stays unchanged during a call because Rust's borrow rules forbid another
+//! thread to write to it. No such rule binds another process that maps the same file.
 
 // The documentation shows both.
 #[cfg(any(target_arch = "aarch64", doc))]

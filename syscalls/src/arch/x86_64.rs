@@ -14,19 +14,25 @@
 //! | – | `r11` | overwritten: the flags before the call, without `RF` |
 //! | – | all others, flags, vector registers, stack | unchanged |
 //!
-//! **Why `r10` and not `rcx`:** a C function takes its 4th argument in `rcx`. But `syscall` must
-//! remember where to return to and what the flags were without touching memory (at that moment
-//! the kernel has no stack yet), so the processor itself writes them into `rcx` and `r11`, and
-//! `sysret` takes them from there. `rcx` is thus no place for an argument, and both are declared
-//! as clobbered below.
+//! **Why `r10` and not `rcx`:** a C function takes its 4th argument in `rcx`. But `syscall` has to save
+//! the return address and the flags without touching memory, because the stack pointer still points to
+//! the program's stack. The processor therefore saves them in `rcx` and `r11`, and `sysret` takes them
+//! from there. `rcx` cannot carry an argument, and both registers are declared as clobbered below.
 //!
-//! (A processor and a kernel with FRED, a newer way in and out, save both in memory and leave `rcx`
-//! and `r11` as they were. Nothing may be built on either behaviour.)
+//! (With FRED, a newer way into the kernel and back, the processor saves both in memory and `rcx` and
+//! `r11` keep their values. Do not rely on either behaviour.)
 //!
-//! **Why `preserves_flags`:** the kernel returns with the flags it found in `r11`.
+//! **Why `preserves_flags`:** the kernel returns with the flags that it found in `r11`.
 //!
-//! **Why `nostack`:** the kernel switches to a stack of its own. It writes nothing below `rsp`,
-//! so the 128 bytes of red zone that a leaf function may use there stay intact.
+//! **Why `nostack`:** the kernel switches to its own stack. It writes nothing below `rsp`, so the red
+//! zone, 128 bytes there that a leaf function may use, stays intact.
+//!
+//! **Why memory is not declared:** Rust assumes that `asm!` reads and writes any memory that it can
+//! reach, unless an option (`nomem`, `readonly`) says otherwise. In C's `asm` it is the clobber
+//! `"memory"`, without which a compiler may leave out the stores to a buffer before a `write`.
+//!
+//! **Why `inlateout` and `lateout`:** they let the compiler use the register of an input for the output as
+//! well, since the instruction has read all inputs by then.
 //!
 //! **Why not `int 0x80`:** it is the entry for 32-bit programs. It works in a 64-bit program too, but
 //! looks the number up in the 32-bit table (4 is `write` there and `stat` here), takes the arguments
@@ -68,11 +74,11 @@ pub const RESULT_REGISTER: &str = "rax";
 /// Issues call `nr` with no argument.
 ///
 /// # Safety
-/// As for the call that `nr` names.
+/// The caller upholds the contract of call `nr`.
 #[inline(always)]
 pub unsafe fn syscall0(nr: usize) -> usize {
     let result;
-    // SAFETY: the caller vouches for the call; every register it changes is declared.
+    // SAFETY: the caller upholds the call's contract; every register that changes is declared.
     unsafe {
         asm!(
             "syscall",
@@ -88,11 +94,11 @@ pub unsafe fn syscall0(nr: usize) -> usize {
 /// Issues call `nr` with one argument.
 ///
 /// # Safety
-/// As for the call that `nr` names.
+/// The caller upholds the contract of call `nr`.
 #[inline(always)]
 pub unsafe fn syscall1(nr: usize, a1: usize) -> usize {
     let result;
-    // SAFETY: the caller vouches for the call; every register it changes is declared.
+    // SAFETY: the caller upholds the call's contract; every register that changes is declared.
     unsafe {
         asm!(
             "syscall",
@@ -109,11 +115,11 @@ pub unsafe fn syscall1(nr: usize, a1: usize) -> usize {
 /// Issues call `nr` with two arguments.
 ///
 /// # Safety
-/// As for the call that `nr` names.
+/// The caller upholds the contract of call `nr`.
 #[inline(always)]
 pub unsafe fn syscall2(nr: usize, a1: usize, a2: usize) -> usize {
     let result;
-    // SAFETY: the caller vouches for the call; every register it changes is declared.
+    // SAFETY: the caller upholds the call's contract; every register that changes is declared.
     unsafe {
         asm!(
             "syscall",
@@ -131,11 +137,11 @@ pub unsafe fn syscall2(nr: usize, a1: usize, a2: usize) -> usize {
 /// Issues call `nr` with three arguments.
 ///
 /// # Safety
-/// As for the call that `nr` names.
+/// The caller upholds the contract of call `nr`.
 #[inline(always)]
 pub unsafe fn syscall3(nr: usize, a1: usize, a2: usize, a3: usize) -> usize {
     let result;
-    // SAFETY: the caller vouches for the call; every register it changes is declared.
+    // SAFETY: the caller upholds the call's contract; every register that changes is declared.
     unsafe {
         asm!(
             "syscall",
@@ -154,11 +160,11 @@ pub unsafe fn syscall3(nr: usize, a1: usize, a2: usize, a3: usize) -> usize {
 /// Issues call `nr` with four arguments.
 ///
 /// # Safety
-/// As for the call that `nr` names.
+/// The caller upholds the contract of call `nr`.
 #[inline(always)]
 pub unsafe fn syscall4(nr: usize, a1: usize, a2: usize, a3: usize, a4: usize) -> usize {
     let result;
-    // SAFETY: the caller vouches for the call; every register it changes is declared.
+    // SAFETY: the caller upholds the call's contract; every register that changes is declared.
     unsafe {
         asm!(
             "syscall",
@@ -178,11 +184,11 @@ pub unsafe fn syscall4(nr: usize, a1: usize, a2: usize, a3: usize, a4: usize) ->
 /// Issues call `nr` with five arguments.
 ///
 /// # Safety
-/// As for the call that `nr` names.
+/// The caller upholds the contract of call `nr`.
 #[inline(always)]
 pub unsafe fn syscall5(nr: usize, a1: usize, a2: usize, a3: usize, a4: usize, a5: usize) -> usize {
     let result;
-    // SAFETY: the caller vouches for the call; every register it changes is declared.
+    // SAFETY: the caller upholds the call's contract; every register that changes is declared.
     unsafe {
         asm!(
             "syscall",
@@ -203,7 +209,7 @@ pub unsafe fn syscall5(nr: usize, a1: usize, a2: usize, a3: usize, a4: usize, a5
 /// Issues call `nr` with six arguments.
 ///
 /// # Safety
-/// As for the call that `nr` names.
+/// The caller upholds the contract of call `nr`.
 #[inline(always)]
 pub unsafe fn syscall6(
     nr: usize,
@@ -215,7 +221,7 @@ pub unsafe fn syscall6(
     a6: usize,
 ) -> usize {
     let result;
-    // SAFETY: the caller vouches for the call; every register it changes is declared.
+    // SAFETY: the caller upholds the call's contract; every register that changes is declared.
     unsafe {
         asm!(
             "syscall",

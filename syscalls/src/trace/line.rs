@@ -1,4 +1,4 @@
-//! Where the lines of a trace go, and one line, from its first character to its newline.
+//! The destination of a trace, and the buffer of one line.
 
 use core::fmt::{self, Write};
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -7,21 +7,21 @@ use core::time::Duration;
 use crate::poll::{POLLOUT, PollFd, ppoll};
 use crate::{Errno, Inherited, Kernel, retry_on_eintr};
 
-/// How a call is written down.
+/// The format of a trace.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
-    /// As strace does: names, structures, strings.
+    /// As in strace: names, structures, strings.
     Calls,
-    /// What was in the machine's registers: `rax=3 (close) rdi=0x5 -> rax=0x0`.
+    /// Register values: `rax=3 (close) rdi=0x5 -> rax=0x0`.
     Registers,
 }
 
-/// Where lines go, and in which format.
+/// The destination and the format of a trace.
 #[derive(Debug)]
 pub struct Trace<K: Kernel> {
     fd: Inherited<K>,
     pub(super) format: Format,
-    /// Lines that found no room since the last one that did.
+    /// The number of lines dropped since the last one that was written.
     dropped: AtomicU64,
     /// Whether a call of the trace has failed.
     failed: AtomicBool,
@@ -29,7 +29,7 @@ pub struct Trace<K: Kernel> {
 }
 
 impl<K: Kernel> Trace<K> {
-    /// A trace that is written to `fd`. It is never closed: the last calls are traced too.
+    /// Makes a trace that is written to `fd`, which stays open so that the last calls are traced, too.
     pub fn new(fd: Inherited<K>, format: Format) -> Trace<K> {
         Trace {
             fd,
@@ -59,19 +59,18 @@ impl<K: Kernel> Trace<K> {
     }
 }
 
-/// Bytes that go out in one write. A pipe with room at all takes this many at once: `pipe(7)`,
-/// `PIPE_BUF`. So hardly any line is torn, and none makes the program wait.
+/// The maximum size of one write. A pipe that `poll` reports as writable takes this many bytes without
+/// blocking, and does not split them: `pipe(7)`, `PIPE_BUF`.
 const PIPE_BUF: usize = 4096;
 
-/// A line that is being put together. It goes out, in one write if it is no longer than
-/// [`PIPE_BUF`], when it is dropped.
+/// A line under construction. Dropping it writes it, in one write if it is not longer than [`PIPE_BUF`].
 pub struct Line<'t, K: Kernel> {
     trace: &'t Trace<K>,
     buffer: [u8; PIPE_BUF],
     len: usize,
-    /// Lines before it that found no room, which it tells of.
+    /// The number of lines dropped before it, which it reports.
     dropped: u64,
-    /// There was no room for some of it. The rest would make no sense.
+    /// Set once a part of the line was dropped. The rest is dropped, too.
     lost: bool,
 }
 
@@ -85,14 +84,14 @@ impl<'t, K: Kernel> Line<'t, K> {
             lost: false,
         };
         if line.dropped > 0 {
-            // The last line before may have been cut, so this starts with a newline.
+            // The previous line may have been cut off, so this starts with a newline.
             let dropped = line.dropped;
             let _ = writeln!(line, "\n... no room for {dropped} lines ...");
         }
         line
     }
 
-    /// Ends the line and writes it out. Nothing is left for `drop` to do.
+    /// Ends and writes the line. `drop` then does nothing.
     pub fn end(&mut self) {
         if self.len == 0 {
             return;
@@ -116,7 +115,7 @@ impl<'t, K: Kernel> Line<'t, K> {
         self.len = 0;
     }
 
-    /// Writes some of `bytes`, if there is room, and tells how many.
+    /// Writes some of `bytes` if that does not block, and returns how many.
     fn write_some(&self, bytes: &[u8]) -> Option<usize> {
         let fd = &self.trace.fd;
         let mut fds = [PollFd::new(fd, POLLOUT)];

@@ -1,30 +1,50 @@
-//! A kernel that writes down what it is asked: each call as `strace(1)` shows it, or its registers.
+//! A [`Kernel`] that logs every system call, in the format of `strace(1)` or as register values.
 //!
-//! [`Traced`] stands between the typed calls and the kernel behind it. It hands every call on
-//! unchanged, and writes one line about it to a [`Trace`]:
+//! [`Traced`] wraps another kernel. It passes every call on unchanged and writes one line for it to a
+//! [`Trace`]:
 //!
-//! ```text
-//! accept4(4, {sa_family=AF_INET, sin_port=htons(40992), sin_addr=inet_addr("127.0.0.1")}, [28 => 16], SOCK_CLOEXEC|SOCK_NONBLOCK) = 5
+//! ```
+//! use std::ffi::CString;
+//!
+//! use syscalls::io::{O_CLOEXEC, O_CREAT, O_TRUNC, O_WRONLY, openat};
+//! use syscalls::trace::{Format, Trace, Traced};
+//! use syscalls::{Errno, Inherited, Linux, event::eventfd2};
+//!
+//! let path = std::env::temp_dir().join(format!("syscalls-trace-{}", std::process::id()));
+//! let c_path = CString::new(path.to_str().unwrap()).unwrap();
+//! let file = openat(Linux, &c_path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o600)?;
+//! let trace = Trace::new(Inherited::new(file), Format::Calls);
+//!
+//! let counter = eventfd2(Traced::new(Linux, &trace), 7, 0)?;
+//! counter.read(&mut [0; 8])?;
+//!
+//! let text = std::fs::read_to_string(&path).unwrap();
+//! # std::fs::remove_file(path).unwrap();
+//! let number = counter.as_raw();
+//! assert_eq!(
+//!     text,
+//!     format!("eventfd2(7, 0) = {number}\nread({number}, \"\\7\\0\\0\\0\\0\\0\\0\\0\", 8) = 8\n"),
+//! );
+//! # Ok::<(), Errno>(())
 //! ```
 //!
-//! The format is that of `strace -a1`, and a test holds it to that, line by line. Names come from
-//! the tables beside the constants and from [`CALLS`](crate::CALLS): what they do not list is shown
-//! as strace shows what it does not know, by number. Some things it cannot show as strace does:
+//! The format is that of `strace -a1`; a test compares the two line by line. Names come from the tables
+//! of constants and from [`CALLS`](crate::CALLS). An unknown value is shown by number, as in strace. These
+//! differ:
 //!
-//! - A call that a signal interrupts: strace sees the kernel's `ERESTARTSYS` and its kin, the
-//!   process sees `EINTR`, or nothing if the kernel restarts the call.
-//! - The name of a link-local IPv6 address's network interface. Here it is its number.
-//! - Threads. A line stands where its call has ended, and does not tell whose it is.
-//! - Memory that is not there. strace shows the address; here it may not be passed in the first
-//!   place, by the contract of [`Kernel::syscall`].
+//! - An interrupted call: strace shows the kernel's `ERESTARTSYS` and similar numbers. The process sees
+//!   `EINTR`, or nothing if the kernel restarts the call.
+//! - The network interface of a link-local IPv6 address: strace shows its name, this trace its number.
+//! - Threads: a line is written when its call ends, and does not show its thread.
+//! - Memory that is not mapped: strace shows the address. Here the contract of [`Kernel::syscall`] forbids
+//!   such an argument.
 //!
-//! **Tracing never blocks the program.** A line is written only if there is room for it: if standard
-//! error is a full pipe, lines are dropped, and the trace says how many when there is room again.
-//! (strace would stop the program until the pipe is read.) A failed write, to a full disk for
-//! example, also drops the line, and the [first failure is reported](Trace::on_failure). The trace's
-//! own calls go to the kernel behind it and are not traced. A write to a pipe without a reader raises
-//! `SIGPIPE`. A program that traces to a pipe must
-//! [ignore](crate::signal::rt_sigaction_ignore) it, as Rust's runtime does at its start.
+//! **Tracing never blocks the program.** If the trace goes to a pipe and the pipe is full, lines are
+//! dropped; the trace contains their number when the pipe has been read. (strace would stop the program
+//! until then.) A failed write, for example to a full disk, also drops the line, and the
+//! [first failure is reported](Trace::on_failure). The trace's own calls are not traced. A write to a pipe
+//! without a reader raises `SIGPIPE`: a program that traces to a pipe must
+//! [ignore](crate::signal::rt_sigaction_ignore) it, as Rust's runtime does at the start.
 
 mod decode;
 mod line;
@@ -39,7 +59,7 @@ use line::Line;
 pub use line::{Format, Trace};
 use registers::Registers;
 
-/// The kernel `K`, with every call written down.
+/// The kernel `K`, with every call logged. [The module](self) has an example.
 #[derive(Debug)]
 pub struct Traced<'t, K: Kernel> {
     kernel: K,
@@ -47,7 +67,7 @@ pub struct Traced<'t, K: Kernel> {
 }
 
 impl<'t, K: Kernel> Traced<'t, K> {
-    /// `kernel`, written down to `trace`.
+    /// Wraps `kernel`. Its calls are logged to `trace`.
     pub fn new(kernel: K, trace: &'t Trace<K>) -> Traced<'t, K> {
         Traced { kernel, trace }
     }
@@ -59,23 +79,23 @@ impl<K: Kernel> Clone for Traced<'_, K> {
     }
 }
 
-// SAFETY: every call and every answer is `K`'s, unchanged.
+// SAFETY: every call and every result is `K`'s, unchanged.
 unsafe impl<K: Kernel> Kernel for Traced<'_, K> {
     unsafe fn syscall<const N: usize>(&self, nr: usize, args: [usize; N]) -> usize {
         let mut line = Line::new(self.trace);
-        // A line that finds no room is the trace's business, so writing to it never fails.
+        // Writing to a line never fails: the trace counts lines that it drops.
         match self.trace.format {
             Format::Calls => {
-                // SAFETY: the caller vouches for the arguments until this function returns.
+                // SAFETY: the caller upholds the contract of the arguments until this function returns.
                 let decoder = unsafe { Decoder::new(nr, &args) };
                 let _ = decoder.before(&mut line);
                 if nr == sc::nr::EXIT_GROUP {
                     let _ = decoder.never_returns(&mut line);
                     line.end();
                 }
-                // SAFETY: the caller's promise, handed on.
+                // SAFETY: the caller upholds the contract of the call.
                 let result = unsafe { self.kernel.syscall(nr, args) };
-                // SAFETY: this is the call, and its result.
+                // SAFETY: this is the result of the call that the decoder was made for.
                 let _ = unsafe { decoder.after(result, &mut line) };
                 result
             }
@@ -85,7 +105,7 @@ unsafe impl<K: Kernel> Kernel for Traced<'_, K> {
                 if nr == sc::nr::EXIT_GROUP {
                     line.end();
                 }
-                // SAFETY: the caller's promise, handed on.
+                // SAFETY: the caller upholds the contract of the call.
                 let result = unsafe { self.kernel.syscall(nr, args) };
                 let _ = registers.after(result, &mut line);
                 result

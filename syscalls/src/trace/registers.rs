@@ -1,11 +1,11 @@
-//! A call as the machine sees it: numbers in registers.
+//! Shows a call as register values.
 
 use core::fmt::{self, Write};
 
 use crate::arch::{ARGUMENT_REGISTERS, NUMBER_REGISTER, RESULT_REGISTER};
 use crate::{Call, into_result};
 
-/// What is in the registers before the instruction.
+/// The register values before the instruction.
 pub struct Registers<'c> {
     pub nr: usize,
     pub args: &'c [usize],
