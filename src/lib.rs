@@ -1,8 +1,8 @@
 //! A TCP echo server and Maelstrom node that reaches the Linux kernel by its own system calls.
 //!
-//! [`engine`] serves the connections on one thread, and [`workers`] adds threads. [`node`] speaks
-//! Maelstrom's protocol; [`serve`] is the server without it. All of them reach the outside of the
-//! process only through a [`syscalls::Kernel`].
+//! [`engine`] serves the connections, on one thread or several. [`node`] speaks Maelstrom's protocol;
+//! [`serve`] is the server without it. All of them reach the outside of the process only through a
+//! [`syscalls::Kernel`].
 
 #![forbid(unsafe_code)]
 
@@ -12,4 +12,3 @@ pub mod node;
 pub mod serve;
 pub mod setup;
 pub mod stdio;
-pub mod workers;

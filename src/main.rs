@@ -9,12 +9,11 @@ use core::net::SocketAddr;
 use std::env;
 use std::ffi::OsString;
 use std::process::ExitCode;
-use std::sync::{Arc, OnceLock};
+use std::sync::OnceLock;
 use std::thread;
 
-use rawecho::engine::{Engine, Spin, SyscallError, Totals};
+use rawecho::engine::{Engine, Spin, SyscallError};
 use rawecho::stdio::{ExitReason, diagnostic};
-use rawecho::workers::Workers;
 use rawecho::{node, serve, setup};
 use syscalls::trace::{Trace, Traced};
 use syscalls::{Errno, Kernel, Linux, retry_on_eintr, stdout};
@@ -79,24 +78,31 @@ fn try_run<K: Kernel + Send + Sync + 'static>(
         .serve
         .map(|_| serve::end_signals(kernel))
         .transpose()?;
-    let (spin, totals) = (Spin::new(options.spin), Arc::new(Totals::default()));
-    let engine = Engine::new(kernel.clone(), spin, Arc::clone(&totals))?;
+    let spin = Spin::new(options.spin);
+    let mut engine = Engine::new(kernel.clone(), spin)?;
     // The main thread serves as well.
-    let count = options.workers - 1;
-    let (workers, each) = Workers::new(kernel, count, &engine, spin, &totals)?;
-    for worker in each {
+    for worker in engine.add_workers(options.workers - 1, spin)? {
+        let kernel = kernel.clone();
+        let run = move || {
+            if let Err(failure) = worker.run() {
+                diagnostic(
+                    &kernel,
+                    format_args!("{failure}; continuing without this worker"),
+                );
+            }
+        };
         thread::Builder::new()
             .name("worker".into())
-            .spawn(move || worker.run())
+            .spawn(run)
             // `clone` fails only for lack of resources, which EAGAIN stands for.
             .map_err(|_| SyscallError::new("clone", Errno::EAGAIN))?;
     }
     match (options.serve, signals) {
         (Some(port), Some(signals)) => {
             let address = SocketAddr::new(options.bind, port);
-            serve::run(kernel.clone(), engine, &workers, &signals, address)
+            serve::run(kernel.clone(), engine, &signals, address)
         }
-        _ => node::run(kernel.clone(), engine, workers, options.bind),
+        _ => node::run(kernel.clone(), engine, options.bind),
     }
 }
 

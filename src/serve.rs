@@ -13,7 +13,6 @@ use syscalls::{Errno, Fd, Kernel, retry_on_eintr};
 use crate::engine::{Counts, Engine, SyscallError, Watch};
 use crate::json;
 use crate::stdio::{ExitReason, Output};
-use crate::workers::Workers;
 
 /// How long open connections may continue after the first signal. A second signal closes them at
 /// once.
@@ -36,7 +35,7 @@ pub fn end_signals<K: Kernel>(kernel: &K) -> Result<Fd<K>, SyscallError> {
         .map_err(|errno| SyscallError::new("signalfd4", errno))
 }
 
-/// Serves on `address` with `engine` and `workers` until a signal can be read from `signals`.
+/// Serves on `address` with `engine` until a signal can be read from `signals`.
 /// Writes a line of JSON once the server listens, and another with the totals at the end.
 ///
 /// # Errors
@@ -44,18 +43,17 @@ pub fn end_signals<K: Kernel>(kernel: &K) -> Result<Fd<K>, SyscallError> {
 pub fn run<K: Kernel>(
     kernel: K,
     mut engine: Engine<K>,
-    workers: &Workers<K>,
     signals: &Fd<K>,
     address: SocketAddr,
 ) -> Result<(), ExitReason> {
     let mut output = Output::new(kernel);
-    let address = workers.start(&mut engine, address)?;
+    let address = engine.start(address)?;
     json::write_line(&mut output.lines, &Status::Listening(address));
     flush(&mut output, &mut engine, signals)?;
     wait_for_signal(&mut engine, signals)?;
     // A second signal must wake the engine while it drains connections.
     engine.watch(signals, Watch::Input)?;
-    workers.stop(&mut engine, SHUTDOWN_TIMEOUT);
+    engine.stop(SHUTDOWN_TIMEOUT);
     json::write_line(
         &mut output.lines,
         &Status::Stopped(address, engine.totals()),

@@ -7,13 +7,12 @@ use std::cell::{Cell, RefCell};
 use std::io::Write;
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::rc::Rc;
-use std::sync::Arc;
 use std::time::Duration;
 
 use common::PATIENCE;
 use rawecho::engine::{
-    Engine, MAX_UNSENT_BYTES, MIN_READ_BYTES, READ_BUFFER_BYTES, ReusePort, RoundTripError,
-    STALL_TIMEOUT, Spin, SyscallError,
+    Engine, MAX_UNSENT_BYTES, MIN_READ_BYTES, READ_BUFFER_BYTES, RoundTripError, STALL_TIMEOUT,
+    Spin, SyscallError,
 };
 use syscalls::{Errno, Kernel, Linux};
 
@@ -59,7 +58,7 @@ unsafe impl Kernel for Faulty {
 /// An engine over `kernel` that never polls instead of sleeping: that would take real time.
 fn engine(kernel: Faulty) -> Engine<Faulty> {
     let spin = Spin::new(Duration::ZERO);
-    Engine::new(kernel, spin, Arc::default()).expect("an epoll set")
+    Engine::new(kernel, spin).expect("an epoll set")
 }
 
 /// An engine that listens, over a kernel with `fates`, and where.
@@ -68,7 +67,7 @@ fn listening(
 ) -> (Engine<Faulty>, SocketAddr) {
     let mut engine = engine(Faulty(Rc::new(fates)));
     let server = engine
-        .start(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), ReusePort::Off)
+        .start(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))
         .expect("a free port");
     (engine, server)
 }
@@ -192,30 +191,29 @@ fn one_fault() {
                 Errno::EINTR,
             )))
         }),
-        (libc::SYS_accept4, Errno::ENFILE, |server| {
+        // A shortage that passes.
+        (libc::SYS_accept4, Errno::EMFILE, |_| Ok(())),
+        (libc::SYS_accept4, Errno::ENFILE, |_| Ok(())),
+        (libc::SYS_accept4, Errno::ENOBUFS, |_| Ok(())),
+        (libc::SYS_accept4, Errno::ENOMEM, |_| Ok(())),
+        // The process is broken, or a seccomp filter refuses the call.
+        (libc::SYS_accept4, Errno::ENOSYS, |server| {
             Err(NotSent(SyscallError::with_address(
                 "accept4",
                 server,
-                Errno::ENFILE,
-            )))
-        }),
-        (libc::SYS_accept4, Errno::ENOMEM, |server| {
-            Err(NotSent(SyscallError::with_address(
-                "accept4",
-                server,
-                Errno::ENOMEM,
+                Errno::ENOSYS,
             )))
         }),
         // These are about a connection that is gone, not about this one.
         (libc::SYS_accept4, Errno::ECONNABORTED, |_| Ok(())),
         (libc::SYS_accept4, Errno::EPROTO, |_| Ok(())),
         (libc::SYS_accept4, Errno::EHOSTUNREACH, |_| Ok(())),
-        // The first to write is the client.
+        // The first to write is the client: no byte has been sent.
         (libc::SYS_write, Errno::ECONNRESET, |_| {
-            Err(Broken(SyscallError::new("write", Errno::ECONNRESET)))
+            Err(NotSent(SyscallError::new("write", Errno::ECONNRESET)))
         }),
         (libc::SYS_write, Errno::EPIPE, |_| {
-            Err(Broken(SyscallError::new("write", Errno::EPIPE)))
+            Err(NotSent(SyscallError::new("write", Errno::EPIPE)))
         }),
         (libc::SYS_write, Errno::EAGAIN, |_| Ok(())),
         (libc::SYS_shutdown, Errno::ENOTCONN, |_| {
@@ -236,6 +234,37 @@ fn one_fault() {
             Ok(()),
             "after {call} {errno}"
         );
+    }
+}
+
+/// A lasting shortage of descriptors is waited out for as long as a send may stand still. Waiting does
+/// not take its time: the clock jumps.
+#[test]
+fn lasting_shortage_fails_after_the_stall_timeout() {
+    for (short, name) in [(libc::SYS_accept4, "accept4"), (libc::SYS_socket, "socket")] {
+        let lasts = Rc::new(Cell::new(false));
+        let waited = Rc::new(Cell::new(Duration::ZERO));
+        let (is_short, clock) = (Rc::clone(&lasts), Rc::clone(&waited));
+        let (mut engine, server) = listening(move |call, args| match call {
+            call if call == short && is_short.get() => Failed(Errno::EMFILE),
+            libc::SYS_epoll_pwait => {
+                clock.set(clock.get() + Duration::from_millis(args[3] as u64));
+                args[3] = 0;
+                Served
+            }
+            libc::SYS_clock_gettime => it_is(clock.get(), args),
+            _ => Served,
+        });
+        lasts.set(true);
+        let failure = match name {
+            "accept4" => SyscallError::with_address(name, server, Errno::EMFILE),
+            _ => SyscallError::new(name, Errno::EMFILE),
+        };
+        let outcome = round_trip(&mut engine, server, 10);
+        assert_eq!(outcome, Err(RoundTripError::NotSent(failure)));
+        assert_eq!(waited.get(), STALL_TIMEOUT, "{name}");
+        lasts.set(false);
+        assert_eq!(round_trip(&mut engine, server, 10), Ok(()));
     }
 }
 
@@ -308,10 +337,13 @@ fn truncated_echo_gets_code_13() {
         libc::SYS_read if args[0] == client.get() && !over.replace(true) => Answered(0),
         _ => Served,
     });
-    let (expected, came) = (1000, 0);
-    let cut_short = Err(RoundTripError::Truncated { expected, came });
-    assert_eq!(round_trip(&mut engine, server, expected), cut_short);
-    assert_eq!(round_trip(&mut engine, server, expected), Ok(()));
+    let truncated = Err(RoundTripError::Truncated {
+        sent: 1000,
+        expected: 1000,
+        received: 0,
+    });
+    assert_eq!(round_trip(&mut engine, server, 1000), truncated);
+    assert_eq!(round_trip(&mut engine, server, 1000), Ok(()));
 }
 
 /// What connections hold together is bounded, and what a stop lets go of no longer counts.
@@ -349,9 +381,7 @@ fn unsent_bytes_are_bounded() {
         assert_eq!(serve_one_more(&mut engine, server).1, MIN_READ_BYTES);
     }
     engine.stop(Duration::ZERO);
-    let server = engine
-        .start(server, ReusePort::Off)
-        .expect("the port is free");
+    let server = engine.start(server).expect("the port is free");
     assert_eq!(
         serve_one_more(&mut engine, server).1,
         READ_BUFFER_BYTES,
@@ -485,13 +515,11 @@ fn failed_start_leaves_nothing_open() {
         let kernel = Faulty(Rc::new(first(call, Failed(Errno::ENOMEM))));
         let mut engine = engine(kernel);
         assert_eq!(
-            engine.start(address, ReusePort::Off),
+            engine.start(address),
             Err(SyscallError::with_address(name, address, Errno::ENOMEM))
         );
         assert_eq!(engine.address(), None);
-        let server = engine
-            .start(address, ReusePort::Off)
-            .expect("the next one works");
+        let server = engine.start(address).expect("the next one works");
         assert_eq!(round_trip(&mut engine, server, 10), Ok(()));
     }
 }
@@ -563,9 +591,9 @@ impl Lone {
         };
         let kernel = Faulty(Rc::new(fates));
         let spin = Spin::new(Duration::from_micros(60));
-        let mut engine = Engine::new(kernel, spin, Arc::default()).expect("an epoll set");
+        let mut engine = Engine::new(kernel, spin).expect("an epoll set");
         let server = engine
-            .start(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), ReusePort::Off)
+            .start(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))
             .expect("a free port");
         let client = TcpStream::connect(server).expect("connect");
         let mut lone = Lone {

@@ -7,10 +7,9 @@ use std::env;
 use std::ffi::CString;
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::sync::Arc;
 use std::time::Duration;
 
-use rawecho::engine::{Engine, Ready, ReusePort, Spin, Totals};
+use rawecho::engine::{Engine, Ready, Spin};
 use syscalls::arch::NAME;
 use syscalls::io::{O_CLOEXEC, O_CREAT, O_TRUNC, O_WRONLY, openat};
 use syscalls::trace::{Format, Trace, Traced};
@@ -77,11 +76,10 @@ fn trace_of_one_echo(form: Format) -> String {
     let fd = openat(Linux, &path, flags, 0o600).expect("a file for the trace");
     let trace = Trace::new(Inherited::new(fd), form);
 
-    let (spin, totals) = (Spin::new(Duration::ZERO), Arc::new(Totals::default()));
-    let kernel = Traced::new(Linux, &trace);
-    let mut engine = Engine::new(kernel, spin, totals).expect("an epoll set");
+    let spin = Spin::new(Duration::ZERO);
+    let mut engine = Engine::new(Traced::new(Linux, &trace), spin).expect("an epoll set");
     let any_port = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-    let server = engine.start(any_port, ReusePort::Off).expect("a port");
+    let server = engine.start(any_port).expect("a port");
     let so_far = fs::metadata(&file).expect("the trace").len();
     let mut echo = Vec::new();
     let outcome = engine.round_trip(server, b"hello world", &mut echo, &mut || {});

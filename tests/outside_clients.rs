@@ -2,9 +2,11 @@
 //! node goes on with its requests.
 
 mod common;
+#[allow(dead_code, reason = "other test files use the rest")]
+#[path = "common/sockets.rs"]
+mod sockets;
 
 use std::io::{ErrorKind, Read, Write};
-use std::mem;
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::os::fd::AsRawFd;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -14,24 +16,11 @@ use std::time::Duration;
 use common::{Node, PATIENCE, assert_end, client, converse, eventually, pattern};
 use rawecho::engine::READ_BUFFER_BYTES;
 use serde_json::json;
+use sockets::reset_at_close;
 
-/// Ends the connection with a reset: SO_LINGER with 0 seconds.
+/// Ends the connection with a reset.
 fn reset(client: TcpStream) {
-    let linger = libc::linger {
-        l_onoff: 1,
-        l_linger: 0,
-    };
-    // SAFETY: the pointer and the length describe `linger`.
-    let result = unsafe {
-        libc::setsockopt(
-            client.as_raw_fd(),
-            libc::SOL_SOCKET,
-            libc::SO_LINGER,
-            (&raw const linger).cast(),
-            mem::size_of_val(&linger) as libc::socklen_t,
-        )
-    };
-    assert_eq!(result, 0, "SO_LINGER");
+    reset_at_close(&client);
 }
 
 /// Writes until nothing has been taken for a second, or `at_most` bytes. Returns how many were.

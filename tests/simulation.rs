@@ -15,8 +15,8 @@ use syscalls::epoll::{
 use syscalls::event::{EFD_CLOEXEC, EFD_NONBLOCK, eventfd2};
 use syscalls::poll::{POLLIN, POLLOUT, PollFd, ppoll};
 use syscalls::socket::{
-    IPPROTO_IP, Linger, SHUT_RD, SHUT_WR, SO_ERROR, SO_LINGER, SO_REUSEADDR, SO_REUSEPORT,
-    SOCK_CLOEXEC, SOCK_NONBLOCK, SOCK_STREAM,
+    IPPROTO_IP, Linger, SHUT_RD, SHUT_WR, SO_ERROR, SO_LINGER, SO_REUSEADDR, SOCK_CLOEXEC,
+    SOCK_NONBLOCK, SOCK_STREAM,
 };
 use syscalls::{Errno, Fd, Kernel, Linux, Socket};
 
@@ -101,7 +101,6 @@ stories! {
     one_shot
     edge_triggered
     full_buffers
-    a_shared_port
     a_counter
 }
 
@@ -424,57 +423,6 @@ mod stories {
         wait(&client, POLLOUT);
         seen.push(reported(&epoll));
         count(seen, "read on", server.read(&mut buffer));
-    }
-
-    pub fn a_shared_port<K: Kernel>(kernel: K, seen: &mut Seen) {
-        let reusing = || {
-            let socket = socket(&kernel);
-            socket.setsockopt(SO_REUSEADDR, 1).expect("an option");
-            socket
-        };
-        let first = reusing();
-        done(seen, "share", first.setsockopt(SO_REUSEPORT, 1));
-        let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-        done(seen, "bind", first.bind(&Sockaddr::from(any)));
-        let name = first.getsockname().expect("its name");
-        let alone = socket(&kernel);
-        done(seen, "bind without sharing", alone.bind(&name));
-        let mut listeners = vec![first];
-        for _ in 0..2 {
-            let next = reusing();
-            done(seen, "share", next.setsockopt(SO_REUSEPORT, 1));
-            done(seen, "bind to the same", next.bind(&name));
-            listeners.push(next);
-        }
-        for listener in &listeners {
-            done(seen, "listen", listener.listen(16));
-        }
-        // Each of them is in one queue.
-        let clients = [(); 8].map(|()| {
-            let client = socket(&kernel);
-            let _ = client.connect(&name);
-            wait(&client, POLLOUT);
-            client
-        });
-        let accept = |listener: &Socket<K>| listener.accept4(0).is_ok();
-        let accepted = listeners
-            .iter()
-            .map(|listener| std::iter::repeat_with(|| accept(listener)).take_while(|&yes| yes));
-        seen.push(format!("{} accepted", accepted.flatten().count()));
-        drop(listeners);
-        done(seen, "bind when they are closed", reusing().bind(&name));
-        drop(clients);
-        // One that shares when it listens: who wants to share before has to do without.
-        let first = reusing();
-        done(seen, "bind", first.bind(&Sockaddr::from(any)));
-        let name = first.getsockname().expect("its name");
-        done(seen, "listen", first.listen(16));
-        let next = reusing();
-        done(seen, "share", next.setsockopt(SO_REUSEPORT, 1));
-        done(seen, "bind too early", next.bind(&name));
-        done(seen, "share", first.setsockopt(SO_REUSEPORT, 1));
-        done(seen, "bind to the same", next.bind(&name));
-        done(seen, "listen", next.listen(16));
     }
 
     pub fn a_counter<K: Kernel>(kernel: K, seen: &mut Seen) {

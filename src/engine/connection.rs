@@ -3,7 +3,8 @@
 use syscalls::epoll::{EPOLLET, EPOLLIN, EPOLLOUT, EPOLLPRI, EPOLLRDHUP};
 use syscalls::{Errno, Kernel, Socket, retry_on_eintr};
 
-use super::{Polled, Totals};
+use super::polled::Polled;
+use super::totals::Totals;
 
 /// Reads in one turn of one connection, so that a busy one does not starve the others.
 const MAX_READS_PER_TURN: usize = 4;
@@ -51,7 +52,7 @@ impl<K: Kernel> Connection<K> {
     }
 
     /// Bytes that have been read and not yet written back.
-    pub fn held(&self) -> usize {
+    pub fn unsent_bytes(&self) -> usize {
         self.unwritten.len()
     }
 

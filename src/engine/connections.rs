@@ -1,13 +1,27 @@
-//! All accepted connections, each under a key that is never used again.
+//! The accepted connections: their slots, the bytes that they owe, and serving them.
 
 use std::num::NonZeroU32;
+use std::sync::Arc;
 
-use syscalls::Kernel;
+use syscalls::{Kernel, Socket};
 
-use super::Connection;
+use super::connection::{Connection, Next};
+use super::poller::Poller;
+use super::token::Token;
+use super::totals::Totals;
 
-/// Names one connection. The index is reused for a later one with the next generation, so an
-/// event for a connection that is gone can never reach its successor.
+/// Bytes that one read takes at most. The buffer is shared, so an idle connection holds none; a
+/// connection whose peer does not read holds at most this much.
+pub const READ_BUFFER_BYTES: usize = 64 * 1024;
+
+/// Bytes that all connections of a thread together may hold before reads get smaller.
+pub const MAX_UNSENT_BYTES: usize = 64 * 1024 * 1024;
+
+/// Bytes that one read takes at least, however much is unsent: enough to continue slowly.
+pub const MIN_READ_BYTES: usize = 1024;
+
+/// Names one connection. The index is reused for a later one with the next generation, so a late
+/// event for a closed connection never reaches its successor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Key {
     pub index: u32,
@@ -20,57 +34,106 @@ struct Slot<K: Kernel> {
     connection: Option<Connection<K>>,
 }
 
-/// The connections, in a table with free places.
+/// The connections of one thread, in a table with free slots.
 #[derive(Debug)]
 pub struct Connections<K: Kernel> {
     slots: Vec<Slot<K>>,
     free: Vec<u32>,
-}
-
-impl<K: Kernel> Default for Connections<K> {
-    fn default() -> Connections<K> {
-        Connections {
-            slots: Vec::new(),
-            free: Vec::new(),
-        }
-    }
+    /// Accepted since the last turn. They are not in the epoll set yet: a client that sends at once has
+    /// often sent by the next turn, and may even be done.
+    just_accepted: Vec<Key>,
+    /// Bytes that connections have read and not yet written back.
+    unsent_bytes: usize,
+    buffer: Box<[u8]>,
+    totals: Arc<Totals>,
 }
 
 impl<K: Kernel> Connections<K> {
-    /// Takes in a connection.
-    pub fn insert(&mut self, connection: Connection<K>) -> Key {
+    /// Creates an empty table, whose connections count into `totals`.
+    pub fn new(totals: Arc<Totals>) -> Connections<K> {
+        Connections {
+            slots: Vec::new(),
+            free: Vec::new(),
+            just_accepted: Vec::new(),
+            unsent_bytes: 0,
+            buffer: vec![0; READ_BUFFER_BYTES].into(),
+            totals,
+        }
+    }
+
+    /// Takes in an accepted connection. It is served by the next
+    /// [`serve_just_accepted`](Connections::serve_just_accepted).
+    pub fn insert(&mut self, socket: Socket<K>) -> Key {
         let index = self.free.pop().unwrap_or_else(|| {
             self.slots.push(Slot {
                 generation: NonZeroU32::MIN,
                 connection: None,
             });
-            // Descriptors are numbered by an i32, so there can be no more connections than that.
-            (self.slots.len() - 1) as u32
+            // Descriptors are numbered by an i32, so there are never more connections than that.
+            u32::try_from(self.slots.len() - 1).expect("fewer slots than descriptors")
         });
         let slot = &mut self.slots[index as usize];
-        assert!(
-            slot.connection.is_none(),
-            "a free place holds no connection"
-        );
-        slot.connection = Some(connection);
-        Key {
+        assert!(slot.connection.is_none(), "a free slot is empty");
+        slot.connection = Some(Connection::new(socket));
+        let key = Key {
             index,
             generation: slot.generation,
-        }
+        };
+        self.just_accepted.push(key);
+        key
     }
 
-    /// The connection named `key`, if it is still there.
-    pub fn get(&mut self, key: Key) -> Option<&mut Connection<K>> {
-        let slot = self.slots.get_mut(key.index as usize)?;
-        if slot.generation == key.generation {
-            slot.connection.as_mut()
+    /// The number of connections.
+    pub fn len(&self) -> usize {
+        self.slots.len() - self.free.len()
+    }
+
+    /// The number of connections that have not had their first turn.
+    pub fn just_accepted(&self) -> usize {
+        self.just_accepted.len()
+    }
+
+    /// Echoes on connection `key` as far as it goes now. `reported` is what epoll reported for it, or 0.
+    /// Returns whether the connection is closed now.
+    pub fn serve(&mut self, key: Key, reported: u32, poller: &Poller<K>) -> bool {
+        let room = MAX_UNSENT_BYTES
+            .saturating_sub(self.unsent_bytes)
+            .clamp(MIN_READ_BYTES, READ_BUFFER_BYTES);
+        // An earlier event of this same batch may have closed it.
+        let Some(connection) = find(&mut self.slots, key) else {
+            return false;
+        };
+        self.unsent_bytes -= connection.unsent_bytes();
+        let open = match connection.serve(reported, &mut self.buffer[..room], &self.totals) {
+            Next::Input => true,
+            // A connection that cannot be waited for (no memory in the kernel) cannot be served.
+            Next::Wait(events) => connection
+                .polled
+                .wait_for(poller, Token::Connection(key), events)
+                .is_ok(),
+            Next::Close => false,
+        };
+        if open {
+            self.unsent_bytes += connection.unsent_bytes();
         } else {
-            None
+            self.remove(key);
         }
+        !open
     }
 
-    /// Drops, and so closes, the connection named `key`.
-    pub fn remove(&mut self, key: Key) {
+    /// Gives the first `count` connections of those just accepted their first turn. Returns whether any
+    /// is closed now.
+    pub fn serve_just_accepted(&mut self, count: usize, poller: &Poller<K>) -> bool {
+        let mut closed = false;
+        for i in 0..count {
+            closed |= self.serve(self.just_accepted[i], 0, poller);
+        }
+        self.just_accepted.drain(..count);
+        closed
+    }
+
+    /// Drops, and so closes, connection `key`.
+    fn remove(&mut self, key: Key) {
         let slot = &mut self.slots[key.index as usize];
         assert!(
             slot.generation == key.generation,
@@ -81,71 +144,163 @@ impl<K: Kernel> Connections<K> {
         self.free.push(key.index);
     }
 
-    /// Drops, and so closes, all of them.
+    /// Drops, and so closes, all connections.
     pub fn clear(&mut self) {
-        for index in 0..self.slots.len() {
-            let Slot {
-                generation,
-                connection,
-            } = &self.slots[index];
-            if connection.is_some() {
-                self.remove(Key {
-                    index: index as u32,
-                    generation: *generation,
-                });
+        for (index, slot) in (0..).zip(&mut self.slots) {
+            if slot.connection.take().is_some() {
+                slot.generation = slot.generation.checked_add(1).unwrap_or(NonZeroU32::MIN);
+                self.free.push(index);
             }
         }
+        self.just_accepted.clear();
+        self.unsent_bytes = 0;
     }
+}
 
-    /// How many there are.
-    pub fn len(&self) -> usize {
-        self.slots.len() - self.free.len()
+/// Finds connection `key`, if it is still open.
+fn find<K: Kernel>(slots: &mut [Slot<K>], key: Key) -> Option<&mut Connection<K>> {
+    let slot = slots.get_mut(key.index as usize)?;
+    if slot.generation == key.generation {
+        slot.connection.as_mut()
+    } else {
+        None
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use syscalls::Linux;
+    use std::time::Duration;
+    use syscalls::epoll::{EPOLL_CTL_ADD, EPOLL_CTL_MOD, EPOLLIN, EPOLLOUT};
+    use syscalls::scripted::{Script, Scripted, Step};
+    use syscalls::{Errno, Linux};
 
-    fn connection() -> Connection<Linux> {
-        let socket = syscalls::Socket::new(
+    use super::super::spin::Spin;
+
+    fn connections() -> Connections<Linux> {
+        Connections::new(Arc::default())
+    }
+
+    fn socket() -> Socket<Linux> {
+        let socket = Socket::new(
             Linux,
             syscalls::addr::AF_INET,
             syscalls::socket::SOCK_STREAM,
             syscalls::socket::IPPROTO_IP,
         );
-        Connection::new(socket.expect("a socket"))
+        socket.expect("a socket")
     }
 
     #[test]
-    fn a_key_never_reaches_a_successor() {
-        let mut connections = Connections::default();
-        let first = connections.insert(connection());
+    fn key_never_reaches_a_successor() {
+        let mut connections = connections();
+        let first = connections.insert(socket());
         connections.remove(first);
         assert_eq!(connections.len(), 0);
-        let second = connections.insert(connection());
-        assert_eq!(first.index, second.index, "the place is used again");
-        assert!(connections.get(first).is_none());
-        assert!(connections.get(second).is_some());
+        let second = connections.insert(socket());
+        assert_eq!(first.index, second.index, "the slot is used again");
+        assert!(find(&mut connections.slots, first).is_none());
+        assert!(find(&mut connections.slots, second).is_some());
     }
 
     #[test]
     #[should_panic(expected = "removed once")]
-    fn a_double_close_is_caught() {
-        let mut connections = Connections::default();
-        let key = connections.insert(connection());
+    fn double_remove_panics() {
+        let mut connections = connections();
+        let key = connections.insert(socket());
         connections.remove(key);
         connections.remove(key);
     }
 
+    /// A table with one connection, descriptor 4, over a kernel whose script begins with `SETUP`.
+    fn one_connection<'s>(
+        script: &'s Script<'s>,
+    ) -> (Poller<Scripted<'s>>, Connections<Scripted<'s>>, Key) {
+        let poller = Poller::new(script.kernel(), Spin::new(Duration::ZERO)).expect("an epoll set");
+        let mut connections = Connections::new(Arc::default());
+        let key = connections.insert(Socket::new(script.kernel(), 2, 1, 0).expect("a socket"));
+        (poller, connections, key)
+    }
+
+    const SETUP: [Step<'_>; 2] = [
+        Step::new("epoll_create1").returns(3),
+        Step::new("socket").returns(4),
+    ];
+
+    #[test]
+    fn serve_keeps_what_a_write_does_not_take() {
+        let steps = [
+            SETUP[0],
+            SETUP[1],
+            Step::new("read").writes(b"hello world"),
+            Step::new("write").arg(2, 11).returns(5),
+            Step::new("epoll_ctl").arg(1, EPOLL_CTL_ADD as usize),
+            // Room again: the rest goes out before anything else is read.
+            Step::new("write").arg(2, 6).returns(6),
+            Step::new("read").fails(Errno::EAGAIN),
+            Step::new("epoll_ctl").arg(1, EPOLL_CTL_MOD as usize),
+            // The end of the stream.
+            Step::new("read").returns(0),
+        ];
+        let script = Script::new(&steps);
+        let (poller, mut connections, key) = one_connection(&script);
+        assert!(!connections.serve_just_accepted(1, &poller));
+        assert_eq!(connections.unsent_bytes, 6);
+        assert_eq!(connections.totals.get().bytes, 5);
+        assert!(!connections.serve(key, EPOLLOUT, &poller));
+        assert_eq!(connections.unsent_bytes, 0);
+        assert_eq!(connections.totals.get().bytes, 11);
+        assert_eq!(connections.len(), 1);
+        assert!(connections.serve(key, EPOLLIN, &poller), "it is closed");
+        assert!(!connections.serve(key, EPOLLIN, &poller), "a late event");
+        script.assert_finished();
+        assert_eq!((connections.len(), script.closed()), (0, 1));
+    }
+
+    #[test]
+    fn serve_closes_what_cannot_be_waited_for() {
+        let steps = [
+            SETUP[0],
+            SETUP[1],
+            Step::new("read").fails(Errno::EAGAIN),
+            Step::new("epoll_ctl").fails(Errno::ENOSPC),
+        ];
+        let script = Script::new(&steps);
+        let (poller, mut connections, _) = one_connection(&script);
+        assert!(connections.serve_just_accepted(1, &poller));
+        assert_eq!((connections.len(), script.closed()), (0, 1));
+    }
+
+    #[test]
+    fn reads_get_smaller_when_many_bytes_are_unsent() {
+        for (unsent, room) in [
+            (0, READ_BUFFER_BYTES),
+            (MAX_UNSENT_BYTES - 5000, 5000),
+            (MAX_UNSENT_BYTES, MIN_READ_BYTES),
+        ] {
+            let steps = [
+                SETUP[0],
+                SETUP[1],
+                Step::new("read").arg(2, room).fails(Errno::EAGAIN),
+                Step::new("epoll_ctl"),
+            ];
+            let script = Script::new(&steps);
+            let (poller, mut connections, _) = one_connection(&script);
+            connections.unsent_bytes = unsent;
+            connections.serve_just_accepted(1, &poller);
+            script.assert_finished();
+        }
+    }
+
     #[test]
     fn clear_closes_all() {
-        let mut connections = Connections::default();
-        let keys = [(); 3].map(|()| connections.insert(connection()));
+        let mut connections = connections();
+        let keys = [(); 3].map(|()| connections.insert(socket()));
         connections.remove(keys[1]);
         connections.clear();
         assert_eq!(connections.len(), 0);
-        assert!(keys.iter().all(|&key| connections.get(key).is_none()));
+        for key in keys {
+            assert!(find(&mut connections.slots, key).is_none());
+        }
     }
 }

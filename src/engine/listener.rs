@@ -1,73 +1,66 @@
-//! The listening socket: starting, accepting, pausing, stopping.
+//! The listening socket: binding, accepting, and backing off when accepting fails.
 
 use core::net::SocketAddr;
 use std::time::Duration;
 
 use syscalls::addr::{AF_INET, AF_INET6, Sockaddr};
-use syscalls::epoll::{EPOLL_CTL_ADD, EPOLL_CTL_DEL, EPOLLIN, Epoll, EpollEvent};
+use syscalls::epoll::EPOLLIN;
 use syscalls::socket::{
-    IPPROTO_IP, SO_KEEPALIVE, SO_OOBINLINE, SO_REUSEADDR, SO_REUSEPORT, SOCK_CLOEXEC,
-    SOCK_NONBLOCK, SOCK_STREAM, TCP_KEEPCNT, TCP_KEEPIDLE, TCP_KEEPINTVL, TCP_NODELAY,
-    TCP_USER_TIMEOUT,
+    IPPROTO_IP, SO_KEEPALIVE, SO_OOBINLINE, SO_REUSEADDR, SOCK_CLOEXEC, SOCK_NONBLOCK, SOCK_STREAM,
+    SocketOption, TCP_KEEPCNT, TCP_KEEPIDLE, TCP_KEEPINTVL, TCP_NODELAY, TCP_USER_TIMEOUT,
 };
 use syscalls::{Errno, Kernel, Socket, retry_on_eintr};
 
-use super::{Connection, Engine, SyscallError, Token};
+use super::poller::Poller;
+use super::syscall_error::SyscallError;
+use super::token::Token;
 
 /// Connections that may wait to be accepted. The kernel cuts it to `net.core.somaxconn`, whose
 /// default is the same.
-const BACKLOG: i32 = 4096;
+pub const BACKLOG: u16 = 4096;
 
-/// Connections accepted in one turn, so that a flood of new ones does not starve the others.
-const MAX_ACCEPTS_PER_TURN: usize = 64;
+/// Consecutive connections that `accept4` may report as failed before accepting backs off. One that
+/// is gone says nothing about the next; many in a row would make the loop spin.
+const MAX_FAILED_ACCEPTS: u32 = 32;
 
-/// How long accepting rests when no descriptor or no memory is left and no connection ends
-/// meanwhile: somebody else may have freed some. Short against a client's patience, long against
-/// the cost of a try.
-const ACCEPT_BACKOFF: Duration = Duration::from_millis(100);
+/// How long accepting backs off when no descriptor or no memory is left and no connection of this
+/// thread closes meanwhile: another thread or process may free some. Short against a client's
+/// patience, long against the cost of a retry.
+pub const ACCEPT_BACKOFF: Duration = Duration::from_millis(100);
 
-/// How long a peer may be gone (its machine off, its cable cut) before its connection is dropped.
-/// It is probed when it has been silent for half of that. The same time holds for a peer that lives
-/// but takes none of the bytes that wait for it.
+/// How long a peer may be unreachable (powered off, unplugged) before its connection is dropped. It is
+/// probed after half of that time in silence. The same limit holds for a peer that is alive but
+/// acknowledges none of the bytes that wait for it.
 pub const PEER_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Probes of a silent peer, in the second half of [`PEER_TIMEOUT`].
 const KEEPALIVE_PROBES: i32 = 3;
 
-/// Whether other engines listen on the same port, among which the kernel spreads the connections.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ReusePort {
-    /// None does.
-    Off,
-    /// Others may join this one, once it listens.
-    Allow,
-    /// This one joins another.
-    Join,
-}
-
-/// How stopping ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Drain {
-    /// Every connection had ended, or had its time.
-    Complete,
-    /// The owner's input came first.
-    Interrupted,
+/// What accepting brought.
+#[derive(Debug)]
+pub enum Accept<K: Kernel> {
+    /// A connection, and its peer.
+    Accepted(Socket<K>, Sockaddr),
+    /// The queue is empty.
+    Empty,
+    /// The process or the machine lacks a resource. Accepting has backed off.
+    Exhausted(Errno),
 }
 
 /// The listening socket.
 #[derive(Debug)]
 pub struct Listener<K: Kernel> {
     socket: Socket<K>,
-    /// Where it listens, with the port that the kernel picked.
-    pub address: SocketAddr,
-    /// Whether other engines listen on the same port.
-    pub shared: bool,
-    /// Until when accepting rests, if it does. Until then the socket is out of the epoll set: what
-    /// waits in its queue would keep the loop awake.
-    paused_until: Option<Duration>,
+    address: SocketAddr,
+    /// When a backed-off listener resumes. Until then the socket is out of the epoll set: its queue
+    /// would keep the loop awake.
+    resume_at: Option<Duration>,
 }
 
-/// A stream socket for `address`'s family that never waits.
+/// Creates a non-blocking stream socket for the family of `address`.
+///
+/// # Errors
+/// Those of `socket`: `EMFILE`, `ENFILE`, `ENOBUFS`, `ENOMEM`; `EAFNOSUPPORT` without IPv6.
 pub fn stream_socket<K: Kernel>(
     kernel: &K,
     address: SocketAddr,
@@ -82,212 +75,114 @@ pub fn stream_socket<K: Kernel>(
     .map_err(|errno| SyscallError::new("socket", errno))
 }
 
-impl<K: Kernel> Engine<K> {
-    /// Where the engine listens, if it does.
-    pub fn address(&self) -> Option<SocketAddr> {
-        self.listener.as_ref().map(|listener| listener.address)
-    }
-
-    /// Listens on `address`; port 0 picks a free one. Returns where it listens now.
+impl<K: Kernel> Listener<K> {
+    /// Listens on `address`; port 0 picks a free one. `poller` reports waiting connections.
     ///
     /// # Errors
-    /// Those of socket, setsockopt, bind, listen, getsockname and epoll_ctl. Nothing is left open.
-    ///
-    /// # Panics
-    /// If it listens already.
-    pub fn start(
-        &mut self,
-        address: SocketAddr,
-        sharing: ReusePort,
-    ) -> Result<SocketAddr, SyscallError> {
-        assert!(self.listener.is_none(), "one listener at a time");
-        let socket = stream_socket(&self.kernel, address)?;
-        let failed = |call| move |errno| SyscallError::with_address(call, address, errno);
-        let half = (PEER_TIMEOUT / 2).as_secs() as i32;
-        // Every accepted socket inherits what is set here, which saves the calls on each.
-        let options = [
+    /// Those of `socket`, `setsockopt`, `bind` (`EADDRINUSE`, `EACCES`, `EADDRNOTAVAIL`), `listen`,
+    /// `getsockname` and `epoll_ctl`. Nothing is left open.
+    pub fn bind(poller: &Poller<K>, address: SocketAddr) -> Result<Listener<K>, SyscallError> {
+        const HALF: i32 = (PEER_TIMEOUT.as_secs() / 2) as i32;
+        // Accepted sockets inherit these, which saves the calls on each.
+        const OPTIONS: [(SocketOption<i32>, i32); 8] = [
             (SO_REUSEADDR, 1),
             (SO_OOBINLINE, 1),
             (SO_KEEPALIVE, 1),
             (TCP_NODELAY, 1),
-            (TCP_KEEPIDLE, half),
-            (TCP_KEEPINTVL, half / KEEPALIVE_PROBES),
+            (TCP_KEEPIDLE, HALF),
+            (TCP_KEEPINTVL, HALF / KEEPALIVE_PROBES),
             (TCP_KEEPCNT, KEEPALIVE_PROBES),
             (TCP_USER_TIMEOUT, PEER_TIMEOUT.as_millis() as i32),
         ];
-        for (option, value) in options {
+        let socket = stream_socket(poller.kernel(), address)?;
+        let failed = |call| move |errno| SyscallError::with_address(call, address, errno);
+        for (option, value) in OPTIONS {
             socket
                 .setsockopt(option, value)
                 .map_err(failed("setsockopt"))?;
         }
-        let share = || {
-            socket
-                .setsockopt(SO_REUSEPORT, 1)
-                .map_err(failed("setsockopt"))
-        };
-        if sharing == ReusePort::Join {
-            share()?;
-        }
         socket
             .bind(&Sockaddr::from(address))
             .map_err(failed("bind"))?;
-        socket.listen(BACKLOG).map_err(failed("listen"))?;
-        // Not before: it would share the port with another program of the same user that shares
-        // its own, and neither would be told.
-        if sharing == ReusePort::Allow {
-            share()?;
-        }
+        socket
+            .listen(i32::from(BACKLOG))
+            .map_err(failed("listen"))?;
         let name = socket.getsockname().map_err(failed("getsockname"))?;
-        let address = name
-            .to_ip()
-            .expect("an internet socket has an internet address");
-        wait_for_connections(&self.epoll, &socket).map_err(failed("epoll_ctl"))?;
-        self.listener = Some(Listener {
+        let listener = Listener {
             socket,
-            shared: sharing != ReusePort::Off,
-            address,
-            paused_until: None,
-        });
-        Ok(address)
+            address: name
+                .to_ip()
+                .expect("an internet socket has an internet address"),
+            resume_at: None,
+        };
+        listener.watch(poller).map_err(failed("epoll_ctl"))?;
+        Ok(listener)
     }
 
-    /// Stops listening, serves the open connections until they end, but for `patience` at the most
-    /// and no longer than until its owner's input is ready, and closes those that are left. The
-    /// port is free then.
-    pub fn stop(&mut self, patience: Duration) -> Drain {
-        // Those that wait in the queue have been connected to: closing the listener would reset
-        // them. There are no more of them than the queue holds.
-        let mut batches = 0..BACKLOG as usize / MAX_ACCEPTS_PER_TURN;
-        while batches.next().is_some() && self.accept() == Ok(true) {}
-        self.listener = None;
-        // If the clock or the loop fails, the patience is over.
-        let stopped = self
-            .serve_until_all_end(patience)
-            .unwrap_or(Drain::Complete);
-        self.fresh.clear();
-        self.connections.clear();
-        self.held = 0;
-        stopped
+    /// Where it listens, with the port that the kernel picked.
+    pub fn address(&self) -> SocketAddr {
+        self.address
     }
 
-    fn serve_until_all_end(&mut self, patience: Duration) -> Result<Drain, SyscallError> {
-        let deadline = self.now() + patience;
-        while self.connections.len() > 0 {
-            let left = deadline.saturating_sub(self.now());
-            if left.is_zero() {
-                break;
-            }
-            if self.turn(Some(left))?.input {
-                return Ok(Drain::Interrupted);
-            }
-        }
-        Ok(Drain::Complete)
+    /// Adds the socket to the epoll set.
+    fn watch(&self, poller: &Poller<K>) -> Result<(), Errno> {
+        poller.add(&self.socket, EPOLLIN, Token::Listener)
     }
 
-    /// Accepts waiting connections: a bounded number of them, and none after the one that is
-    /// [awaited](Engine::awaited). Returns whether more may be waiting.
-    ///
-    /// # Errors
-    /// What the process or the machine is short of. Accepting rests for a while then.
-    pub(super) fn accept(&mut self) -> Result<bool, Errno> {
+    /// Accepts one connection, if one waits. Backs off if it fails.
+    pub fn accept(&mut self, poller: &mut Poller<K>) -> Accept<K> {
         let mut failed = 0;
-        for _ in 0..MAX_ACCEPTS_PER_TURN {
-            let Some(listener) = &self.listener else {
-                return Ok(false);
-            };
-            match retry_on_eintr(|| listener.socket.accept4(SOCK_CLOEXEC | SOCK_NONBLOCK)) {
-                Ok((socket, peer)) => {
-                    self.totals.add_connection();
-                    self.fresh
-                        .push(self.connections.insert(Connection::new(socket)));
-                    if self.awaited.is_some() && self.awaited == peer.to_ip() {
-                        self.awaited = None;
-                        break;
-                    }
-                }
-                Err(Errno::EAGAIN) => return Ok(false),
-                // One after the other, though, is no matter of one connection: it would spin.
-                Err(errno)
-                    if concerns_one_connection(errno) && failed < MAX_ACCEPTS_PER_TURN / 2 =>
-                {
+        loop {
+            match retry_on_eintr(|| self.socket.accept4(SOCK_CLOEXEC | SOCK_NONBLOCK)) {
+                Ok((socket, peer)) => return Accept::Accepted(socket, peer),
+                Err(Errno::EAGAIN) => return Accept::Empty,
+                Err(errno) if concerns_one_connection(errno) && failed < MAX_FAILED_ACCEPTS => {
                     failed += 1;
                 }
                 Err(errno) => {
-                    self.pause_accepting();
-                    return Err(errno);
+                    self.back_off(poller);
+                    return Accept::Exhausted(errno);
                 }
             }
         }
-        Ok(true)
     }
 
-    /// Takes the listener out of the epoll set for a while.
-    fn pause_accepting(&mut self) {
-        let until = self.now() + ACCEPT_BACKOFF;
-        let Some(listener) = &mut self.listener else {
-            return;
-        };
-        listener.paused_until = Some(until);
+    /// Takes the socket out of the epoll set for [`ACCEPT_BACKOFF`].
+    fn back_off(&mut self, poller: &mut Poller<K>) {
+        self.resume_at = Some(poller.now() + ACCEPT_BACKOFF);
         // It may be out already. If this fails for another reason, its next event tries again.
-        let _ = self
-            .epoll
-            .ctl(EPOLL_CTL_DEL, &listener.socket, EpollEvent::default());
+        let _ = poller.remove(&self.socket);
     }
 
-    /// A descriptor has been closed: accepting may go on.
-    pub(super) fn descriptor_freed(&mut self) {
-        if let Some(Listener {
-            paused_until: Some(until),
-            ..
-        }) = &mut self.listener
-        {
-            *until = Duration::ZERO;
+    /// Ends the back-off with the next [`resume`](Listener::resume): a descriptor was closed.
+    pub fn descriptor_freed(&mut self) {
+        if let Some(at) = &mut self.resume_at {
+            *at = Duration::ZERO;
         }
     }
 
-    /// Puts a paused listener back into the epoll set if its time has come. Returns how long the
-    /// coming wait may take: `timeout`, or less if accepting is to go on before.
-    pub(super) fn resume_accepting(&mut self, timeout: Option<Duration>) -> Option<Duration> {
-        let Some(Listener {
-            paused_until: Some(until),
-            ..
-        }) = self.listener
-        else {
-            return timeout;
-        };
-        let mut left = until.saturating_sub(self.now());
-        if left.is_zero() {
-            let Some(listener) = &mut self.listener else {
-                return timeout;
-            };
-            match wait_for_connections(&self.epoll, &listener.socket) {
-                // EEXIST: taking it out had failed.
-                Ok(()) | Err(Errno::EEXIST) => {
-                    listener.paused_until = None;
-                    return timeout;
-                }
-                Err(_) => {
-                    self.pause_accepting();
-                    left = ACCEPT_BACKOFF;
-                }
+    /// Ends the back-off if its time is over. Returns how long it still lasts.
+    pub fn resume(&mut self, poller: &mut Poller<K>) -> Option<Duration> {
+        let left = self.resume_at?.saturating_sub(poller.now());
+        if !left.is_zero() {
+            return Some(left);
+        }
+        match self.watch(poller) {
+            // EEXIST: taking it out had failed.
+            Ok(()) | Err(Errno::EEXIST) => {
+                self.resume_at = None;
+                None
+            }
+            Err(_) => {
+                self.back_off(poller);
+                Some(ACCEPT_BACKOFF)
             }
         }
-        Some(timeout.map_or(left, |timeout| timeout.min(left)))
     }
 }
 
-/// Puts the listening `socket` into the epoll set.
-fn wait_for_connections<K: Kernel>(epoll: &Epoll<K>, socket: &Socket<K>) -> Result<(), Errno> {
-    let event = EpollEvent {
-        events: EPOLLIN,
-        data: Token::Listener.pack(),
-    };
-    epoll.ctl(EPOLL_CTL_ADD, socket, event)
-}
-
-/// Whether a failed accept is about the connection that it would have returned, so that the next one
-/// may be fine: `accept(2)`, "Error handling". The others tell
-/// that the process or the machine is short of something.
+/// Whether a failed accept concerns only the connection that it would have returned, so that the next
+/// one may succeed: accept(2), "Error handling". Other errors concern the process or the machine.
 fn concerns_one_connection(errno: Errno) -> bool {
     matches!(
         errno,
@@ -303,4 +198,136 @@ fn concerns_one_connection(errno: Errno) -> bool {
             | Errno::ENETUNREACH
             | Errno::ETIMEDOUT
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use core::net::Ipv4Addr;
+    use syscalls::epoll::{EPOLL_CTL_ADD, EPOLL_CTL_DEL};
+    use syscalls::scripted::{Script, Scripted, Step};
+
+    use super::super::spin::Spin;
+
+    const LISTENER: usize = 4;
+
+    /// A listener over a kernel that answers `setup` first, and its poller.
+    fn listening<'s>(script: &'s Script<'s>) -> (Poller<Scripted<'s>>, Listener<Scripted<'s>>) {
+        let poller = Poller::new(script.kernel(), Spin::new(Duration::ZERO)).expect("an epoll set");
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 8080));
+        let socket = stream_socket(poller.kernel(), address).expect("a socket");
+        let listener = Listener {
+            socket,
+            address,
+            resume_at: None,
+        };
+        (poller, listener)
+    }
+
+    const SETUP: [Step<'_>; 2] = [
+        Step::new("epoll_create1").returns(3),
+        Step::new("socket").returns(LISTENER),
+    ];
+
+    fn script_after_setup<'s>(steps: &[Step<'s>]) -> Vec<Step<'s>> {
+        [&SETUP, steps].concat()
+    }
+
+    #[test]
+    fn failed_bind_closes_the_socket() {
+        for (failing, options) in [("setsockopt", 0), ("bind", 8), ("listen", 8)] {
+            let mut steps = SETUP.to_vec();
+            steps.extend([Step::new("setsockopt"); 8].iter().take(options));
+            if failing == "listen" {
+                steps.push(Step::new("bind"));
+            }
+            steps.push(Step::new(failing).fails(Errno::ENOMEM));
+            let script = Script::new(&steps);
+            let poller =
+                Poller::new(script.kernel(), Spin::new(Duration::ZERO)).expect("an epoll set");
+            let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 8080));
+            let failure = Listener::bind(&poller, address).expect_err("it fails");
+            let expected = SyscallError::with_address(failing, address, Errno::ENOMEM);
+            assert_eq!(failure, expected);
+            script.assert_finished();
+            assert_eq!(script.closed(), 1, "{failing}");
+        }
+    }
+
+    #[test]
+    fn accept_skips_failed_connections() {
+        let steps = script_after_setup(&[
+            Step::new("accept4").fails(Errno::ECONNABORTED),
+            Step::new("accept4").fails(Errno::EINTR),
+            Step::new("accept4").fails(Errno::EPROTO),
+            Step::new("accept4").returns(5),
+            Step::new("accept4").fails(Errno::EAGAIN),
+        ]);
+        let script = Script::new(&steps);
+        let (mut poller, mut listener) = listening(&script);
+        assert!(matches!(listener.accept(&mut poller), Accept::Accepted(..)));
+        assert!(matches!(listener.accept(&mut poller), Accept::Empty));
+        assert_eq!(listener.resume(&mut poller), None);
+        script.assert_finished();
+    }
+
+    #[test]
+    fn accept_backs_off_after_many_failed_connections() {
+        let aborted = Step::new("accept4").fails(Errno::ECONNABORTED);
+        let mut steps = SETUP.to_vec();
+        steps.extend([aborted; MAX_FAILED_ACCEPTS as usize + 1]);
+        steps.push(Step::new("clock_gettime").time(Duration::ZERO));
+        steps.push(Step::new("epoll_ctl").arg(1, EPOLL_CTL_DEL as usize));
+        let script = Script::new(&steps);
+        let (mut poller, mut listener) = listening(&script);
+        let accepted = listener.accept(&mut poller);
+        assert!(matches!(accepted, Accept::Exhausted(Errno::ECONNABORTED)));
+        script.assert_finished();
+    }
+
+    #[test]
+    fn accept_resumes_after_the_back_off_or_a_freed_descriptor() {
+        let begin = Duration::from_secs(1);
+        let later = begin + ACCEPT_BACKOFF / 4;
+        let clock = |time| Step::new("clock_gettime").time(time);
+        let remove = Step::new("epoll_ctl").arg(1, EPOLL_CTL_DEL as usize);
+        let add = Step::new("epoll_ctl")
+            .arg(1, EPOLL_CTL_ADD as usize)
+            .arg(2, LISTENER);
+        let full = Step::new("accept4").fails(Errno::EMFILE);
+        let steps = script_after_setup(&[
+            // The time passes.
+            full,
+            clock(begin),
+            remove,
+            clock(later),
+            clock(begin + ACCEPT_BACKOFF),
+            add,
+            // A descriptor is freed, but the first attempt to resume fails.
+            full,
+            clock(begin),
+            remove,
+            clock(later),
+            add.fails(Errno::ENOMEM),
+            clock(later),
+            remove.fails(Errno::ENOENT),
+            clock(later + ACCEPT_BACKOFF),
+            add.fails(Errno::EEXIST),
+        ]);
+        let script = Script::new(&steps);
+        let (mut poller, mut listener) = listening(&script);
+        let exhausted = listener.accept(&mut poller);
+        assert!(matches!(exhausted, Accept::Exhausted(Errno::EMFILE)));
+        let left = listener.resume(&mut poller);
+        assert_eq!(left, Some(ACCEPT_BACKOFF * 3 / 4));
+        assert_eq!(listener.resume(&mut poller), None);
+        assert_eq!(listener.resume(&mut poller), None, "and no call is made");
+
+        let exhausted = listener.accept(&mut poller);
+        assert!(matches!(exhausted, Accept::Exhausted(Errno::EMFILE)));
+        listener.descriptor_freed();
+        assert_eq!(listener.resume(&mut poller), Some(ACCEPT_BACKOFF));
+        assert_eq!(listener.resume(&mut poller), None);
+        script.assert_finished();
+    }
 }

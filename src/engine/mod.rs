@@ -1,66 +1,59 @@
-//! The echo engine: one thread, one epoll set, one loop.
+//! The echo engine: a listener, its connections and the node's own client in one epoll loop.
 //!
-//! The listener, every accepted connection, the node's own client and the descriptors that its
-//! owner watches all stand in one epoll set. [`Engine::turn`] handles one batch of what is ready.
+//! [`Engine::turn`] handles one batch of what is ready. Each file holds one part, which can be read
+//! alone; the engine ties them together:
+//!
+//! | file | holds |
+//! |---|---|
+//! | `poller` | the epoll set, the clock, and whether a wait polls (`spin`) |
+//! | `listener` | the listening socket and its back-off |
+//! | `connections` | the accepted connections (`connection`), their slots and unsent bytes |
+//! | `client` | one round trip of the node's own client |
+//! | `workers` | the threads that serve beside this one, each behind a `mailbox` |
+//! | `token`, `polled` | what an event is about; a socket and its registration |
+//! | `totals`, `syscall_error` | the counters; a failed call in words |
 
+mod client;
 mod connection;
 mod connections;
 mod listener;
+mod mailbox;
 mod polled;
-mod round_trip;
+mod poller;
 mod spin;
 mod syscall_error;
 mod token;
 mod totals;
+mod workers;
 
-use core::net::{Ipv4Addr, SocketAddr};
+use core::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use syscalls::epoll::{
-    EPOLL_CLOEXEC, EPOLL_CTL_ADD, EPOLL_CTL_MOD, EPOLLIN, EPOLLONESHOT, EPOLLOUT, Epoll, EpollEvent,
-};
-use syscalls::time::{CLOCK_MONOTONIC, clock_gettime};
 use syscalls::{Errno, Fd, Kernel};
 
-use connection::{Connection, Next};
-use connections::{Connections, Key};
-use listener::Listener;
-pub use listener::{Drain, PEER_TIMEOUT, ReusePort};
-use polled::Polled;
-pub use round_trip::{RoundTripError, STALL_TIMEOUT};
+use client::{Client, Clients, Stall};
+use connections::Connections;
+use listener::{ACCEPT_BACKOFF, Accept, BACKLOG, Listener};
+use poller::Poller;
+use token::Token;
+use workers::Workers;
+
+pub use client::{RoundTripError, STALL_TIMEOUT};
+pub use connections::{MAX_UNSENT_BYTES, MIN_READ_BYTES, READ_BUFFER_BYTES};
+pub use listener::PEER_TIMEOUT;
+pub use poller::Watch;
 pub use spin::Spin;
 pub use syscall_error::SyscallError;
-use token::Token;
 pub use totals::{Counts, Totals};
+pub use workers::Worker;
 
-/// Bytes that one read takes at the most. The buffer is the engine's, so an idle connection holds
-/// none; a connection whose peer does not read holds at most this much.
-pub const READ_BUFFER_BYTES: usize = 64 * 1024;
+/// Connections accepted in one turn, so that many new ones do not delay the others.
+const MAX_ACCEPTS_PER_TURN: u16 = 64;
 
-/// Bytes that all connections together may hold before reads get smaller.
-pub const MAX_UNSENT_BYTES: usize = 64 * 1024 * 1024;
-
-/// Bytes that one read takes at the least, however much is held: enough to go on slowly.
-pub const MIN_READ_BYTES: usize = 1024;
-
-/// Events taken from epoll at once: enough that many busy connections share the cost of a wait.
-const MAX_EVENTS_PER_TURN: usize = 256;
-
-/// How often `epoll_pwait` may fail in a row with something other than `EINTR`. Such an error tells
-/// of a broken process (`EBADF`, say): trying for ever would spin.
-const MAX_WAIT_FAILURES: u32 = 16;
-
-/// A descriptor of the engine's owner, to be waited for along with everything else.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Watch {
-    /// Until there is something to read.
-    Input,
-    /// Until there is room to write.
-    Output,
-    /// Until a worker has carried out its order.
-    Workers,
-}
+/// How long to wait for a worker that has not finished after the drain timeout: it is about to, but if
+/// its wake-up is refused (a seccomp filter), only looking again finds out.
+const WORKER_RECHECK: Duration = Duration::from_millis(1);
 
 /// Which of its owner's descriptors a turn found ready.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -69,219 +62,355 @@ pub struct Ready {
     pub input: bool,
     /// The one watched as [`Watch::Output`].
     pub output: bool,
-    /// The one watched as [`Watch::Workers`].
-    pub workers: bool,
+}
+
+/// How a stop ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Drain {
+    /// Every connection ended, or was closed after the timeout.
+    Complete,
+    /// The owner's input was ready first.
+    Interrupted,
 }
 
 /// A TCP echo server that lives in its caller's thread: it works while [`turn`](Engine::turn) runs.
 #[derive(Debug)]
 pub struct Engine<K: Kernel> {
-    kernel: K,
-    epoll: Epoll<K>,
+    poller: Poller<K>,
     listener: Option<Listener<K>>,
     connections: Connections<K>,
-    /// Accepted since the last turn. They are not in the epoll set yet: a client that has something
-    /// to say has often said it by the next turn, and may even be done.
-    fresh: Vec<Key>,
+    clients: Clients,
     /// The address of the node's own client, until its connection is accepted.
-    awaited: Option<SocketAddr>,
-    /// How many clients of its own the node has had.
-    clients: u64,
-    /// Where the node's own clients come from, if not from where the kernel puts them.
-    source: Option<Ipv4Addr>,
-    buffer: Box<[u8]>,
-    events: Box<[EpollEvent]>,
-    wait_failures: u32,
-    /// When the clock was last looked at.
-    time: Duration,
-    /// Bytes that connections have read and not yet written back.
-    held: usize,
-    spin: Spin,
+    pending_client: Option<SocketAddr>,
+    workers: Workers<K>,
     totals: Arc<Totals>,
 }
 
 impl<K: Kernel> Engine<K> {
-    /// An engine that serves nobody yet. It counts into `totals`, which others may share, and
-    /// polls as `spin` says.
+    /// Creates an engine that does not listen yet. Its waits poll as `spin` says.
     ///
     /// # Errors
-    /// `epoll_create1`'s: no descriptor or no memory left.
-    pub fn new(kernel: K, spin: Spin, totals: Arc<Totals>) -> Result<Engine<K>, SyscallError> {
-        let epoll = Epoll::new(kernel.clone(), EPOLL_CLOEXEC)
-            .map_err(|errno| SyscallError::new("epoll_create1", errno))?;
+    /// Those of `epoll_create1`: `EMFILE`, `ENFILE`, `ENOMEM`.
+    pub fn new(kernel: K, spin: Spin) -> Result<Engine<K>, SyscallError> {
+        let totals = Arc::default();
         Ok(Engine {
-            kernel,
-            epoll,
+            poller: Poller::new(kernel, spin)?,
             listener: None,
-            connections: Connections::default(),
-            fresh: Vec::new(),
-            awaited: None,
-            clients: 0,
-            source: None,
-            buffer: vec![0; READ_BUFFER_BYTES].into(),
-            events: vec![EpollEvent::default(); MAX_EVENTS_PER_TURN].into(),
-            wait_failures: 0,
-            time: Duration::ZERO,
-            held: 0,
-            spin,
+            connections: Connections::new(Arc::clone(&totals)),
+            clients: Clients::new(),
+            pending_client: None,
+            workers: Workers::none(),
             totals,
         })
     }
 
-    /// What has been done so far, over all starts and stops.
+    /// Adds `count` workers, which share the connections. The caller starts their threads.
+    ///
+    /// # Errors
+    /// Those of `eventfd2`, `epoll_create1` and `epoll_ctl`.
+    pub fn add_workers(
+        &mut self,
+        count: usize,
+        spin: Spin,
+    ) -> Result<Vec<Worker<K>>, SyscallError> {
+        if count == 0 {
+            return Ok(Vec::new());
+        }
+        let (workers, each) = Workers::new(count, &self.poller, spin, &self.totals)?;
+        self.workers = workers;
+        Ok(each)
+    }
+
+    /// Returns the counters, over all starts and stops.
     pub fn totals(&self) -> Counts {
         self.totals.get()
     }
 
-    /// The time on the kernel's clock. (That call cannot fail but for a bad address. Should it
-    /// fail all the same, time stands still for once.)
-    fn now(&mut self) -> Duration {
-        self.time = clock_gettime(&self.kernel, CLOCK_MONOTONIC).unwrap_or(self.time);
-        self.time
+    /// Where the engine listens, if it does.
+    pub fn address(&self) -> Option<SocketAddr> {
+        self.listener.as_ref().map(Listener::address)
     }
 
-    /// Has the coming turns report, once, when `fd` is ready. Returns false for a descriptor that
-    /// cannot be waited for because it is always ready: a regular file, or `/dev/null`.
-    ///
-    /// Once, because its owner is not always about to use it: a level that nobody acts on would
-    /// keep the loop awake.
+    /// Arms a one-shot watch on `fd`: the next turn that finds it ready reports it. Returns false for a
+    /// file that is always ready: a regular file, or `/dev/null`.
     ///
     /// # Errors
-    /// `epoll_ctl`'s: `EBADF` if `fd` is not open, `ENOMEM`, `ENOSPC`.
+    /// Those of `epoll_ctl`: `EBADF` if `fd` is not open, `ENOMEM`, `ENOSPC`.
     pub fn watch(&self, fd: &Fd<K>, watch: Watch) -> Result<bool, SyscallError> {
-        let (events, token) = match watch {
-            Watch::Input => (EPOLLIN, Token::Input),
-            Watch::Output => (EPOLLOUT, Token::Output),
-            Watch::Workers => (EPOLLIN, Token::Workers),
-        };
-        let event = EpollEvent {
-            events: events | EPOLLONESHOT,
-            data: token.pack(),
-        };
-        let armed = match self.epoll.ctl(EPOLL_CTL_MOD, fd, event) {
-            // A regular file is refused as such before it is found missing.
-            Err(Errno::ENOENT | Errno::EPERM) => self.epoll.ctl(EPOLL_CTL_ADD, fd, event),
-            armed => armed,
-        };
-        match armed {
-            Ok(()) => Ok(true),
-            Err(Errno::EPERM) => Ok(false),
-            Err(errno) => Err(SyscallError::new("epoll_ctl", errno)),
-        }
+        self.poller.watch(fd, watch)
     }
 
-    /// Waits until something is ready, for at most `timeout` (`None`: for ever), and handles it.
+    /// Listens on `address`; port 0 picks a free one. Returns where it listens.
     ///
     /// # Errors
-    /// `epoll_pwait`'s, if it fails again and again for another reason than a signal.
+    /// Those of `socket`, `setsockopt`, `bind`, `listen`, `getsockname` and `epoll_ctl`. Nothing is left
+    /// open.
+    ///
+    /// # Panics
+    /// If it listens already.
+    pub fn start(&mut self, address: SocketAddr) -> Result<SocketAddr, SyscallError> {
+        assert!(self.listener.is_none(), "one listener at a time");
+        let listener = self.listener.insert(Listener::bind(&self.poller, address)?);
+        Ok(listener.address())
+    }
+
+    /// Waits until something is ready, for at most `timeout` (`None`: without a limit), and handles it.
+    ///
+    /// # Errors
+    /// That of `epoll_pwait`, if it fails repeatedly with an errno other than `EINTR`.
     pub fn turn(&mut self, timeout: Option<Duration>) -> Result<Ready, SyscallError> {
-        let timeout = if self.fresh.is_empty() {
-            self.resume_accepting(timeout)
-        } else {
-            Some(Duration::ZERO)
+        // Those that this turn accepts have their turn in the next one.
+        let first_turns = self.connections.just_accepted();
+        let timeout = match (first_turns, &mut self.listener) {
+            (0, None) => timeout,
+            (0, Some(listener)) => shorter(timeout, listener.resume(&mut self.poller)),
+            _ => Some(Duration::ZERO),
         };
-        let count = self.wait(timeout)?;
-        // Those accepted before this turn. Those that it accepts have their turn in the next.
-        let fresh = self.fresh.len();
         let mut ready = Ready::default();
-        for i in 0..count {
-            let EpollEvent { data, events } = self.events[i];
-            let token = Token::unpack(data);
-            self.spin.served(token, count == 1);
-            match token {
-                Token::Input => ready.input = true,
-                Token::Output => ready.output = true,
-                Token::Workers => ready.workers = true,
-                // The round trip looks for itself what it can do now.
-                Token::Client => {}
-                Token::Listener => {
-                    // What it lacks is no failure of the loop: it tries again later.
+        let mut closed = false;
+        for i in 0..self.poller.wait(timeout)? {
+            match self.poller.event(i) {
+                (Token::Input, _) => ready.input = true,
+                (Token::Output, _) => ready.output = true,
+                (Token::Wake, _) => self.workers.reset_wake(),
+                // The round trip finds out by itself what it can do now.
+                (Token::Client, _) => {}
+                (Token::Listener, _) => {
+                    // A shortage is no failure of the loop: accepting backs off.
                     let _ = self.accept();
                 }
-                Token::Connection(key) => self.serve(key, events),
+                (Token::Connection(key), events) => {
+                    closed |= self.connections.serve(key, events, &self.poller);
+                }
             }
         }
-        self.serve_fresh(fresh);
+        closed |= self
+            .connections
+            .serve_just_accepted(first_turns, &self.poller);
+        if closed {
+            self.descriptor_freed();
+        }
         Ok(ready)
     }
 
-    /// Has the first `count` of those that are fresh have their turn.
-    fn serve_fresh(&mut self, count: usize) {
-        for i in 0..count {
-            self.serve(self.fresh[i], 0);
-        }
-        self.fresh.drain(..count);
-    }
-
-    /// Waits for events, and puts them into `self.events`. Returns how many came.
-    fn wait(&mut self, timeout: Option<Duration>) -> Result<usize, SyscallError> {
-        let spin = if timeout == Some(Duration::ZERO) {
-            None
-        } else {
-            self.spin.wanted()
-        };
-        if let Some(limit) = spin {
-            let count = self.spin(timeout.map_or(limit, |timeout| timeout.min(limit)))?;
-            if count > 0 {
-                return Ok(count);
-            }
-        }
-        self.poll(timeout)
-    }
-
-    /// One `epoll_pwait`.
-    fn poll(&mut self, timeout: Option<Duration>) -> Result<usize, SyscallError> {
-        match self.epoll.wait(&mut self.events, milliseconds(timeout)) {
-            Ok(count) => {
-                self.wait_failures = 0;
-                Ok(count)
-            }
-            // Not retried: the caller's deadline may have passed meanwhile.
-            Err(Errno::EINTR) => Ok(0),
-            Err(errno) => {
-                self.wait_failures += 1;
-                if self.wait_failures < MAX_WAIT_FAILURES {
-                    Ok(0)
-                } else {
-                    Err(SyscallError::new("epoll_pwait", errno))
+    /// Accepts waiting connections: a bounded number of them, and none after the pending client's.
+    /// Returns whether more may be waiting.
+    ///
+    /// # Errors
+    /// What the process or the machine lacks.
+    fn accept(&mut self) -> Result<bool, Errno> {
+        for _ in 0..MAX_ACCEPTS_PER_TURN {
+            let Some(listener) = &mut self.listener else {
+                return Ok(false);
+            };
+            match listener.accept(&mut self.poller) {
+                Accept::Accepted(socket, peer) => {
+                    self.totals.add_connection();
+                    if self.pending_client.is_some() && self.pending_client == peer.to_ip() {
+                        self.pending_client = None;
+                        self.connections.insert(socket);
+                        break;
+                    }
+                    if let Err(socket) = self.workers.hand_over(socket) {
+                        self.connections.insert(socket);
+                    }
                 }
+                Accept::Empty => return Ok(false),
+                Accept::Exhausted(errno) => return Err(errno),
+            }
+        }
+        Ok(true)
+    }
+
+    /// A descriptor was closed: accepting may resume.
+    fn descriptor_freed(&mut self) {
+        if let Some(listener) = &mut self.listener {
+            listener.descriptor_freed();
+        }
+    }
+
+    /// Stops listening, serves the open connections until they end, for at most `timeout` and until the
+    /// owner's input is ready, and closes those that are left. The port is free then.
+    pub fn stop(&mut self, timeout: Duration) -> Drain {
+        // Connections in the queue are established: closing the listener would reset them. There are
+        // at most as many as the queue holds.
+        let mut batches = 0..BACKLOG / MAX_ACCEPTS_PER_TURN;
+        while batches.next().is_some() && self.accept() == Ok(true) {}
+        self.listener = None;
+        self.workers.drain(timeout);
+        // If the loop fails, nothing can be waited for.
+        let drain = self.drain(timeout).unwrap_or(Drain::Complete);
+        self.connections.clear();
+        drain
+    }
+
+    fn drain(&mut self, timeout: Duration) -> Result<Drain, SyscallError> {
+        let deadline = self.poller.now() + timeout;
+        while self.connections.len() > 0 || self.workers.are_draining() {
+            let mut left = deadline.saturating_sub(self.poller.now());
+            if left.is_zero() {
+                self.connections.clear();
+                if !self.workers.are_draining() {
+                    break;
+                }
+                left = WORKER_RECHECK;
+            }
+            if self.turn(Some(left))?.input {
+                return Ok(Drain::Interrupted);
+            }
+        }
+        Ok(Drain::Complete)
+    }
+
+    /// Sends `message` to the server at `server` over a new connection, and puts what comes back into
+    /// `echo`, while it serves all connections.
+    ///
+    /// The client sends nothing before the server has accepted it, so that a shortage of descriptors is
+    /// an error with nothing sent. After the last byte it shuts its sending side down, and it reads to
+    /// the end of the stream: so both ends are closed when this returns.
+    ///
+    /// On the loopback interface all of that usually happens without waiting. If it has to wait, it calls
+    /// `before_waiting` first.
+    ///
+    /// # Errors
+    /// See [`RoundTripError`]. The connection is closed then, too.
+    pub fn round_trip(
+        &mut self,
+        server: SocketAddr,
+        message: &[u8],
+        echo: &mut Vec<u8>,
+        before_waiting: &mut dyn FnMut(),
+    ) -> Result<(), RoundTripError> {
+        echo.clear();
+        let outcome = self
+            .connect(server, message, before_waiting)
+            .and_then(|mut client| {
+                self.wait_until_accepted(&mut client, server, before_waiting)?;
+                self.exchange(&mut client, echo, before_waiting)
+            });
+        self.pending_client = None;
+        self.descriptor_freed();
+        outcome
+    }
+
+    /// Starts to connect. A shortage of sockets is waited out, for at most [`STALL_TIMEOUT`].
+    fn connect<'m>(
+        &mut self,
+        server: SocketAddr,
+        message: &'m [u8],
+        before_waiting: &mut dyn FnMut(),
+    ) -> Result<Client<'m, K>, RoundTripError> {
+        let mut stall = Stall::default();
+        loop {
+            let failure = match self.clients.connect(self.poller.kernel(), server, message) {
+                Ok(client) => {
+                    self.pending_client = client.address;
+                    return Ok(client);
+                }
+                Err(failure) => failure,
+            };
+            // Only for `socket`: a retry after `connect` could make a second connection.
+            let passes = failure.call == "socket" && is_shortage(failure.errno);
+            let left = match passes {
+                true => stall.time_left(self.poller.now()),
+                false => Duration::ZERO,
+            };
+            if left.is_zero() {
+                return Err(RoundTripError::NotSent(failure));
+            }
+            before_waiting();
+            self.turn(Some(left.min(ACCEPT_BACKOFF)))
+                .map_err(RoundTripError::NotSent)?;
+        }
+    }
+
+    /// Waits until the server has accepted the connection of `client`. A shortage is waited out, for at
+    /// most [`STALL_TIMEOUT`].
+    fn wait_until_accepted(
+        &mut self,
+        client: &mut Client<'_, K>,
+        server: SocketAddr,
+        before_waiting: &mut dyn FnMut(),
+    ) -> Result<(), RoundTripError> {
+        let not_accepted =
+            |errno| RoundTripError::NotSent(SyscallError::with_address("accept4", server, errno));
+        let mut shortage = None;
+        loop {
+            // On the loopback interface the connection is in the queue by now.
+            let accepted = self.accept();
+            if self.pending_client.is_none() {
+                client.accepted();
+                return Ok(());
+            }
+            match accepted {
+                Ok(_) => {}
+                Err(errno) if is_shortage(errno) => shortage = Some(errno),
+                Err(errno) => return Err(not_accepted(errno)),
+            }
+            client.check_connecting(server)?;
+            before_waiting();
+            let left = match (client.wait_for_events(&mut self.poller, false), shortage) {
+                (Ok(left), _) => left,
+                (Err(failure), Some(errno)) if failure.is_timeout() => {
+                    return Err(not_accepted(errno));
+                }
+                (Err(failure), _) => return Err(failure),
+            };
+            self.turn(Some(left))
+                .map_err(|failure| client.failed_with(failure))?;
+        }
+    }
+
+    /// Sends the message and reads the echo, both at once, until the end of the stream.
+    fn exchange(
+        &mut self,
+        client: &mut Client<'_, K>,
+        echo: &mut Vec<u8>,
+        before_waiting: &mut dyn FnMut(),
+    ) -> Result<(), RoundTripError> {
+        loop {
+            let timeout = if client.write()? {
+                Duration::ZERO
+            } else {
+                before_waiting();
+                client.wait_for_events(&mut self.poller, true)?
+            };
+            self.serve_for(timeout)
+                .map_err(|failure| client.failed_with(failure))?;
+            if self.clients.read(client, echo)? {
+                return Ok(());
             }
         }
     }
 
-    /// Lets one connection go on as far as it can now. `reported` is what epoll has said of it.
-    fn serve(&mut self, key: Key, reported: u32) {
-        // An event of this same batch may have been for a connection that is closed by now.
-        let Some(connection) = self.connections.get(key) else {
-            return;
-        };
-        let room = MAX_UNSENT_BYTES
-            .saturating_sub(self.held)
-            .clamp(MIN_READ_BYTES, READ_BUFFER_BYTES);
-        self.held -= connection.held();
-        let goes_on = match connection.serve(reported, &mut self.buffer[..room], &self.totals) {
-            Next::Input => true,
-            // A connection that cannot be waited for (no memory in the kernel) cannot be served.
-            Next::Wait(events) => connection
-                .polled
-                .wait_for(&self.epoll, Token::Connection(key), events)
-                .is_ok(),
-            Next::Close => false,
-        };
-        if goes_on {
-            self.held += connection.held();
+    /// Has the server act for at most `timeout`.
+    fn serve_for(&mut self, timeout: Duration) -> Result<(), SyscallError> {
+        let first_turns = self.connections.just_accepted();
+        if timeout.is_zero() && first_turns == self.connections.len() {
+            // No connection is in the epoll set, and the listener has just been asked: a wait would
+            // find nothing.
+            if self
+                .connections
+                .serve_just_accepted(first_turns, &self.poller)
+            {
+                self.descriptor_freed();
+            }
+            Ok(())
         } else {
-            self.connections.remove(key);
-            self.descriptor_freed();
+            self.turn(Some(timeout)).map(drop)
         }
     }
 }
 
-/// A timeout as `epoll_pwait` wants it: rounded up, so that no one wakes before the time is over.
-fn milliseconds(timeout: Option<Duration>) -> i32 {
-    const FOR_EVER: i32 = -1;
-    let rounded_up = |timeout: Duration| timeout.as_nanos().div_ceil(1_000_000);
-    timeout.map_or(FOR_EVER, |timeout| {
-        i32::try_from(rounded_up(timeout)).unwrap_or(i32::MAX)
-    })
+/// Whether `errno` tells of a shortage, which may pass.
+fn is_shortage(errno: Errno) -> bool {
+    matches!(
+        errno,
+        Errno::EMFILE | Errno::ENFILE | Errno::ENOBUFS | Errno::ENOMEM
+    )
+}
+
+/// The shorter one of two timeouts, of which `None` has no limit.
+fn shorter(one: Option<Duration>, other: Option<Duration>) -> Option<Duration> {
+    one.into_iter().chain(other).min()
 }

@@ -1,12 +1,12 @@
-//! A socket, and what epoll is to tell of it.
+//! A socket, and the events that it is registered for.
 
-use syscalls::epoll::{EPOLL_CTL_ADD, EPOLL_CTL_MOD, EPOLLET, Epoll, EpollEvent};
+use syscalls::epoll::EPOLLET;
 use syscalls::{Errno, Kernel, Socket};
 
-use super::Token;
+use super::poller::Poller;
+use super::token::Token;
 
-/// A socket that gets into the epoll set when it first has to wait. One for which all goes at once
-/// never does.
+/// A socket that joins the epoll set when it first has to wait. One that never has to wait stays out.
 #[derive(Debug)]
 pub struct Polled<K: Kernel> {
     pub socket: Socket<K>,
@@ -15,32 +15,30 @@ pub struct Polled<K: Kernel> {
 }
 
 impl<K: Kernel> Polled<K> {
-    /// `socket`, not in the set.
+    /// Wraps `socket`, which is not in the set.
     pub fn new(socket: Socket<K>) -> Polled<K> {
         Polled { socket, events: 0 }
     }
 
-    /// Whether it waits for `events`, and no others.
+    /// Whether it waits for exactly `events`.
     pub fn waits_for(&self, events: u32) -> bool {
         self.events == events
     }
 
-    /// Has `epoll` report `events`, and no others, under `token`. Those that are there are reported
-    /// again, edge-triggered or not.
+    /// Registers exactly `events` with `poller`, to be reported with `token`. Events that are there
+    /// already are reported again, edge-triggered or not.
     ///
     /// # Errors
-    /// `epoll_ctl`'s: `ENOMEM`, `ENOSPC`.
-    pub fn wait_for(&mut self, epoll: &Epoll<K>, token: Token, events: u32) -> Result<(), Errno> {
+    /// Those of `epoll_ctl`: `ENOMEM`, `ENOSPC`.
+    pub fn wait_for(&mut self, poller: &Poller<K>, token: Token, events: u32) -> Result<(), Errno> {
         if self.waits_for(events) && events & EPOLLET == 0 {
             return Ok(());
         }
-        let op = if self.waits_for(0) {
-            EPOLL_CTL_ADD
+        if self.waits_for(0) {
+            poller.add(&self.socket, events, token)?;
         } else {
-            EPOLL_CTL_MOD
-        };
-        let data = token.pack();
-        epoll.ctl(op, &self.socket, EpollEvent { events, data })?;
+            poller.modify(&self.socket, events, token)?;
+        }
         self.events = events;
         Ok(())
     }

@@ -22,7 +22,9 @@ use std::time::Duration;
 
 use syscalls::Kernel;
 
-use super::{Engine, SyscallError, Token};
+use super::poller::Poller;
+use super::syscall_error::SyscallError;
+use super::token::Token;
 
 /// Turns that have to be for the same descriptor, and no other, before it is taken for a lone one.
 const LONE_TURNS: u32 = 4;
@@ -124,7 +126,7 @@ impl Spin {
     }
 }
 
-impl<K: Kernel> Engine<K> {
+impl<K: Kernel> Poller<K> {
     /// Polls for events for up to `limit`. Returns how many came.
     pub(super) fn spin(&mut self, limit: Duration) -> Result<usize, SyscallError> {
         // What is there already tells nothing of spinning, and needs no look at the clock.

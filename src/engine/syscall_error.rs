@@ -69,12 +69,12 @@ impl SyscallError {
             ("write", Errno::EBADF) => "open the descriptor for writing",
             ("write", Errno::EFBIG) => "raise the limit of file sizes (ulimit -f)",
             ("write", Errno::ENOSPC | Errno::EDQUOT) => "free space on the disk",
-            ("setsockopt", Errno::ENOPROTOOPT) => "the kernel is older than Linux 3.9: update it",
             (_, Errno::EMFILE) => "close connections, or raise the limit (ulimit -n)",
             (_, Errno::ENFILE | Errno::ENOBUFS | Errno::ENOMEM) => {
                 "the machine is out of resources: try again later"
             }
             (_, Errno::ECONNREFUSED) => "start the server again",
+            (_, Errno::ETIMEDOUT) => "the connection made no progress: try again",
             ("write", Errno::EPIPE) => "the reader closed its end",
             (_, Errno::ECONNRESET | Errno::EPIPE) => {
                 "the other end closed the connection: try again"
@@ -123,7 +123,7 @@ mod tests {
             ("write to standard output", Errno::EDQUOT, "free space"),
             ("write to standard output", Errno::EFBIG, "ulimit -f"),
             ("write to standard output", Errno::EIO, "see write(2)"),
-            ("setsockopt", Errno::ENOPROTOOPT, "Linux 3.9"),
+            ("connect", Errno::ETIMEDOUT, "try again"),
             ("accept4", Errno::EMFILE, "ulimit -n"),
             ("accept4", Errno::ENFILE, "out of resources"),
             ("socket", Errno::ENOBUFS, "out of resources"),

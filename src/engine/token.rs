@@ -9,8 +9,8 @@ pub enum Token {
     Input,
     /// The owner's output.
     Output,
-    /// What the owner's workers write to.
-    Workers,
+    /// The eventfd with which another thread wakes this one.
+    Wake,
     /// The listening socket.
     Listener,
     /// The client socket of a round trip.
@@ -23,7 +23,7 @@ pub enum Token {
 const OTHERS: [Token; 5] = [
     Token::Input,
     Token::Output,
-    Token::Workers,
+    Token::Wake,
     Token::Listener,
     Token::Client,
 ];
@@ -46,6 +46,25 @@ impl Token {
         match ((data >> 32) as u32).try_into() {
             Ok(generation) => Token::Connection(Key { index, generation }),
             Err(_) => OTHERS[index as usize],
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::num::NonZeroU32;
+
+    #[test]
+    fn unpack_reverses_pack() {
+        let keys = [0, 1, u32::MAX].map(|index| {
+            Token::Connection(Key {
+                index,
+                generation: NonZeroU32::MAX,
+            })
+        });
+        for token in OTHERS.into_iter().chain(keys) {
+            assert_eq!(Token::unpack(token.pack()), token);
         }
     }
 }

@@ -15,7 +15,7 @@ pub enum Code {
     TemporarilyUnavailable = 11,
     /// The request has a missing or malformed field.
     MalformedRequest = 12,
-    /// The connection broke. The bytes may or may not have been echoed.
+    /// The connection broke after bytes were sent. They may or may not have been echoed.
     Crash = 13,
     /// The request failed, and the same request will fail again.
     Abort = 14,
@@ -49,9 +49,16 @@ impl From<RoundTripError> for Error {
                 Error::new(Code::TemporarilyUnavailable, failure.to_string())
             }
             RoundTripError::Broken(failure) => Error::new(Code::Crash, failure.to_string()),
-            RoundTripError::Truncated { expected, came } => Error::new(
-                Code::Crash,
-                format!("the connection ended after {came} of {expected} bytes; try again"),
+            RoundTripError::Truncated {
+                sent,
+                expected,
+                received,
+            } => Error::new(
+                match sent {
+                    0 => Code::TemporarilyUnavailable,
+                    _ => Code::Crash,
+                },
+                format!("the connection ended after {received} of {expected} bytes; try again"),
             ),
             RoundTripError::Stalled => Error::new(
                 Code::Timeout,

@@ -18,7 +18,6 @@ use crate::engine::{Counts, Engine, RoundTripError};
 use crate::stdio::{
     ExitReason, Input, Line, MAX_LINE_BYTES, MAX_RETAINED_BYTES, Output, diagnostic,
 };
-use crate::workers::Workers;
 pub use error::{Code, Error};
 use request::Request;
 use wire::{Message, Outgoing, Reply};
@@ -37,24 +36,18 @@ const MAX_ROUND_TRIPS_PER_FLUSH: u32 = 16;
 /// The port number with which `bind` picks a free port.
 const ANY_PORT: u16 = 0;
 
-/// Runs a node until its input ends. Its server runs on `engine` and `workers`, and listens on the
+/// Runs a node until its input ends. Its server runs on `engine`, and listens on the
 /// address `bind` once a request starts it.
 ///
 /// # Errors
 /// Returns the reason if the node has to exit before the end of its input.
-pub fn run<K: Kernel>(
-    kernel: K,
-    engine: Engine<K>,
-    workers: Workers<K>,
-    bind: IpAddr,
-) -> Result<(), ExitReason> {
+pub fn run<K: Kernel>(kernel: K, engine: Engine<K>, bind: IpAddr) -> Result<(), ExitReason> {
     let mut input = Input::new(kernel.clone());
     let mut output = Output::new(kernel.clone());
     let echo = Vec::new();
     let mut node = Node {
         kernel,
         engine,
-        workers,
         bind,
         id: None,
         next_msg_id: 0,
@@ -85,7 +78,6 @@ pub fn run<K: Kernel>(
 struct Node<K: Kernel> {
     kernel: K,
     engine: Engine<K>,
-    workers: Workers<K>,
     bind: IpAddr,
     /// The node's id; `None` before `init`.
     id: Option<String>,
@@ -188,7 +180,7 @@ impl<K: Kernel> Node<K> {
             }
             Request::TcpEchoStop => {
                 let server = self.engine.address().ok_or_else(no_server)?;
-                self.workers.stop(&mut self.engine, DRAIN_TIMEOUT);
+                self.engine.stop(DRAIN_TIMEOUT);
                 Ok(Reply::TcpEchoStopOk {
                     port: server.port(),
                 })
@@ -234,8 +226,7 @@ impl<K: Kernel> Node<K> {
 
     fn listen(&mut self, port: u16) -> Result<SocketAddr, Error> {
         let address = SocketAddr::new(self.bind, port);
-        let started = self.workers.start(&mut self.engine, address);
-        started.map_err(|failure| {
+        self.engine.start(address).map_err(|failure| {
             let code = match failure.errno {
                 Errno::EADDRINUSE => Code::TemporarilyUnavailable,
                 _ => Code::Abort,

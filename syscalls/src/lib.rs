@@ -79,6 +79,7 @@ pub mod one_echo {}
 pub mod pitfalls {}
 pub mod poll;
 pub mod process;
+pub mod scripted;
 pub mod signal;
 pub mod socket;
 pub mod time;

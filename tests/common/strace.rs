@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use crate::common::{Node, eventually, program, with_pipes};
 
 /// Seconds that a node may live. Then it is killed, which is an exit code that no node has.
-const LIMIT: &str = "30";
+const LIMIT: &str = "60";
 
 /// What strace writes of a node, until that has ended.
 pub struct Log(PathBuf);

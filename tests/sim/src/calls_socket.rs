@@ -13,7 +13,6 @@ use syscalls::socket::{
 use crate::faults::{Fault, choose};
 use crate::memory::Memory;
 use crate::net::{CLIENT, Conn, Fin, Owner, Phase, SERVER};
-use crate::threads::MAIN;
 use crate::world::{Actor, Attempt, File, MILLISECOND, Socket, State, World};
 
 /// `net.core.somaxconn`.
@@ -23,7 +22,6 @@ const SOMAXCONN: usize = 4096;
 const REUSEADDR: i32 = 2;
 const ERROR: i32 = 4;
 const LINGER: i32 = 13;
-const REUSEPORT: i32 = 15;
 const NODELAY: i32 = 1;
 const BIND_ADDRESS_NO_PORT: i32 = 24;
 
@@ -62,7 +60,6 @@ impl World {
         }
         let attempt = self.attempts.len();
         self.attempts.push(Attempt {
-            thread: self.running,
             moved_at: self.now,
             ..Attempt::default()
         });
@@ -81,7 +78,6 @@ impl World {
                     aborts: false,
                     reuses_address: false,
                     no_delay: false,
-                    shares_port: false,
                     late_port: false,
                     local: None,
                     state: State::Fresh,
@@ -178,11 +174,9 @@ impl World {
         } else if address.port() == 0 {
             address.set_port(40_000 + self.rng.u16(..10_000));
         }
-        let shares_port = self.sockets[socket].shares_port;
         let taken = address.port() != 0
             && self.sockets.iter().any(|other| {
-                let shared = shares_port && other.shares_port;
-                !(other.closed || shared)
+                !other.closed
                     && other.local == Some(address)
                     && matches!(other.state, State::Bound | State::Listening { .. })
             });
@@ -327,10 +321,7 @@ impl World {
         if at != 0 {
             self.put_address(peer, at, len_at, memory)?;
         }
-        if self.running == MAIN {
-            // The client sees nothing of what another thread accepts.
-            self.client_moved(conn);
-        }
+        self.client_moved(conn);
         self.count(1, 0);
         Ok(new)
     }
@@ -545,7 +536,6 @@ impl World {
         let on = value != 0;
         match (level as i32, name as i32) {
             (SOL_SOCKET, REUSEADDR) => self.sockets[socket].reuses_address = on,
-            (SOL_SOCKET, REUSEPORT) => self.sockets[socket].shares_port = on,
             (SOL_SOCKET, LINGER) => {
                 if len < 2 * INT {
                     return Err(self.misused("setsockopt", Errno::EINVAL));
@@ -623,8 +613,7 @@ impl World {
                 }
                 let set_up = attempt.is_none_or(|attempt| self.attempts[attempt].watched);
                 if set_up && !self.no_conversation() {
-                    // Others that share the port may have stopped before.
-                    self.stopping_since.get_or_insert(self.now);
+                    self.stopping_since = Some(self.now);
                 }
             }
             State::Stream { conn, end } => {

@@ -3,7 +3,7 @@
 use serde_json::Value;
 use syscalls::Errno;
 
-use crate::world::{Attempt, Count, World};
+use crate::world::{Attempt, Count, MILLISECOND, World};
 
 /// Maelstrom's error codes in use.
 const TIMEOUT: u64 = 0;
@@ -16,6 +16,9 @@ const PRECONDITION: u64 = 22;
 
 /// How long nothing must have moved before a request may end with [`TIMEOUT`].
 const STALL_TIMEOUT: u64 = rawecho::engine::STALL_TIMEOUT.as_nanos() as u64;
+
+/// What a call fails with when the process or the machine lacks something, which may pass.
+const SHORTAGES: [Errno; 4] = [Errno::EMFILE, Errno::ENFILE, Errno::ENOBUFS, Errno::ENOMEM];
 
 /// What a request asks for.
 #[derive(Clone, Debug, PartialEq)]
@@ -55,7 +58,7 @@ pub(crate) struct Request {
 #[derive(Clone, Copy, Debug)]
 struct Server {
     port: u16,
-    /// The first of the attempts to listen, one after the other.
+    /// The attempt to listen.
     attempt: usize,
 }
 
@@ -262,33 +265,22 @@ impl World {
         reply: &Reply<'_>,
     ) -> Result<Option<u16>, String> {
         let index = self.next_attempt()?;
-        let mut last = index;
-        if self.attempts[index].failure.is_none() {
-            // Then the other threads try, too.
-            for _ in 1..self.threads.len() {
-                last = self.next_attempt()?;
-            }
-        }
-        let attempts = &self.attempts[index..=last];
-        let failed = attempts.iter().filter(|attempt| attempt.failure.is_some());
-        let first = failed.min_by_key(|attempt| attempt.thread);
-        if let Some((call, errno)) = first.and_then(|attempt| attempt.failure) {
+        let attempt = &self.attempts[index];
+        if let Some((call, errno)) = attempt.failure {
             let code = if errno == Errno::EADDRINUSE {
                 UNAVAILABLE
             } else {
                 ABORT
             };
-            if attempts.iter().any(|attempt| attempt.closed_at.is_none()) {
+            if attempt.closed_at.is_none() {
                 return Err("its socket is left open".into());
             }
             reply.error(Some(id), code, call)?;
             reply.error(Some(id), code, &format!(": {errno}"))?;
             return Ok(None);
         }
-        let got = attempts[0].port;
-        let listens =
-            |attempt: &Attempt| attempt.listened && attempt.watched && attempt.port == got;
-        if !attempts.iter().all(listens) {
+        let got = attempt.port;
+        if !(attempt.listened && attempt.watched) {
             return Err("its server does not listen".into());
         }
         if port != 0 && port != got {
@@ -306,12 +298,9 @@ impl World {
         let Some(Server { port, attempt }) = self.model.listening.take() else {
             return reply.error(Some(id), PRECONDITION, "");
         };
-        let attempts = &self.attempts[attempt..attempt + self.threads.len()];
-        let closed_at = attempts.iter().map(|attempt| attempt.closed_at);
-        let Some(closed_at) = closed_at.collect::<Option<Vec<_>>>() else {
-            return Err("a listener is left open".into());
+        let Some(closed_at) = self.attempts[attempt].closed_at else {
+            return Err("the listener is left open".into());
         };
-        let closed_at = closed_at.into_iter().max().unwrap_or_default();
         if self
             .conns
             .iter()
@@ -325,6 +314,28 @@ impl World {
         ))
     }
 
+    /// A connection was to be made for a message. Returns the attempt that counts: the program tries
+    /// again while it gets no socket, and once from another address when no port is left.
+    fn last_attempt_to_connect(&mut self) -> Result<usize, String> {
+        let first = self.next_attempt()?;
+        let (mut last, mut other_address) = (first, false);
+        loop {
+            let attempt = &self.attempts[last];
+            match attempt.excuses.last() {
+                Some(("socket", errno)) if SHORTAGES.contains(errno) => {
+                    let tried_for = attempt.moved_at - self.attempts[first].moved_at;
+                    if tried_for + MILLISECOND >= STALL_TIMEOUT {
+                        return Ok(last);
+                    }
+                    other_address = false;
+                }
+                Some((_, Errno::EADDRNOTAVAIL)) if !other_address => other_address = true,
+                _ => return Ok(last),
+            }
+            last = self.next_attempt()?;
+        }
+    }
+
     /// A message was to be sent and to come back. Returns whether it was; if not, the
     /// reply is an error and has been checked.
     fn check_round_trip(
@@ -333,12 +344,8 @@ impl World {
         id: u64,
         reply: &Reply<'_>,
     ) -> Result<bool, String> {
-        let mut index = self.next_attempt()?;
-        if let Some((_, Errno::EADDRNOTAVAIL)) = self.attempts[index].excuses.last() {
-            // Once more, from another address.
-            index = self.next_attempt()?;
-        }
-        let attempt = &self.attempts[index];
+        let attempt = self.last_attempt_to_connect()?;
+        let attempt = &self.attempts[attempt];
         let silent = attempt.conn.is_some_and(|conn| self.conns[conn].was_silent);
         let (sent, came, accepted, ended) = match attempt.conn {
             Some(conn) => {
@@ -379,28 +386,36 @@ impl World {
                 .map(|(call, errno)| format!("{call} {}", errno.name()));
             names.collect::<Vec<_>>().join(", ")
         };
+        let excuse = |errno| attempt.excuses.iter().any(|&(_, excuse)| excuse == errno);
+        let timed_out = reply.own.contains("ETIMEDOUT") && !excuse(Errno::ETIMEDOUT);
+        let short = reply.own.contains("accept4") && SHORTAGES.iter().any(|&errno| excuse(errno));
+        let gave_up = code == TIMEOUT || timed_out || short;
         match code {
-            _ if code != TIMEOUT && attempt.excuses.is_empty() => {
-                return Err(format!("nothing went wrong, but the code is {code}"));
+            CRASH | TIMEOUT if sent.is_empty() => {
+                return Err("no byte was sent, which the code does not tell".into());
             }
-            TIMEOUT if !silent => return Err("nothing held it up".into()),
-            TIMEOUT if attempt.stood_still < STALL_TIMEOUT => {
+            _ if gave_up && attempt.stood_still < STALL_TIMEOUT => {
                 return Err(format!(
                     "it stood still for {} ns only",
                     attempt.stood_still
                 ));
             }
+            UNAVAILABLE if timed_out && silent => {}
+            _ if code != TIMEOUT && attempt.excuses.is_empty() => {
+                return Err(format!("nothing went wrong, but the code is {code}"));
+            }
+            TIMEOUT if !silent => return Err("nothing held it up".into()),
             UNAVAILABLE if !sent.is_empty() => {
                 return Err(format!("{} bytes were sent", sent.len()));
             }
             UNAVAILABLE => {
                 let told = |(_, errno): &(_, Errno)| reply.own.contains(errno.name());
-                if !attempt.excuses.iter().any(told) {
+                let ended = reply.own.contains("the connection ended after 0 of");
+                if !ended && !attempt.excuses.iter().any(told) {
                     return Err(format!("it tells of none of: {}", names(attempt)));
                 }
             }
-            // The client does not wait for what another thread accepts.
-            CRASH if !accepted && self.threads.len() == 1 => {
+            CRASH if !accepted => {
                 return Err("nothing was accepted".into());
             }
             TIMEOUT | CRASH => {}

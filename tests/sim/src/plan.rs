@@ -57,8 +57,8 @@ const MOST_WORKERS: usize = 3;
 /// Descriptors in a run that is short of them: the program's own five, and few more.
 const SCARCE: [u64; 4] = [8, 10, 12, 16];
 
-/// Descriptors that a worker takes: its epoll set, its eventfd, its listener. All share one more.
-const PER_WORKER: u64 = 3;
+/// Descriptors that a worker takes: its epoll set and its eventfd. All share one more.
+const PER_WORKER: u64 = 2;
 const PLENTY: u64 = 1_024;
 
 /// Draws the run of `seed`, without `cuts`.

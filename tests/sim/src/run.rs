@@ -1,14 +1,12 @@
 //! One run: the whole node against one seed's world; and the shortest run that shows a violation.
 
 use core::net::IpAddr;
-use std::sync::Arc;
 use std::thread;
 
-use rawecho::engine::{Engine, Spin};
+use rawecho::engine::{Engine, Spin, Worker};
 use rawecho::node;
 use rawecho::setup;
 use rawecho::stdio::ExitReason;
-use rawecho::workers::{Worker, Workers};
 use syscalls::Kernel;
 use syscalls::trace::Traced;
 
@@ -92,7 +90,12 @@ impl Program {
         thread::scope(|scope| {
             let start = |worker: Worker<K>| {
                 let id = sim.new_thread();
-                scope.spawn(move || sim.in_thread(id, || worker.run()));
+                scope.spawn(move || {
+                    if let Some(Err(failure)) = sim.in_thread(id, || worker.run()) {
+                        let mut world = sim.world();
+                        world.violated("a worker survives every fault", failure.to_string());
+                    }
+                });
             };
             sim.in_thread(MAIN, || self.main(kernel, start))
         })
@@ -100,11 +103,10 @@ impl Program {
 
     fn main<K: Kernel>(&self, kernel: K, start: impl Fn(Worker<K>)) -> Result<(), ExitReason> {
         setup::prepare(&kernel);
-        let totals = Arc::default();
-        let engine = Engine::new(kernel.clone(), self.spin, Arc::clone(&totals))?;
-        let (workers, each) = Workers::new(&kernel, self.workers, &engine, self.spin, &totals)?;
-        each.into_iter().for_each(start);
-        node::run(kernel, engine, workers, self.bind)
+        let mut engine = Engine::new(kernel.clone(), self.spin)?;
+        let workers = engine.add_workers(self.workers, self.spin)?;
+        workers.into_iter().for_each(start);
+        node::run(kernel, engine, self.bind)
     }
 }
 

@@ -15,7 +15,7 @@ use syscalls::Errno;
 
 use crate::clients::Client;
 use crate::epoll::Epoll;
-use crate::faults::{Fault, Faults, choose};
+use crate::faults::{Fault, Faults};
 use crate::model::Model;
 use crate::net::{CLIENT, Conn, Fin, Owner, Phase, SERVER};
 use crate::plan::Plan;
@@ -94,7 +94,6 @@ pub(crate) struct Socket {
     pub(crate) aborts: bool,
     pub(crate) reuses_address: bool,
     pub(crate) no_delay: bool,
-    pub(crate) shares_port: bool,
     /// `IP_BIND_ADDRESS_NO_PORT`.
     pub(crate) late_port: bool,
     pub(crate) local: Option<SocketAddr>,
@@ -106,8 +105,6 @@ pub(crate) struct Socket {
 /// A socket that the program made itself, for a request: its server's or its client's.
 #[derive(Debug, Default)]
 pub(crate) struct Attempt {
-    /// Who made it.
-    pub(crate) thread: usize,
     pub(crate) listened: bool,
     /// In the epoll set, as far as a server needs it.
     pub(crate) watched: bool,
@@ -615,7 +612,7 @@ impl World {
         }
     }
 
-    /// A socket that listens on the port of `address`: which of those that share it, the kernel says.
+    /// The socket that listens on `address`.
     pub(crate) fn listener_at(&mut self, address: SocketAddr) -> Option<usize> {
         self.some_listener(|socket| socket.local == Some(address))
     }
@@ -626,11 +623,7 @@ impl World {
     }
 
     fn some_listener(&mut self, right: impl Fn(&Socket) -> bool) -> Option<usize> {
-        match *self.listeners(right) {
-            [] => None,
-            [only] => Some(only),
-            ref several => Some(*choose(&mut self.rng, several)),
-        }
+        self.listeners(right).first().copied()
     }
 
     /// The sockets that listen, of those that are `right`.
@@ -703,16 +696,12 @@ impl World {
         let out_of_patience = self
             .stopping_since
             .is_some_and(|since| now - since >= patience);
-        // The workers that do listen stop at once if another one cannot.
-        let unanswered = &self.attempts[self.model.attempts()..];
-        let start_failed = |attempt: &Attempt| attempt.thread != MAIN && attempt.failure.is_some();
-        let stops = self.exiting || unanswered.iter().any(start_failed);
         let state = &mut self.conns[conn];
         let finished = state.server_saw_end && state.owed.is_empty();
         if finished || state.excuse.is_some() {
             return;
         }
-        if stops || out_of_patience {
+        if self.exiting || out_of_patience {
             state.excuse = Some("the program stops".into());
             if let Owner::Inside(attempt) = state.owner {
                 self.blame_attempt(attempt, "stop", Errno::ECONNRESET);

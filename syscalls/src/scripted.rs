@@ -1,0 +1,211 @@
+//! A kernel that answers from a script, to test code over the typed calls without a real kernel.
+//!
+//! ```
+//! use syscalls::scripted::{Script, Step};
+//! use syscalls::{Errno, Fd};
+//!
+//! let steps = [
+//!     Step::new("eventfd2").returns(7),
+//!     Step::new("read").arg(0, 7).writes(b"12345678"),
+//!     Step::new("read").fails(Errno::EAGAIN),
+//! ];
+//! let script = Script::new(&steps);
+//! let fd = syscalls::event::eventfd2(script.kernel(), 0, 0).unwrap();
+//! let mut buffer = [0; 8];
+//! assert_eq!(fd.read(&mut buffer), Ok(8));
+//! assert_eq!(fd.read(&mut buffer), Err(Errno::EAGAIN));
+//! script.assert_finished();
+//! ```
+
+use core::cell::Cell;
+use core::fmt;
+use core::ptr;
+use core::time::Duration;
+
+use crate::Kernel;
+use crate::calls::Call;
+use crate::epoll::EpollEvent;
+use crate::errno::Errno;
+use crate::time::Timespec;
+
+/// One call that is expected, and its answer.
+#[derive(Clone, Copy, Debug)]
+pub struct Step<'s> {
+    call: &'s str,
+    args: [Option<usize>; 6],
+    answer: Answer<'s>,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Answer<'s> {
+    Returns(usize),
+    Fails(Errno),
+    Writes(&'s [u8]),
+    Events(&'s [EpollEvent]),
+    Time(Duration),
+}
+
+impl<'s> Step<'s> {
+    /// Expects `call`, and answers with 0.
+    pub const fn new(call: &'s str) -> Step<'s> {
+        Step {
+            call,
+            args: [None; 6],
+            answer: Answer::Returns(0),
+        }
+    }
+
+    /// Expects argument `index` to be `value`.
+    pub const fn arg(mut self, index: usize, value: usize) -> Step<'s> {
+        self.args[index] = Some(value);
+        self
+    }
+
+    const fn answers(mut self, answer: Answer<'s>) -> Step<'s> {
+        self.answer = answer;
+        self
+    }
+
+    /// Answers with `result`: a count, or a descriptor. A number of a descriptor that the process has
+    /// open is harmless: `close` never reaches a real kernel.
+    pub const fn returns(self, result: usize) -> Step<'s> {
+        self.answers(Answer::Returns(result))
+    }
+
+    /// Answers with an error.
+    pub const fn fails(self, errno: Errno) -> Step<'s> {
+        self.answers(Answer::Fails(errno))
+    }
+
+    /// For `read`: fills the buffer with `bytes`, as far as it goes.
+    pub const fn writes(self, bytes: &'s [u8]) -> Step<'s> {
+        self.answers(Answer::Writes(bytes))
+    }
+
+    /// For `epoll_pwait`: reports `events`, as far as the buffer goes.
+    pub const fn reports(self, events: &'s [EpollEvent]) -> Step<'s> {
+        self.answers(Answer::Events(events))
+    }
+
+    /// For `clock_gettime`: the time is `now`.
+    pub const fn time(self, now: Duration) -> Step<'s> {
+        self.answers(Answer::Time(now))
+    }
+}
+
+/// The calls that are expected, in their order. `close` may come at any time and succeeds.
+pub struct Script<'s> {
+    steps: &'s [Step<'s>],
+    next: Cell<usize>,
+    closed: Cell<usize>,
+}
+
+impl fmt::Debug for Script<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list()
+            .entries(&self.steps[self.next.get()..])
+            .finish()
+    }
+}
+
+impl<'s> Script<'s> {
+    /// Expects `steps`.
+    pub const fn new(steps: &'s [Step<'s>]) -> Script<'s> {
+        Script {
+            steps,
+            next: Cell::new(0),
+            closed: Cell::new(0),
+        }
+    }
+
+    /// The kernel that answers from this script.
+    pub fn kernel(&'s self) -> Scripted<'s> {
+        Scripted(self)
+    }
+
+    /// How many descriptors have been closed.
+    pub fn closed(&self) -> usize {
+        self.closed.get()
+    }
+
+    /// Checks that every expected call was made.
+    ///
+    /// # Panics
+    /// If one was not.
+    pub fn assert_finished(&self) {
+        assert!(self.next.get() == self.steps.len(), "not called: {self:?}");
+    }
+}
+
+/// A kernel that answers from a [`Script`].
+///
+/// # Panics
+/// At a call that is not the next one of the script, or has another argument.
+#[derive(Clone, Copy, Debug)]
+pub struct Scripted<'s>(&'s Script<'s>);
+
+// SAFETY: it writes what the call that it answers would write, and no more than the caller's buffer
+// takes. Its descriptors are numbers that reach no other kernel.
+unsafe impl Kernel for Scripted<'_> {
+    unsafe fn syscall<const N: usize>(&self, nr: usize, args: [usize; N]) -> usize {
+        let Script {
+            steps,
+            next,
+            closed,
+        } = self.0;
+        let name = Call::by_number(nr).map_or("a call without a row", |call| call.name);
+        if name == "close" {
+            closed.set(closed.get() + 1);
+            return 0;
+        }
+        let Some(step) = steps.get(next.get()) else {
+            panic!("{name}{args:?} after the end of the script");
+        };
+        assert!(step.call == name, "{name}{args:?} instead of {}", step.call);
+        next.set(next.get() + 1);
+        for (index, expected) in step.args.iter().enumerate() {
+            if let Some(value) = expected {
+                assert!(
+                    args.get(index) == Some(value),
+                    "{name}{args:?}: argument {index} is not {value}"
+                );
+            }
+        }
+        match (step.answer, name) {
+            (Answer::Returns(result), _) => result,
+            (Answer::Fails(errno), _) => errno.to_result(),
+            (Answer::Writes(bytes), "read") => {
+                let len = bytes.len().min(args[2]);
+                // SAFETY: by the contract of `read`, `args[2]` bytes at `args[1]` may be written.
+                unsafe { write(args[1], &bytes[..len]) };
+                len
+            }
+            (Answer::Events(events), "epoll_pwait") => {
+                let len = events.len().min(args[2]);
+                // SAFETY: by the contract of `epoll_pwait`, `args[2]` events at `args[1]` may be written.
+                unsafe { write(args[1], &events[..len]) };
+                len
+            }
+            (Answer::Time(now), "clock_gettime") => {
+                let time = Timespec {
+                    tv_sec: now.as_secs() as i64,
+                    tv_nsec: now.subsec_nanos().into(),
+                };
+                // SAFETY: by the contract of `clock_gettime`, a timespec at `args[1]` may be written.
+                unsafe { write(args[1], &[time]) };
+                0
+            }
+            (answer, _) => panic!("{answer:?} is no answer to {name}"),
+        }
+    }
+}
+
+/// Writes `values` to the address `at`.
+///
+/// # Safety
+/// That memory may be written, and is exposed.
+unsafe fn write<T: Copy>(at: usize, values: &[T]) {
+    let to = ptr::with_exposed_provenance_mut(at);
+    // SAFETY: the caller's promise; `values` is the script's, so that the two do not overlap.
+    unsafe { ptr::copy_nonoverlapping(values.as_ptr(), to, values.len()) };
+}
