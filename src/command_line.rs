@@ -6,7 +6,7 @@ use std::fmt::Display;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use rawecho::engine::Spin;
+use rawecho::engine::Polling;
 use rawecho::serve::SHUTDOWN_TIMEOUT;
 use syscalls::trace::Format;
 
@@ -143,11 +143,11 @@ const OPTIONS: &[Definition] = &[
         value: Value::Required("MICROS"),
         serve_only: false,
         help: || {
-            let (most, default) = (SPIN_MICROS.end(), Spin::DEFAULT.as_micros());
+            let (most, default) = (SPIN_MICROS.end(), Polling::DEFAULT.as_micros());
             format!(
-                "while a single client is served, poll for up to MICROS\n\
-                 microseconds before sleeping; 0 to {most}, 0 turns it off\n\
-                 [default: {default}]"
+                "while polling echoes more than sleeping, poll for up to\n\
+                 MICROS microseconds before a sleep; 0 to {most}, 0 turns\n\
+                 it off [default: {default}]"
             )
         },
         apply: |parsed, value| {
@@ -209,7 +209,7 @@ pub fn parse(mut args: impl Iterator<Item = String>) -> Result<Command, String> 
             serve: None,
             bind: Ipv4Addr::LOCALHOST.into(),
             workers: *WORKERS.start(),
-            spin: Spin::DEFAULT,
+            spin: Polling::DEFAULT,
             trace: None,
         },
         show: None,

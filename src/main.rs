@@ -12,7 +12,7 @@ use std::process::ExitCode;
 use std::sync::OnceLock;
 use std::thread;
 
-use rawecho::engine::{Engine, Spin, SyscallError};
+use rawecho::engine::{Engine, Polling, SyscallError};
 use rawecho::stdio::{ExitReason, diagnostic};
 use rawecho::{node, serve, setup};
 use syscalls::trace::{Trace, Traced};
@@ -78,10 +78,10 @@ fn try_run<K: Kernel + Send + Sync + 'static>(
         .serve
         .map(|_| serve::end_signals(kernel))
         .transpose()?;
-    let spin = Spin::new(options.spin);
-    let mut engine = Engine::new(kernel.clone(), spin)?;
+    let polling = Polling::new(options.spin);
+    let mut engine = Engine::new(kernel.clone(), polling)?;
     // The main thread serves as well.
-    for worker in engine.add_workers(options.workers - 1, spin)? {
+    for worker in engine.add_workers(options.workers - 1, polling)? {
         let kernel = kernel.clone();
         let run = move || {
             if let Err(failure) = worker.run() {

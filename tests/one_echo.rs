@@ -9,7 +9,7 @@ use std::fs;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
-use rawecho::engine::{Engine, Ready, Spin};
+use rawecho::engine::{Engine, Polling, Ready};
 use syscalls::arch::NAME;
 use syscalls::io::{O_CLOEXEC, O_CREAT, O_TRUNC, O_WRONLY, openat};
 use syscalls::trace::{Format, Trace, Traced};
@@ -76,8 +76,8 @@ fn trace_of_one_echo(form: Format) -> String {
     let fd = openat(Linux, &path, flags, 0o600).expect("a file for the trace");
     let trace = Trace::new(Inherited::new(fd), form);
 
-    let spin = Spin::new(Duration::ZERO);
-    let mut engine = Engine::new(Traced::new(Linux, &trace), spin).expect("an epoll set");
+    let polling = Polling::new(Duration::ZERO);
+    let mut engine = Engine::new(Traced::new(Linux, &trace), polling).expect("an epoll set");
     let any_port = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
     let server = engine.start(any_port).expect("a port");
     let so_far = fs::metadata(&file).expect("the trace").len();

@@ -311,7 +311,7 @@ mod tests {
     use super::*;
     use syscalls::scripted::{Script, Scripted, Step};
 
-    use super::super::spin::Spin;
+    use super::super::polling::Polling;
 
     const SERVER: SocketAddr = SocketAddr::new(core::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 8080);
 
@@ -424,8 +424,8 @@ mod tests {
                 Step::new("clock_gettime").time(begin + STALL_TIMEOUT),
             ];
             let script = Script::new(&steps);
-            let spin = Spin::new(Duration::ZERO);
-            let mut poller = Poller::new(script.kernel(), spin).expect("an epoll set");
+            let polling = Polling::new(Duration::ZERO);
+            let mut poller = Poller::new(script.kernel(), polling).expect("an epoll set");
             let mut client = client(&script, b"hello");
             client.sent = sent;
             let mut wait = || client.wait_for_events(&mut poller, false);

@@ -4,7 +4,7 @@ use syscalls::epoll::{EPOLLET, EPOLLIN, EPOLLOUT, EPOLLPRI, EPOLLRDHUP};
 use syscalls::{Errno, Kernel, Socket, retry_on_eintr};
 
 use super::polled::Polled;
-use super::totals::Totals;
+use super::totals::Tally;
 
 /// Reads in one turn of one connection, so that a busy one does not starve the others.
 const MAX_READS_PER_TURN: usize = 4;
@@ -56,11 +56,11 @@ impl<K: Kernel> Connection<K> {
         self.unwritten.len()
     }
 
-    /// Echoes what has come, through `buffer`, and counts it in `totals`. `reported` is what epoll
-    /// has said of it, if it was asked.
-    pub fn serve(&mut self, reported: u32, buffer: &mut [u8], totals: &Totals) -> Next {
+    /// Echoes what has come, through `buffer`, and counts it in `tally`. `reported` is what epoll
+    /// reported for it, or 0.
+    pub fn serve(&mut self, reported: u32, buffer: &mut [u8], tally: &mut Tally) -> Next {
         if !self.unwritten.is_empty() {
-            let Ok(count) = self.write(&self.unwritten[self.written..], totals) else {
+            let Ok(count) = self.write(&self.unwritten[self.written..], tally) else {
                 return Next::Close;
             };
             self.written += count;
@@ -83,7 +83,7 @@ impl<K: Kernel> Connection<K> {
                 Err(Errno::EAGAIN) => break,
                 Err(_) => return Next::Close,
             };
-            let Ok(count) = self.write(came, totals) else {
+            let Ok(count) = self.write(came, tally) else {
                 return Next::Close;
             };
             if count < came.len() {
@@ -98,10 +98,10 @@ impl<K: Kernel> Connection<K> {
     }
 
     /// Writes what the socket takes of `bytes`, which may be nothing, and counts it.
-    fn write(&self, bytes: &[u8], totals: &Totals) -> Result<usize, Errno> {
+    fn write(&self, bytes: &[u8], tally: &mut Tally) -> Result<usize, Errno> {
         match retry_on_eintr(|| self.polled.socket.write(bytes)) {
             Ok(count) => {
-                totals.add_bytes(count);
+                tally.add_bytes(count);
                 Ok(count)
             }
             Err(Errno::EAGAIN) => Ok(0),

@@ -8,7 +8,7 @@ use syscalls::{Kernel, Socket};
 use super::connection::{Connection, Next};
 use super::poller::Poller;
 use super::token::Token;
-use super::totals::Totals;
+use super::totals::{Tally, Totals};
 
 /// Bytes that one read takes at most. The buffer is shared, so an idle connection holds none; a
 /// connection whose peer does not read holds at most this much.
@@ -45,7 +45,7 @@ pub struct Connections<K: Kernel> {
     /// Bytes that connections have read and not yet written back.
     unsent_bytes: usize,
     buffer: Box<[u8]>,
-    totals: Arc<Totals>,
+    tally: Tally,
 }
 
 impl<K: Kernel> Connections<K> {
@@ -57,7 +57,7 @@ impl<K: Kernel> Connections<K> {
             just_accepted: Vec::new(),
             unsent_bytes: 0,
             buffer: vec![0; READ_BUFFER_BYTES].into(),
-            totals,
+            tally: Tally::new(totals),
         }
     }
 
@@ -104,7 +104,7 @@ impl<K: Kernel> Connections<K> {
             return false;
         };
         self.unsent_bytes -= connection.unsent_bytes();
-        let open = match connection.serve(reported, &mut self.buffer[..room], &self.totals) {
+        let open = match connection.serve(reported, &mut self.buffer[..room], &mut self.tally) {
             Next::Input => true,
             // A connection that cannot be waited for (no memory in the kernel) cannot be served.
             Next::Wait(events) => connection
@@ -130,6 +130,11 @@ impl<K: Kernel> Connections<K> {
         }
         self.just_accepted.drain(..count);
         closed
+    }
+
+    /// Returns how many bytes were written back since the last call.
+    pub fn take_echoed_bytes(&mut self) -> usize {
+        self.tally.take_recent_bytes()
     }
 
     /// Drops, and so closes, connection `key`.
@@ -175,7 +180,7 @@ mod tests {
     use syscalls::scripted::{Script, Scripted, Step};
     use syscalls::{Errno, Linux};
 
-    use super::super::spin::Spin;
+    use super::super::polling::Polling;
 
     fn connections() -> Connections<Linux> {
         Connections::new(Arc::default())
@@ -216,7 +221,8 @@ mod tests {
     fn one_connection<'s>(
         script: &'s Script<'s>,
     ) -> (Poller<Scripted<'s>>, Connections<Scripted<'s>>, Key) {
-        let poller = Poller::new(script.kernel(), Spin::new(Duration::ZERO)).expect("an epoll set");
+        let poller =
+            Poller::new(script.kernel(), Polling::new(Duration::ZERO)).expect("an epoll set");
         let mut connections = Connections::new(Arc::default());
         let key = connections.insert(Socket::new(script.kernel(), 2, 1, 0).expect("a socket"));
         (poller, connections, key)
@@ -246,10 +252,10 @@ mod tests {
         let (poller, mut connections, key) = one_connection(&script);
         assert!(!connections.serve_just_accepted(1, &poller));
         assert_eq!(connections.unsent_bytes, 6);
-        assert_eq!(connections.totals.get().bytes, 5);
+        assert_eq!(connections.tally.totals().get().bytes, 5);
         assert!(!connections.serve(key, EPOLLOUT, &poller));
         assert_eq!(connections.unsent_bytes, 0);
-        assert_eq!(connections.totals.get().bytes, 11);
+        assert_eq!(connections.tally.totals().get().bytes, 11);
         assert_eq!(connections.len(), 1);
         assert!(connections.serve(key, EPOLLIN, &poller), "it is closed");
         assert!(!connections.serve(key, EPOLLIN, &poller), "a late event");

@@ -207,13 +207,14 @@ mod tests {
     use syscalls::epoll::{EPOLL_CTL_ADD, EPOLL_CTL_DEL};
     use syscalls::scripted::{Script, Scripted, Step};
 
-    use super::super::spin::Spin;
+    use super::super::polling::Polling;
 
     const LISTENER: usize = 4;
 
     /// A listener over a kernel that answers `setup` first, and its poller.
     fn listening<'s>(script: &'s Script<'s>) -> (Poller<Scripted<'s>>, Listener<Scripted<'s>>) {
-        let poller = Poller::new(script.kernel(), Spin::new(Duration::ZERO)).expect("an epoll set");
+        let poller =
+            Poller::new(script.kernel(), Polling::new(Duration::ZERO)).expect("an epoll set");
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 8080));
         let socket = stream_socket(poller.kernel(), address).expect("a socket");
         let listener = Listener {
@@ -244,7 +245,7 @@ mod tests {
             steps.push(Step::new(failing).fails(Errno::ENOMEM));
             let script = Script::new(&steps);
             let poller =
-                Poller::new(script.kernel(), Spin::new(Duration::ZERO)).expect("an epoll set");
+                Poller::new(script.kernel(), Polling::new(Duration::ZERO)).expect("an epoll set");
             let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 8080));
             let failure = Listener::bind(&poller, address).expect_err("it fails");
             let expected = SyscallError::with_address(failing, address, Errno::ENOMEM);

@@ -5,7 +5,7 @@
 //!
 //! | file | holds |
 //! |---|---|
-//! | `poller` | the epoll set, the clock, and whether a wait polls (`spin`) |
+//! | `poller` | the epoll set, the clock, and whether a wait polls (`polling`) |
 //! | `listener` | the listening socket and its back-off |
 //! | `connections` | the accepted connections (`connection`), their slots and unsent bytes |
 //! | `client` | one round trip of the node's own client |
@@ -20,7 +20,7 @@ mod listener;
 mod mailbox;
 mod polled;
 mod poller;
-mod spin;
+mod polling;
 mod syscall_error;
 mod token;
 mod totals;
@@ -43,7 +43,8 @@ pub use client::{RoundTripError, STALL_TIMEOUT};
 pub use connections::{MAX_UNSENT_BYTES, MIN_READ_BYTES, READ_BUFFER_BYTES};
 pub use listener::PEER_TIMEOUT;
 pub use poller::Watch;
-pub use spin::Spin;
+pub use polling::Polling;
+
 pub use syscall_error::SyscallError;
 pub use totals::{Counts, Totals};
 pub use workers::Worker;
@@ -87,14 +88,14 @@ pub struct Engine<K: Kernel> {
 }
 
 impl<K: Kernel> Engine<K> {
-    /// Creates an engine that does not listen yet. Its waits poll as `spin` says.
+    /// Creates an engine that does not listen yet. Its waits poll as `polling` says.
     ///
     /// # Errors
     /// Those of `epoll_create1`: `EMFILE`, `ENFILE`, `ENOMEM`.
-    pub fn new(kernel: K, spin: Spin) -> Result<Engine<K>, SyscallError> {
+    pub fn new(kernel: K, polling: Polling) -> Result<Engine<K>, SyscallError> {
         let totals = Arc::default();
         Ok(Engine {
-            poller: Poller::new(kernel, spin)?,
+            poller: Poller::new(kernel, polling)?,
             listener: None,
             connections: Connections::new(Arc::clone(&totals)),
             clients: Clients::new(),
@@ -111,12 +112,12 @@ impl<K: Kernel> Engine<K> {
     pub fn add_workers(
         &mut self,
         count: usize,
-        spin: Spin,
+        polling: Polling,
     ) -> Result<Vec<Worker<K>>, SyscallError> {
         if count == 0 {
             return Ok(Vec::new());
         }
-        let (workers, each) = Workers::new(count, &self.poller, spin, &self.totals)?;
+        let (workers, each) = Workers::new(count, &self.poller, polling, &self.totals)?;
         self.workers = workers;
         Ok(each)
     }
@@ -190,6 +191,7 @@ impl<K: Kernel> Engine<K> {
         if closed {
             self.descriptor_freed();
         }
+        self.poller.echoed(self.connections.take_echoed_bytes());
         Ok(ready)
     }
 

@@ -2,6 +2,7 @@
 //!
 //! Each thread that serves connections has one [`Poller`], and waits nowhere else.
 
+use std::mem;
 use std::time::Duration;
 
 use syscalls::epoll::{
@@ -11,12 +12,15 @@ use syscalls::epoll::{
 use syscalls::time::{CLOCK_MONOTONIC, clock_gettime};
 use syscalls::{Errno, Fd, Kernel};
 
-use super::spin::Spin;
+use super::polling::Polling;
 use super::syscall_error::SyscallError;
 use super::token::Token;
 
 /// Events taken from epoll at once: enough that many busy connections share the cost of a wait.
 const MAX_EVENTS_PER_WAIT: usize = 256;
+
+/// Polls between two readings of the clock, each of which costs about as much as a poll.
+const POLLS_PER_CLOCK: u32 = 8;
 
 /// How often `epoll_pwait` may fail in a row with an errno other than `EINTR`. Such an error, `EBADF`
 /// for example, means that the process is broken: retrying without a limit would spin.
@@ -40,15 +44,15 @@ pub struct Poller<K: Kernel> {
     wait_failures: u32,
     /// The last reading of the clock.
     time: Duration,
-    pub(super) spin: Spin,
+    polling: Polling,
 }
 
 impl<K: Kernel> Poller<K> {
-    /// Creates an empty epoll set, whose waits poll as `spin` says.
+    /// Creates an empty epoll set, whose waits poll as `polling` says.
     ///
     /// # Errors
     /// Those of `epoll_create1`: `EMFILE`, `ENFILE`, `ENOMEM`.
-    pub fn new(kernel: K, spin: Spin) -> Result<Poller<K>, SyscallError> {
+    pub fn new(kernel: K, polling: Polling) -> Result<Poller<K>, SyscallError> {
         let epoll = Epoll::new(kernel.clone(), EPOLL_CLOEXEC)
             .map_err(|errno| SyscallError::new("epoll_create1", errno))?;
         Ok(Poller {
@@ -57,7 +61,7 @@ impl<K: Kernel> Poller<K> {
             events: vec![EpollEvent::default(); MAX_EVENTS_PER_WAIT].into(),
             wait_failures: 0,
             time: Duration::ZERO,
-            spin,
+            polling,
         })
     }
 
@@ -136,19 +140,46 @@ impl<K: Kernel> Poller<K> {
     pub fn wait(&mut self, timeout: Option<Duration>) -> Result<usize, SyscallError> {
         let polling_time = match timeout {
             Some(Duration::ZERO) => None,
-            _ => self.spin.wanted(),
+            _ => self.polling.wanted(),
         };
-        let mut count = 0;
         if let Some(limit) = polling_time {
-            count = self.spin(timeout.map_or(limit, |timeout| timeout.min(limit)))?;
+            let count = self.busy_poll(timeout.map_or(limit, |timeout| timeout.min(limit)))?;
+            if count > 0 {
+                return Ok(count);
+            }
         }
-        if count == 0 {
-            count = self.poll(timeout)?;
+        self.poll(timeout)
+    }
+
+    /// Polls for events for at most `limit`. Returns how many came.
+    fn busy_poll(&mut self, limit: Duration) -> Result<usize, SyscallError> {
+        let count = self.poll(Some(Duration::ZERO))?;
+        if count > 0 {
+            return Ok(count);
         }
-        for i in 0..count {
-            self.spin.served(self.event(i).0, count == 1);
+        let mut now = self.now();
+        let until = now + limit;
+        loop {
+            let mut count = 0;
+            let mut polls = 0..POLLS_PER_CLOCK;
+            while count == 0 && polls.next().is_some() {
+                count = self.poll(Some(Duration::ZERO))?;
+            }
+            let before = mem::replace(&mut now, self.now());
+            // A clock that stands still (`clock_gettime` fails) would never end the polling.
+            if count > 0 || now >= until || now == before {
+                self.polling.polled(count > 0, now);
+                return Ok(count);
+            }
         }
-        Ok(count)
+    }
+
+    /// Counts a turn that wrote back `bytes`: what polling is judged by.
+    pub fn echoed(&mut self, bytes: usize) {
+        if bytes > 0 && self.polling.echoed(bytes as u64) {
+            let now = self.now();
+            self.polling.look(now);
+        }
     }
 
     /// Event number `i` of the last wait: the descriptor's token and its epoll events.
@@ -158,7 +189,7 @@ impl<K: Kernel> Poller<K> {
     }
 
     /// Calls `epoll_pwait` once.
-    pub(super) fn poll(&mut self, timeout: Option<Duration>) -> Result<usize, SyscallError> {
+    fn poll(&mut self, timeout: Option<Duration>) -> Result<usize, SyscallError> {
         match self.epoll.wait(&mut self.events, milliseconds(timeout)) {
             Ok(count) => {
                 self.wait_failures = 0;
@@ -196,7 +227,7 @@ mod tests {
 
     /// A poller that never polls instead of sleeping.
     fn poller<'s>(script: &'s Script<'s>) -> Poller<Scripted<'s>> {
-        Poller::new(script.kernel(), Spin::new(Duration::ZERO)).expect("an epoll set")
+        Poller::new(script.kernel(), Polling::new(Duration::ZERO)).expect("an epoll set")
     }
 
     #[test]

@@ -13,7 +13,7 @@ use syscalls::{Kernel, Socket};
 use super::connections::Connections;
 use super::mailbox::{Command, Mailbox, Wake};
 use super::poller::Poller;
-use super::spin::Spin;
+use super::polling::Polling;
 use super::syscall_error::SyscallError;
 use super::token::Token;
 use super::totals::Totals;
@@ -54,7 +54,7 @@ impl<K: Kernel> Workers<K> {
     pub fn new(
         count: usize,
         main: &Poller<K>,
-        spin: Spin,
+        polling: Polling,
         totals: &Arc<Totals>,
     ) -> Result<(Workers<K>, Vec<Worker<K>>), SyscallError> {
         let kernel = main.kernel();
@@ -65,7 +65,7 @@ impl<K: Kernel> Workers<K> {
         };
         watch(main, &wake)?;
         let worker = |_| {
-            let poller = Poller::new(kernel.clone(), spin)?;
+            let poller = Poller::new(kernel.clone(), polling)?;
             let mailbox = Mailbox::new(kernel, Arc::clone(&wake))?;
             watch(&poller, mailbox.waker())?;
             Ok(Worker {
@@ -175,6 +175,7 @@ impl<K: Kernel> Worker<K> {
         }
         self.connections
             .serve_just_accepted(first_turns, &self.poller);
+        self.poller.echoed(self.connections.take_echoed_bytes());
         Ok(has_mail)
     }
 
@@ -228,10 +229,10 @@ mod tests {
         ]
         .concat();
         let script = Script::new(&steps);
-        let spin = Spin::new(Duration::ZERO);
-        let main = Poller::new(script.kernel(), spin).expect("an epoll set");
+        let polling = Polling::new(Duration::ZERO);
+        let main = Poller::new(script.kernel(), polling).expect("an epoll set");
         let (mut workers, each) =
-            Workers::new(2, &main, spin, &Arc::default()).expect("two workers");
+            Workers::new(2, &main, polling, &Arc::default()).expect("two workers");
         let taken = [(); 6].map(|()| {
             let socket = Socket::new(script.kernel(), 2, 1, 0).expect("a socket");
             workers.hand_over(socket).is_ok()

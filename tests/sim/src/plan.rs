@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use fastrand::Rng;
-use rawecho::engine::Spin;
+use rawecho::engine::Polling;
 
 use crate::clients::{ClientPlan, Leaves};
 use crate::faults::{Fault, Faults, choose};
@@ -32,7 +32,7 @@ pub(crate) struct Plan {
     pub(crate) rng: Rng,
     pub(crate) bind: IpAddr,
     /// How long the program polls before it sleeps.
-    pub(crate) spin: Spin,
+    pub(crate) spin: Polling,
     /// How many threads serve beside the main one.
     pub(crate) workers: usize,
     pub(crate) quick: bool,
@@ -187,13 +187,13 @@ pub(crate) fn draw(seed: u64, cuts: &Cuts) -> (Plan, Faults) {
         }
     }
     let spin = if rng.bool() {
-        Spin::DEFAULT
+        Polling::DEFAULT
     } else {
         Duration::ZERO
     };
     let plan = Plan {
         bind,
-        spin: Spin::new(spin),
+        spin: Polling::new(spin),
         workers,
         quick,
         limit: hard_limit.min(32),

@@ -3,7 +3,7 @@
 use core::net::IpAddr;
 use std::thread;
 
-use rawecho::engine::{Engine, Spin, Worker};
+use rawecho::engine::{Engine, Polling, Worker};
 use rawecho::node;
 use rawecho::setup;
 use rawecho::stdio::ExitReason;
@@ -79,7 +79,7 @@ pub fn run(seed: u64, cuts: &Cuts, trace: bool) -> Report {
 /// The program, from its beginning to its end.
 struct Program {
     bind: IpAddr,
-    spin: Spin,
+    spin: Polling,
     workers: usize,
 }
 

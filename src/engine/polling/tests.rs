@@ -1,0 +1,223 @@
+use super::model::{Clients, Done, MICRO, Model, Policy, Situation};
+use super::*;
+
+/// What each policy gets done in one situation.
+#[derive(Debug)]
+struct Outcome {
+    at: Situation,
+    never: Done,
+    always: Done,
+    decides: Done,
+}
+
+impl Outcome {
+    fn of(at: Situation) -> Outcome {
+        let run = |policy| {
+            let mut model = Model::new(policy, at);
+            model.run(Duration::from_millis(100));
+            model.run(Duration::from_millis(400))
+        };
+        Outcome {
+            at,
+            never: run(Policy::Never),
+            always: run(Policy::Always),
+            decides: run(decides()),
+        }
+    }
+
+    #[track_caller]
+    fn reaches(&self, share: f64, of: f64) {
+        assert!(self.decides.rate() >= share * of, "{share} in {self:#?}");
+    }
+
+    fn best(&self) -> f64 {
+        self.never.rate().max(self.always.rate())
+    }
+
+    /// Checks that a message costs at most `factor` times the processor time without polling.
+    #[track_caller]
+    fn costs(&self, factor: f64) {
+        let least = self.never.cpu_per_message();
+        assert!(
+            self.decides.cpu_per_message() <= factor * least,
+            "{factor} in {self:#?}"
+        );
+    }
+}
+
+/// The policy with its default limit.
+fn decides() -> Policy {
+    Policy::Decides(Polling::new(Polling::DEFAULT))
+}
+
+fn closed(count: usize, think: u64) -> Clients {
+    Clients::Closed { count, think }
+}
+
+/// What waking a thread takes on machines where the limit suffices.
+const WAKES: [u64; 2] = [5, 25];
+
+#[test]
+fn one_and_two_clients_are_served_by_polling() {
+    for wake in WAKES {
+        for count in [1, 2] {
+            let outcome = Outcome::of(Situation::new(wake, closed(count, 0)));
+            outcome.reaches(0.98, outcome.always.rate());
+            assert!(outcome.always.rate() > 1.3 * outcome.never.rate());
+        }
+    }
+}
+
+#[test]
+fn gaps_do_not_turn_polling_off() {
+    for wake in WAKES {
+        for count in [1, 2] {
+            let outcome = Outcome::of(Situation {
+                gaps: true,
+                ..Situation::new(wake, closed(count, 0))
+            });
+            outcome.reaches(0.97, outcome.always.rate());
+        }
+    }
+}
+
+#[test]
+fn more_clients_get_the_better_mode() {
+    for wake in [5, 25, 60] {
+        for count in [3, 4, 6, 8, 10] {
+            let outcome = Outcome::of(Situation::new(wake, closed(count, 0)));
+            outcome.reaches(0.97, outcome.best());
+        }
+    }
+}
+
+/// Waking the client takes longer than the limit. What little polling finds would cost five times the
+/// processor time.
+#[test]
+fn polling_mostly_in_vain_is_given_up() {
+    for count in [1, 2] {
+        let outcome = Outcome::of(Situation::new(60, closed(count, 0)));
+        outcome.reaches(0.99, outcome.never.rate());
+        outcome.costs(1.1);
+    }
+}
+
+#[test]
+fn client_on_the_same_processor_gets_to_run() {
+    for count in [1, 2] {
+        let outcome = Outcome::of(Situation {
+            one_cpu: true,
+            ..Situation::new(25, closed(count, 0))
+        });
+        outcome.reaches(0.98, outcome.never.rate());
+        assert!(outcome.always.rate() < 0.5 * outcome.never.rate());
+    }
+}
+
+#[test]
+fn busy_neighbours_get_the_better_mode() {
+    for count in [1, 2, 3, 4, 8] {
+        let outcome = Outcome::of(Situation {
+            neighbours: true,
+            ..Situation::new(25, closed(count, 0))
+        });
+        outcome.reaches(0.97, outcome.best());
+    }
+}
+
+/// A client that thinks for less than the limit is served by polling, like one that does not think.
+/// One that thinks longer must not cost twice the processor time.
+#[test]
+fn thinking_clients_are_polled_for_only_if_that_finds_them() {
+    let outcome = Outcome::of(Situation::new(5, closed(1, 10 * MICRO)));
+    outcome.reaches(0.98, outcome.best());
+    for wake in [5, 25, 60] {
+        for think in [100, 1000] {
+            for count in [1, 2] {
+                let outcome = Outcome::of(Situation::new(wake, closed(count, think * MICRO)));
+                outcome.reaches(0.97, outcome.best());
+                outcome.costs(1.2);
+            }
+        }
+    }
+}
+
+/// The clients' rate is given, so polling gets no more done: it would only cost.
+#[test]
+fn open_loop_sleeps() {
+    for wake in [5, 25, 60] {
+        for interval in [1000, 100, 20] {
+            let interval = interval * MICRO;
+            let outcome = Outcome::of(Situation::new(wake, Clients::Regular { interval }));
+            outcome.costs(1.1);
+        }
+        // A rate that varies by chance looks like a change now and then.
+        let interval = 1000 * MICRO;
+        let outcome = Outcome::of(Situation::new(wake, Clients::Random { interval }));
+        outcome.costs(1.5);
+    }
+}
+
+#[test]
+fn change_is_answered_within_100_ms() {
+    for wake in WAKES {
+        let clients = |count| Situation::new(wake, closed(count, 0));
+        let busy = Situation {
+            neighbours: true,
+            ..clients(1)
+        };
+        let one_cpu = Situation {
+            one_cpu: true,
+            ..clients(1)
+        };
+        for (from, to) in [
+            (clients(1), clients(2)),
+            (clients(2), clients(1)),
+            (clients(1), clients(3)),
+            (clients(3), clients(1)),
+            (clients(8), clients(1)),
+            (clients(8), clients(3)),
+            (clients(1), busy),
+            (busy, clients(1)),
+            (clients(1), one_cpu),
+            (one_cpu, clients(1)),
+        ] {
+            for seed in 1..=2 {
+                let run = |policy| {
+                    let mut model = Model::new(policy, Situation { seed, ..from });
+                    // Changes at another point of a trial or a pause each time.
+                    model.run(Duration::from_millis(250 + 37 * seed));
+                    model.change(to);
+                    model.run(Duration::from_millis(100));
+                    model.run(Duration::from_millis(100)).rate()
+                };
+                let best = run(Policy::Never).max(run(Policy::Always));
+                let ours = run(decides());
+                assert!(
+                    ours >= 0.94 * best,
+                    "{ours} of {best}, {seed}: {from:?} → {to:?}"
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn limit_of_zero_turns_polling_off() {
+    let mut polling = Polling::new(Duration::ZERO);
+    for _ in 0..100_000 {
+        assert!(!polling.echoed(64));
+        assert_eq!(polling.wanted(), None);
+    }
+}
+
+#[test]
+fn clock_that_stands_still_changes_nothing() {
+    let mut polling = Polling::new(Polling::DEFAULT);
+    for _ in 0..100_000 {
+        if polling.echoed(64) {
+            polling.look(Duration::from_secs(1));
+        }
+        assert_eq!(polling.wanted(), None);
+    }
+}
