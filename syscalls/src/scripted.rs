@@ -17,9 +17,9 @@
 //! script.assert_finished();
 //! ```
 
-use core::cell::Cell;
 use core::fmt;
 use core::ptr;
+use core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use core::time::Duration;
 
 use crate::Kernel;
@@ -96,14 +96,14 @@ impl<'s> Step<'s> {
 /// The calls that are expected, in their order. `close` may come at any time and succeeds.
 pub struct Script<'s> {
     steps: &'s [Step<'s>],
-    next: Cell<usize>,
-    closed: Cell<usize>,
+    next: AtomicUsize,
+    closed: AtomicUsize,
 }
 
 impl fmt::Debug for Script<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_list()
-            .entries(&self.steps[self.next.get()..])
+            .entries(&self.steps[self.next.load(Relaxed)..])
             .finish()
     }
 }
@@ -113,8 +113,8 @@ impl<'s> Script<'s> {
     pub const fn new(steps: &'s [Step<'s>]) -> Script<'s> {
         Script {
             steps,
-            next: Cell::new(0),
-            closed: Cell::new(0),
+            next: AtomicUsize::new(0),
+            closed: AtomicUsize::new(0),
         }
     }
 
@@ -125,7 +125,7 @@ impl<'s> Script<'s> {
 
     /// How many descriptors have been closed.
     pub fn closed(&self) -> usize {
-        self.closed.get()
+        self.closed.load(Relaxed)
     }
 
     /// Checks that every expected call was made.
@@ -133,7 +133,10 @@ impl<'s> Script<'s> {
     /// # Panics
     /// If one was not.
     pub fn assert_finished(&self) {
-        assert!(self.next.get() == self.steps.len(), "not called: {self:?}");
+        assert!(
+            self.next.load(Relaxed) == self.steps.len(),
+            "not called: {self:?}"
+        );
     }
 }
 
@@ -155,14 +158,14 @@ unsafe impl Kernel for Scripted<'_> {
         } = self.0;
         let name = Call::by_number(nr).map_or("a call without a row", |call| call.name);
         if name == "close" {
-            closed.set(closed.get() + 1);
+            closed.fetch_add(1, Relaxed);
             return 0;
         }
-        let Some(step) = steps.get(next.get()) else {
+        let Some(step) = steps.get(next.load(Relaxed)) else {
             panic!("{name}{args:?} after the end of the script");
         };
         assert!(step.call == name, "{name}{args:?} instead of {}", step.call);
-        next.set(next.get() + 1);
+        next.fetch_add(1, Relaxed);
         for (index, expected) in step.args.iter().enumerate() {
             if let Some(value) = expected {
                 assert!(

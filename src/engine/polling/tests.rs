@@ -4,6 +4,7 @@ use super::*;
 /// What each policy gets done in one situation.
 #[derive(Debug)]
 struct Outcome {
+    #[expect(dead_code, reason = "shown when a test fails")]
     at: Situation,
     never: Done,
     always: Done,
