@@ -9,7 +9,7 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap, VecDeque};
 
 use fastrand::Rng;
-use rawecho::engine::{READ_BUFFER_BYTES, STALL_TIMEOUT};
+use rawecho::engine::{Polling, READ_BUFFER_BYTES, STALL_TIMEOUT};
 use rawecho::node::DRAIN_TIMEOUT;
 use syscalls::Errno;
 
@@ -30,10 +30,12 @@ pub(crate) const SECOND: u64 = 1_000_000_000;
 /// What a call costs, in time.
 const CALL_COST: u64 = 500;
 
-/// How many calls the program may make in a row that bring nothing forward, and how many more each
-/// step forward allows. A busy loop makes as many as you like.
+/// How many calls the program may make in a row that bring nothing forward. A busy loop makes more.
 const IDLE_CALLS: i64 = 3_000;
-const CALLS_PER_STEP: i64 = 64;
+
+/// How many more calls each step forward allows. A step may come at the end of the time for which the
+/// program polls before it sleeps.
+const CALLS_PER_STEP: i64 = 64 + (Polling::DEFAULT.as_nanos() / CALL_COST as u128) as i64;
 
 /// No run that goes on takes so many calls.
 const MAX_CALLS: u64 = 3_000_000;
