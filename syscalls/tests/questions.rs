@@ -1,20 +1,22 @@
-//! What the documentation says of the way between a program and the kernel, tried: restarts seen from
-//! inside, the signal restorer, the upper half of an argument, and the tables of other kinds of program.
+//! Tests the claims of the documentation about the way between a program and the kernel: restarts as a
+//! handler sees them, the signal restorer, the upper half of an argument, the tables of 32-bit programs,
+//! structures that change during a call, descriptors that are closed in use, and `fork` by number.
 
 use std::arch::global_asm;
 use std::fs;
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsRawFd, IntoRawFd};
 use std::os::unix::net::UnixStream;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc;
 use std::time::Duration;
 use std::{io::Write, mem, ptr, thread};
 
+use syscalls::process::exit_group;
 use syscalls::{Errno, Kernel, Linux, into_result};
 
 #[path = "common/child.rs"]
 mod child;
-use child::in_child;
+use child::{in_child, wait_for_end};
 
 // `read`, with a name for the instruction and for the place after it.
 #[cfg(target_arch = "x86_64")]
@@ -59,8 +61,14 @@ extern "C" fn handler(_signal: i32, _info: *mut libc::siginfo_t, context: *mut l
     PROGRAM_COUNTER.store(at, Ordering::SeqCst);
 }
 
-/// Interrupts a thread that waits in `questions_read`, once it does, by a handler with `flags`.
-/// Returns where the handler found the program counter, and what the read returned.
+/// Whether the thread `id` of this process sleeps in a call.
+fn sleeps(id: i32) -> bool {
+    let stat = fs::read_to_string(format!("/proc/self/task/{id}/stat"));
+    stat.expect("a thread").contains(") S ")
+}
+
+/// Interrupts a thread that waits in `questions_read` by a handler with `flags`. Returns the program
+/// counter that the handler saw, and the result of the read.
 fn interrupted_read(signal: i32, flags: i32) -> (usize, isize) {
     // SAFETY: all zero bits are an action, and the handler only stores a number.
     unsafe {
@@ -83,14 +91,10 @@ fn interrupted_read(signal: i32, flags: i32) -> (usize, isize) {
         unsafe { questions_read(fd, &raw mut byte, 1) }
     });
     let id = receiver.recv().expect("the thread");
-    let stat = format!("/proc/self/task/{id}/stat");
     loop {
         thread::sleep(Duration::from_millis(5));
-        if !fs::read_to_string(&stat)
-            .expect("a thread")
-            .contains(") S ")
-        {
-            continue; // It does not sleep yet.
+        if !sleeps(id) {
+            continue;
         }
         PROGRAM_COUNTER.store(0, Ordering::SeqCst);
         // SAFETY: no memory is passed. If the thread has ended, the call fails with ESRCH.
@@ -100,7 +104,7 @@ fn interrupted_read(signal: i32, flags: i32) -> (usize, isize) {
         }
         let at = PROGRAM_COUNTER.load(Ordering::SeqCst);
         if addresses().contains(&at) {
-            let _ = ours.write(b"x"); // what a read that was restarted waits for
+            let _ = ours.write(b"x"); // ends a restarted read
             return (at, reader.join().expect("the thread"));
         }
     }
@@ -170,16 +174,94 @@ fn the_kernel_takes_the_lower_half_of_a_number_and_of_an_int() {
     assert_eq!(result, Err(Errno::EFAULT), "as many bytes as that");
 }
 
+#[test]
+fn readv_copies_the_list_of_buffers_before_it_fills_them() {
+    let (mut ours, theirs) = UnixStream::pair().expect("a pair");
+    let (mut named, mut other) = ([0_u8; 4], [0_u8; 4]);
+    let named_at = (&raw mut named).expose_provenance();
+    let other_at = (&raw mut other).expose_provenance();
+    // Two `struct iovec`. The first buffer is the second entry of the list.
+    let mut list = [[0; 2], [named_at, 4]];
+    let list_at = (&raw mut list).expose_provenance();
+    let entry_len = size_of::<[usize; 2]>();
+    list[0] = [list_at + entry_len, entry_len];
+
+    let new_entry = [other_at.to_ne_bytes(), 4_usize.to_ne_bytes()].concat();
+    let message = [&new_entry[..], b"data"].concat();
+    ours.write_all(&message).expect("a connection");
+    let args = [theirs.as_raw_fd() as usize, list_at, 2];
+    // SAFETY: each buffer is a variable above, and each length is its size.
+    let count = into_result(unsafe { Linux.syscall(sc::nr::READV, args) });
+    assert_eq!(count, Ok(message.len()));
+    assert_eq!(list[1], [other_at, 4], "the call has overwritten the list");
+    assert_eq!((&named, &other), (b"data", &[0; 4]));
+}
+
+#[test]
+fn closed_descriptor_stays_open_for_a_read_that_waits_and_its_number_is_reused() {
+    let (mut ours, theirs) = UnixStream::pair().expect("a pair");
+    let fd = theirs.into_raw_fd();
+    let read = move || {
+        let mut byte = 0_u8;
+        // SAFETY: the kernel writes one byte to `byte`.
+        let count = unsafe { libc::read(fd, (&raw mut byte).cast(), 1) };
+        (count, byte)
+    };
+    let (sender, receiver) = mpsc::channel();
+    let reader = thread::spawn(move || {
+        // SAFETY: no memory is passed.
+        sender.send(unsafe { libc::gettid() }).expect("a receiver");
+        read()
+    });
+    let id = receiver.recv().expect("the thread");
+    while !sleeps(id) {
+        thread::sleep(Duration::from_millis(5));
+    }
+    // `dup2` closes the number and opens another file with it, without a moment in between.
+    let (mut another, its_peer) = UnixStream::pair().expect("a pair");
+    // SAFETY: no memory is passed, and only this test uses the number.
+    assert_eq!(unsafe { libc::dup2(its_peer.as_raw_fd(), fd) }, fd);
+    another.write_all(b"2").expect("a connection");
+    ours.write_all(b"1").expect("the reader has the other end");
+    assert_eq!(reader.join().expect("the thread"), (1, b'1'));
+    assert_eq!(read(), (1, b'2'));
+    // SAFETY: as above.
+    assert_eq!(unsafe { libc::close(fd) }, 0);
+}
+
+static FORK_HANDLER_RAN: AtomicUsize = AtomicUsize::new(0);
+
+extern "C" fn fork_handler() {
+    FORK_HANDLER_RAN.store(1, Ordering::SeqCst);
+}
+
+#[test]
+fn fork_by_number_skips_the_handlers_of_the_c_library() {
+    let ran = || FORK_HANDLER_RAN.load(Ordering::SeqCst) as i32;
+    // SAFETY: the handler only stores a number.
+    let registered = unsafe { libc::pthread_atfork(None, None, Some(fork_handler)) };
+    assert_eq!(registered, 0);
+    assert_eq!(in_child(ran), Ok(1));
+    // `clone` with this flag alone is `fork`, which aarch64 does not have.
+    let args = [libc::SIGCHLD as usize, 0, 0, 0, 0];
+    // SAFETY: the child only ends.
+    let child = into_result(unsafe { Linux.syscall(sc::nr::CLONE, args) }).expect("a child");
+    if child == 0 {
+        exit_group(&Linux, ran());
+    }
+    assert_eq!(wait_for_end(child as i32), Ok(0));
+}
+
 #[cfg(target_arch = "x86_64")]
 mod x86_64 {
     use std::arch::asm;
 
     use super::*;
 
-    /// Issues call `nr` of the 32-bit table by `int 0x80`, with its first three arguments.
+    /// Issues call `nr` of the 32-bit table by `int 0x80`, with three arguments.
     unsafe fn int_0x80(nr: usize, [a, b, c]: [usize; 3]) -> isize {
         let result: isize;
-        // SAFETY: the caller vouches for the call; what it changes is declared.
+        // SAFETY: the caller upholds the call's contract; every register that changes is declared.
         unsafe {
             asm!(
                 // The compiler keeps `rbx`, the first argument's register, to itself.
@@ -194,6 +276,37 @@ mod x86_64 {
             );
         }
         result
+    }
+
+    /// Only here: qemu-user, which runs the tests of the other architecture, makes a `fork` of it.
+    #[test]
+    fn vfork_child_uses_the_memory_of_its_parent() {
+        let mut variable = 1_u32;
+        let child: isize;
+        // SAFETY: the child changes `variable` and ends, without a use of the stack. What changes is
+        // declared.
+        unsafe {
+            asm!(
+                "mov eax, {vfork}",
+                "syscall",
+                "test rax, rax",
+                "jnz 2f",
+                "mov dword ptr [{variable}], 7", // in the child
+                "xor edi, edi",
+                "mov eax, {exit}",
+                "syscall",
+                "2:",
+                vfork = const sc::nr::VFORK,
+                exit = const sc::nr::EXIT,
+                variable = in(reg) &raw mut variable,
+                out("rax") child,
+                out("rcx") _,
+                out("rdi") _,
+                out("r11") _,
+            );
+        }
+        assert_eq!(wait_for_end(child as i32), Ok(0));
+        assert_eq!(variable, 7);
     }
 
     #[test]
