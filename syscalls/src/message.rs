@@ -9,11 +9,11 @@
 //!
 //! let (ours, theirs) = Socket::pair(Linux, AF_UNIX, SOCK_DGRAM, 0)?;
 //! ours.sendto(b"first", 0, None)?;
-//! let bufs = [IoSlice::new(b"sec"), IoSlice::new(b"ond")];
+//! let bufs = [IoSlice::new(b"sec"), IoSlice::new(b"tion")];
 //! ours.sendmsg(&SendMessage::new(&bufs, None), 0)?;
 //!
 //! let mut buf = [0; 16];
-//! for expected in ["first", "second"] {
+//! for expected in ["first", "section"] {
 //!     let (count, _sender) = theirs.recvfrom(&mut buf, 0)?;
 //!     assert_eq!(&buf[..count], expected.as_bytes());
 //! }
