@@ -14,7 +14,7 @@ use serde_json::Value;
 use crate::pin::spawn_on;
 
 /// How long a server may take to end after SIGTERM before it is killed. rawecho
-/// gives conversations 5 s to end.
+/// gives open connections 5 s to finish.
 const GRACE: Duration = Duration::from_secs(10);
 
 /// How often to look whether it has.

@@ -70,7 +70,7 @@ pub struct Cell {
     pub connections: u64,
     /// Bytes in a message.
     pub size: u64,
-    /// Messages on the way on each connection.
+    /// Messages in flight on each connection.
     pub in_flight: u64,
 }
 

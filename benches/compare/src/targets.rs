@@ -32,7 +32,7 @@ const LINES: f64 = 500_000.0;
 const FLAT: f64 = 64.0;
 /// Milliseconds from exec to `init_ok`.
 const START: f64 = 2.0;
-/// KiB of the binary.
+/// size of the binary, KiB.
 const BINARY: f64 = 600.0;
 
 /// One target.
@@ -116,7 +116,7 @@ fn grid(results: &Results) -> [Verdict; 3] {
         ),
         every_cell(
             "p99 latency, every cell",
-            "no more than the best peer's",
+            "at most the best peer's",
             results,
             peers(Metric::P99, Better::Less),
             Goal::AtMost(1.0),
@@ -141,13 +141,13 @@ fn server(results: &Results) -> [Verdict; 7] {
         round_trips(results),
         one(
             "the same, client on the server's CPU",
-            "at least 0.97 of that without polling",
+            "at least 0.97 of that without busy-polling",
             one_cpu,
             Goal::AtLeast(SHARED),
         ),
         one(
             "server CPU µs/message at 50,000/s",
-            "the least of all peers",
+            "the lowest of all peers'",
             best_peer(Measure::Rate, Metric::ServerCpu, Better::Less),
             Goal::AtMost(1.0),
         ),
@@ -216,7 +216,7 @@ fn node(results: &Results) -> Vec<Verdict> {
         allocations("heap allocations/`echo`", Metric::EchoAllocations),
         value(
             &format!(
-                "KiB more after {} million lines",
+                "resident memory added by {} million lines, KiB",
                 results.header.million_lines
             ),
             "flat, within 64",
@@ -224,13 +224,13 @@ fn node(results: &Results) -> Vec<Verdict> {
             Goal::AtMost(FLAT),
         ),
         value(
-            "ms from exec to `init_ok`",
+            "time from exec to `init_ok`, ms",
             "at most 2",
             found(Measure::Start, Metric::Milliseconds),
             Goal::AtMost(START),
         ),
         value(
-            "KiB of the binary",
+            "size of the binary, KiB",
             "at most 600",
             found(Measure::Size, Metric::KiB),
             Goal::AtMost(BINARY),
@@ -264,7 +264,7 @@ fn round_trips(results: &Results) -> Verdict {
     );
     if let (Some(most), Some(limit)) = (most, against_peer(FLOOR_SPIN)) {
         verdict.found += &format!(
-            "; {} of {FLOOR_SPIN}'s, which are {} × the best peer's and the most that polling brings here",
+            "; {} of {FLOOR_SPIN}'s, which are {} × the best peer's and the most that busy-polling can gain here",
             spread(most.ratio),
             spread(limit.ratio),
         );
@@ -281,12 +281,12 @@ fn workers(results: &Results) -> Vec<Verdict> {
         let load = results.spread(Measure::Workers, cell, RAWECHO_WORKERS2, Metric::LoadShare);
         let found = duel.zip(load).map(|(duel, load)| {
             format!(
-                "{} × 1 thread; of {cpus} CPUs the load generator took {}",
+                "{} × 1 thread; of {cpus} CPUs the load generator used {}",
                 spread(duel.ratio),
                 spread(load)
             )
         });
-        reported(&format!("2 threads, {cell}, nothing pinned"), found)
+        reported(&format!("2 threads, {cell}, no CPU pinning"), found)
     };
     results
         .cells(Measure::Workers)

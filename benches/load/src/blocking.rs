@@ -1,5 +1,5 @@
 //! One message at a time on one blocking socket: a round trip is a `write` and
-//! a `read`, and no call more, so that the server's part is as large as can be.
+//! a `read` only, so that the server's share of the time is as large as possible.
 
 use anyhow::{Result, ensure};
 
@@ -14,8 +14,8 @@ use crate::recorder::{Phase, Recorder};
 /// If the connection breaks, a byte is wrong or the server gets stuck.
 ///
 /// # Panics
-/// If `size` is more than [`MAX_IO`]: while it writes, nobody reads, so more
-/// than the kernel's buffers hold would never be through.
+/// If `size` is more than [`MAX_IO`]: the client does not read while it writes,
+/// so a message larger than the kernel's buffers would never be complete.
 pub fn run(
     connection: &mut Connection,
     size: u64,

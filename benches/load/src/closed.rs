@@ -13,7 +13,7 @@ use crate::shape::Shape;
 /// Seed of the order in which connections send for the first time: the same for all servers.
 const ORDER: u64 = 1;
 
-/// Keeps `in_flight` messages on the way on every connection until the
+/// Keeps `in_flight` messages in flight on every connection until the
 /// recorder has seen enough, then waits for those that have not come back.
 ///
 /// Without the wait a server that serves a few connections well and lets the

@@ -11,17 +11,17 @@ use crate::pattern::{MAX_IO, Pattern};
 use crate::recorder::{Phase, Recorder};
 use crate::shape::Shape;
 
-/// Keeps `shape.connections` conversations under way until the recorder has
-/// seen enough, and returns how many there were.
+/// Keeps `shape.connections` connections open until the recorder has seen
+/// enough, and returns how many there were in all.
 ///
-/// A conversation ends when the server has closed its end too, so what is
-/// counted has been accepted, echoed and closed by the server. The client
+/// A connection is finished when the server has closed its end too, so each
+/// one that counts was accepted, echoed and closed by the server. The client
 /// closes first and keeps the TIME_WAIT; [`dial`] moves on to another address
 /// before the ports of one run out.
 ///
-/// Takes the conversations in turn and each one step at a time, with blocking
-/// calls: the server is at work on all others meanwhile, and the client needs
-/// no epoll, whose cost would be part of every conversation.
+/// Advances the connections in turn by one step each, with blocking calls. The
+/// server works on all others in the meantime, and the client needs no epoll,
+/// whose cost would be part of every connection.
 ///
 /// # Errors
 /// If a connection breaks, a byte is wrong or the server gets stuck.

@@ -22,8 +22,8 @@ pub fn raise_open_files() -> Result<()> {
     Ok(setrlimit(Resource::RLIMIT_NOFILE, hard, hard)?)
 }
 
-/// Why this kernel, as it is set, cannot hold so many connections with so many
-/// messages on the way; `None` if it can.
+/// Returns why this kernel, as configured, cannot hold so many connections with
+/// so many messages in flight; `None` if it can.
 ///
 /// # Errors
 /// If a limit cannot be read.
@@ -40,7 +40,7 @@ pub fn obstacle(shape: Shape, in_flight: u64) -> Result<Option<String>> {
     Ok((bytes > memory).then(|| {
         let mib = |bytes| bytes / (1024 * 1024);
         format!(
-            "it has {} MiB on the way, and TCP may use {} MiB (net.ipv4.tcp_mem)",
+            "it has {} MiB in flight, and TCP may use {} MiB (net.ipv4.tcp_mem)",
             mib(bytes),
             mib(memory)
         )

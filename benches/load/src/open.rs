@@ -36,7 +36,7 @@ const SOURCES: u64 = 200;
 /// Connects for the `nth` time to the server at `port`, with a blocking socket.
 ///
 /// # Errors
-/// If a limit is reached (descriptors, ports) or nobody listens.
+/// If a limit is reached (descriptors, ports) or the connection is refused.
 pub fn dial(nth: u64, port: u16) -> Result<TcpStream> {
     let socket = socket(
         AddressFamily::Inet,

@@ -1,10 +1,10 @@
 //! Many connections behind one epoll, edge-triggered.
 //!
-//! With level-triggered events the kernel puts those it has just reported back
-//! at the head of its list, before those that have come meanwhile. Answers
-//! would then be taken in another order than they came in, and where server and
-//! load generator are about equally fast, p99 would double: a figure of the
-//! load generator's, not of the server.
+//! With level-triggered events, the kernel puts a connection that it has just
+//! reported back at the head of its ready list, before connections that became
+//! ready in the meantime. Replies would be read in another order than they
+//! arrived in. Where server and load generator are about equally fast, p99
+//! would double, and would describe the load generator, not the server.
 
 use std::time::Duration;
 

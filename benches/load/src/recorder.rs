@@ -17,9 +17,9 @@ const DIGITS: u8 = 3;
 /// far above all deadlines here.
 const LONGEST: u64 = 60_000_000_000;
 
-/// How often all that is on the way at once has to come back before measuring begins. The first
-/// time it fills the kernel's buffers, which takes seconds where there is a lot of it, and other
-/// servers than those that are fast afterwards may be fast at that.
+/// Round trips that every message in flight completes before measuring begins. The first one
+/// fills the kernel's buffers, which takes seconds where there is a lot of data; the servers that
+/// are fast at that are not always those that are fast afterwards.
 const TURNS_BEFORE: u64 = 2;
 
 /// How often it has to come back while measuring.
@@ -118,7 +118,7 @@ impl Recorder {
         Ok(self.phase)
     }
 
-    /// Whether all that is on the way at once has come back `turns` times since `bytes` had.
+    /// Whether every message in flight has completed `turns` round trips since byte `bytes`.
     fn turned(&self, bytes: u64, turns: u64) -> bool {
         self.bytes - bytes >= turns * self.on_the_way
     }

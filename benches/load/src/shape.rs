@@ -18,7 +18,7 @@ pub struct Shape {
 /// How long it lasts.
 #[derive(Args, Clone, Copy, Debug)]
 pub struct Span {
-    /// Seconds that are measured; more in a closed loop that has much on the way
+    /// Seconds that are measured; more in a closed loop with much data in flight
     #[arg(long, default_value = "1", value_parser = seconds)]
     pub seconds: Duration,
     /// Seconds of the same load before them; likewise

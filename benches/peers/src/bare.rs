@@ -1,4 +1,4 @@
-//! What the floors share: bare `libc`, and a call that must not fail ends them.
+//! The code that the floors share: bare `libc`. They exit if a call fails that must not.
 
 use std::ffi::{c_int, c_void};
 use std::io::{Error, ErrorKind};
@@ -77,7 +77,7 @@ pub fn checked(result: c_int) -> c_int {
     result
 }
 
-/// Changes what epoll is to tell of a descriptor.
+/// Changes the events that epoll reports for a descriptor.
 ///
 /// # Panics
 /// If the kernel refuses.

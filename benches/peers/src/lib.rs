@@ -1,5 +1,5 @@
-//! What all peers share: their command line, the line that says they listen,
-//! and the size of a buffer.
+//! The code that all peers share: the command line, the line that announces the
+//! port, and the sizes of buffers.
 //!
 //! No peer handles SIGTERM: its default action ends them.
 
@@ -34,10 +34,10 @@ impl Command {
     }
 }
 
-/// Says on stdout that the server listens.
+/// Announces on stdout that the server listens.
 ///
 /// # Panics
-/// If nobody reads stdout: then nobody can know the port.
+/// If stdout has no reader: the port would then be unknown.
 pub fn announce(address: SocketAddr) {
     println!(r#"{{"status": "listening", "port": {}}}"#, address.port());
     stdout().flush().expect("stdout is closed");

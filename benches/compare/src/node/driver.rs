@@ -1,4 +1,4 @@
-//! A node that runs, its requests and its replies.
+//! A running node, its requests and its replies.
 
 use std::fmt::Write as _;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -16,7 +16,7 @@ use crate::bench::Bench;
 use crate::pin::spawn_on;
 use crate::servers::Server;
 
-/// What is read of the replies at once: all that a pipe holds.
+/// The size of a read of the replies: the capacity of a pipe.
 const PIPE: usize = 64 * 1024;
 
 /// Messages before the first of a batch: `init` and `tcp_echo_start`.
@@ -39,10 +39,10 @@ impl Node {
         Self::start_by(bench, Command::new(bench.path(server)?))
     }
 
-    /// The same by a command of the caller's.
+    /// Starts the node by `command`, as [`start`](Self::start) does.
     ///
     /// # Errors
-    /// The same.
+    /// Those of [`start`](Self::start).
     pub fn start_by(bench: &Bench, mut command: Command) -> Result<(Self, Duration)> {
         command.stdin(Stdio::piped()).stdout(Stdio::piped());
         let before = Instant::now();
@@ -61,7 +61,7 @@ impl Node {
         Ok((node, took))
     }
 
-    /// Has the node listen.
+    /// Sends `tcp_echo_start`.
     ///
     /// # Errors
     /// If it does not.
@@ -145,7 +145,7 @@ impl Node {
 impl Drop for Node {
     fn drop(&mut self) {
         if let Ok(None) = self.child.try_wait() {
-            // Nothing is left to tell of an error to.
+            // An error has no place left to be reported.
             let _ = self.child.kill();
             let _ = self.child.wait();
         }

@@ -1,4 +1,4 @@
-//! `tcp_echo_stats`: what the JSON lines cost, for there is nothing else to it.
+//! `tcp_echo_stats`: the cost of the JSON lines alone, since the request does nothing else.
 
 use anyhow::Result;
 

@@ -1,4 +1,4 @@
-//! One figure for each question: a panel of bars for each, the best on top.
+//! A panel of bars for each question, one figure a server, the best at the top.
 
 use std::path::Path;
 
@@ -27,7 +27,7 @@ const LEFT: i32 = 110;
 /// The longest bar; right of it is room for its value.
 const LONGEST: f64 = 310.0;
 
-/// What is asked: its title, and where the answers are.
+/// A question: its title, and which measurements answer it.
 struct Question {
     title: &'static str,
     measure: Measure,
@@ -102,7 +102,7 @@ struct Panel {
 }
 
 impl Panel {
-    /// `None` if the run has no answers.
+    /// Returns `None` if the run has not measured it.
     fn of(question: &Question, results: &Results) -> Option<Self> {
         let Question {
             title,
@@ -134,7 +134,7 @@ impl Panel {
     }
 }
 
-/// Draws all questions that the run has answers to. Returns whether it has any.
+/// Draws a panel for each question that the run has measured. Returns whether there is any.
 ///
 /// # Errors
 /// If the file cannot be written.
@@ -163,7 +163,7 @@ pub fn summary(results: &Results, file: &Path) -> Result<bool> {
     Ok(true)
 }
 
-/// As high as its panel with the most bars.
+/// Returns the height of a row: that of its panel with the most bars.
 fn row_height(panels: &[Panel]) -> u32 {
     let most = panels.iter().map(|panel| panel.bars.len()).max();
     (HEAD + STEP * (most.unwrap_or(0) as i32 + 1)) as u32

@@ -37,7 +37,7 @@ const TABLES: [(&str, Measure, Metric); 16] = [
         Metric::ServerCpu,
     ),
     (
-        "Resident memory in KiB that idle connections add",
+        "Resident memory added by idle connections, KiB",
         Measure::Idle,
         Metric::Rss,
     ),
@@ -53,17 +53,17 @@ const TABLES: [(&str, Measure, Metric); 16] = [
         Metric::PerSecond,
     ),
     (
-        "Nothing pinned, all CPUs: messages/s",
+        "No CPU pinning: messages/s",
         Measure::Workers,
         Metric::PerSecond,
     ),
     (
-        "Nothing pinned: CPUs that the server took",
+        "No CPU pinning: CPUs used by the server",
         Measure::Workers,
         Metric::ServerShare,
     ),
     (
-        "Nothing pinned: CPUs that the load generator took",
+        "No CPU pinning: CPUs used by the load generator",
         Measure::Workers,
         Metric::LoadShare,
     ),
@@ -101,13 +101,13 @@ fn head(text: &mut String, header: &Header) {
         ..
     } = header;
     *text += "# Results\n\n";
-    *text += &format!("Made on {date} in `benches/` by\n\n    {command}\n\n");
+    *text += &format!("Measured on {date} in `benches/` with\n\n    {command}\n\n");
     *text += &format!(
         "on {cores} × {cpu}, Linux {kernel}, at most {open_files} open files; \
-         {load_average} tasks at work in the minute before. \
-         Rounds: {rounds}, each of {seconds} s for a measurement. \
-         A figure is the median of the rounds, with the least and the most in parentheses; \
-         a ratio is taken within each round, and its median shown. \
+         load average over the minute before the start: {load_average}. \
+         Rounds: {rounds}; a measurement lasts {seconds} s. \
+         A figure is the median of the rounds, with the minimum and the maximum in parentheses; \
+         a ratio is computed within each round, and its median is shown. \
          A cell is connections × bytes in a message × messages in flight. \
          Every measurement is in [raw.jsonl](raw.jsonl).\n\n"
     );
@@ -134,18 +134,18 @@ fn targets(text: &mut String, results: &Results) {
         *text += &format!("| {what} | {target} | {found} | {met} |\n");
     }
     *text += "\nyes: the median reaches the target. \
-              Within spread: it does not, but a round does. \
-              No: none does.\n\n";
+              Within spread: the median does not, but at least one round does. \
+              No: no round does.\n\n";
 }
 
-/// rawecho in every cell against the best peer of that cell, and the floor.
+/// Compares rawecho in every cell with the best peer of that cell, and with the floor.
 fn duels(text: &mut String, results: &Results) {
     let cells = results.cells(Measure::Closed);
     if cells.is_empty() {
         return;
     }
     *text += "## rawecho against the best peer and the floor\n\n\
-              | cell | messages/s | best peer | ratio | ratio to floor-epoll | p99 µs | least p99 | ratio |\n\
+              | cell | messages/s | best peer | ratio | ratio to floor-epoll | p99 µs | lowest p99 of a peer | ratio |\n\
               | --- | --- | --- | --- | --- | --- | --- | --- |\n";
     for cell in cells {
         let best = |metric, better| {
@@ -176,7 +176,7 @@ fn duels(text: &mut String, results: &Results) {
     *text += "\n";
 }
 
-/// What polling brings where there is one connection, and what it could.
+/// Compares one connection with and without busy-polling, and with the most that it could gain.
 fn polling(text: &mut String, results: &Results) {
     let cells = results.cells(Measure::Closed).into_iter();
     let mut cells = cells.filter(|cell| cell.connections == 1).peekable();
@@ -185,7 +185,7 @@ fn polling(text: &mut String, results: &Results) {
     }
     let servers = [RAWECHO, RAWECHO_SPIN0, FLOOR_EPOLL, FLOOR_SPIN];
     *text += &format!(
-        "## One connection, with polling and without: messages/s\n\n\
+        "## One connection, with and without busy-polling: messages/s\n\n\
          | cell | {} | rawecho to {FLOOR_SPIN} |\n| --- | --- | --- | --- | --- | --- |\n",
         servers.join(" | ")
     );
@@ -232,7 +232,7 @@ fn row(text: &mut String, cell: Cell, columns: impl IntoIterator<Item = Option<S
 
 fn node(text: &mut String, results: &Results) {
     let lines = format!(
-        "KiB more after {} million lines",
+        "resident memory added by {} million lines, KiB",
         results.header.million_lines
     );
     let rows = [
@@ -264,11 +264,11 @@ fn node(text: &mut String, results: &Results) {
         ),
         (&lines, Measure::Lines, Metric::Rss),
         (
-            "ms from exec to `init_ok`",
+            "time from exec to `init_ok`, ms",
             Measure::Start,
             Metric::Milliseconds,
         ),
-        ("KiB of the binary", Measure::Size, Metric::KiB),
+        ("size of the binary, KiB", Measure::Size, Metric::KiB),
     ];
     let mut found = String::new();
     for (what, measure, metric) in rows {

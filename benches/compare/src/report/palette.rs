@@ -8,7 +8,7 @@ use crate::servers::{RAWECHO, Role, SERVERS, role};
 pub const INK: RGBColor = RGBColor(60, 60, 67);
 /// Lines to read values by.
 pub const GRID: RGBColor = RGBColor(228, 228, 232);
-/// What nothing stands on. Opaque, so that a plot can be read on any page.
+/// The background. Opaque, so that a plot is legible on any page.
 pub const PAPER: RGBColor = RGBColor(255, 255, 255);
 /// rawecho, and nothing else.
 pub const ACCENT: RGBColor = RGBColor(214, 64, 0);
@@ -19,10 +19,10 @@ pub const FLOOR: RGBColor = RGBColor(20, 20, 24);
 /// A peer where its name stands beside it.
 pub const PEER: RGBColor = RGBColor(150, 170, 196);
 
-/// The floors where a whisker lies on them.
+/// The floors in bar charts, where a whisker overlaps the bar.
 const FLOOR_BAR: RGBColor = RGBColor(104, 104, 112);
 
-/// For peers that only their colour tells apart, in the order of the table.
+/// For peers that are distinguished only by colour, in the order of the table.
 const PEERS: [RGBColor; 9] = [
     RGBColor(0, 90, 160),
     RGBColor(90, 170, 230),

@@ -24,7 +24,7 @@ const HEAD: u32 = 92;
 const NAME: u32 = 130;
 /// Steps that an axis has room for.
 const LINES: f64 = 8.0;
-/// Of the width that a number of connections has, what its servers take.
+/// The part of a column's width that its servers occupy.
 const CROWD: f64 = 0.84;
 
 /// How values become heights.
@@ -32,7 +32,7 @@ const CROWD: f64 = 0.84;
 enum Scale {
     /// Twice as high is twice as much.
     FromZero,
-    /// For what differs by more than a picture is high.
+    /// For values that differ by several powers of ten.
     Logarithmic,
 }
 
@@ -48,13 +48,13 @@ impl Scale {
 /// A question to the grid.
 struct Plot<'a> {
     title: &'a str,
-    /// What a server did in a cell.
+    /// Returns a server's figure in a cell.
     value: &'a dyn Fn(Cell, &'static str) -> Option<Spread>,
     /// What its axis is like.
     scale: Scale,
     /// What a value on the axis is called.
     label: &'a dyn Fn(f64) -> String,
-    /// Who is in it.
+    /// The servers shown.
     servers: Vec<&'static str>,
 }
 
@@ -283,7 +283,7 @@ fn put(area: &Area, text: String, at: (i32, i32), style: TextStyle) -> Result<()
         .map_err(failed)
 }
 
-/// rawecho has to be found at once.
+/// rawecho has a larger dot than the others.
 fn radius(name: &str) -> i32 {
     if name == RAWECHO { 5 } else { 3 }
 }

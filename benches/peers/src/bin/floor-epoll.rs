@@ -1,8 +1,8 @@
-//! The least that an epoll echo server can do: `epoll_wait`, `read` into one
-//! buffer, `write`. All else happens only when a connection comes, ends or
-//! does not take a write.
+//! The minimal epoll echo server: `epoll_wait`, `read` into one buffer, `write`.
+//! It makes other calls only when a connection opens, ends or does not accept a
+//! whole write.
 //!
-//! Not a server to use: it ends when a call fails that ought not to.
+//! Not for production: it exits on an unexpected error.
 
 use std::ffi::c_int;
 
@@ -21,7 +21,7 @@ fn main() {
 
     let mut events = [libc::epoll_event { events: 0, u64: 0 }; EVENTS];
     let mut buffer = vec![0_u8; SHARED_BUFFER];
-    // What a write did not take, by descriptor. Nearly always empty.
+    // Unwritten bytes, by descriptor. Nearly always empty.
     let mut unsent: Vec<Vec<u8>> = Vec::new();
     loop {
         // SAFETY: `events` has room for EVENTS of them.

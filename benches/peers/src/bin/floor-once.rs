@@ -1,7 +1,7 @@
-//! The least that one thread can do for one echo on a connection of its own:
+//! The minimal calls of one thread for one echo on a connection of its own:
 //! connect, accept, write, read, write, read, close, close.
 //!
-//! Against this the node's `tcp_echo_send` is measured, which does the same.
+//! The node's `tcp_echo_send`, which does the same, is compared with this floor.
 
 use std::ffi::c_int;
 use std::io::Error;

@@ -1,8 +1,9 @@
-//! The most that polling can bring: one connection at a time, `epoll_wait`
-//! without a timeout again and again, `read`, `write`, and never any sleep. A
-//! server that polls can come near to this and, with one message on the way, not past it.
+//! The most that busy-polling can gain: one connection at a time, `epoll_wait`
+//! with a zero timeout in a loop, `read`, `write`, and never any sleep. With one
+//! message in flight, a server that busy-polls can come close to this floor but
+//! not exceed it.
 //!
-//! Not a server to use: it takes a whole CPU, and serves one client after the
+//! Not for production: it uses a whole CPU, and serves one client after the
 //! other.
 
 use std::ffi::c_int;
