@@ -1,5 +1,5 @@
-//! Bad input gets the right error and costs nothing: after each case the next good request gets its
-//! right answer. One row of a table here is one named case.
+//! Bad input gets the right error and has no lasting effect: after each case the next valid request
+//! gets the right reply. Each row of a table is a named case.
 
 mod common;
 
@@ -12,7 +12,7 @@ use common::{
 };
 use serde_json::{Value, json};
 
-/// Lines that nobody can be answered for: a line on stderr each, with the line's number and a
+/// Lines that cannot be answered: each causes one line on stderr, with the line's number and a
 /// reason, and nothing on stdout.
 fn unanswerable_lines_are_reported_and_skipped() {
     let body = r#""body":{"type":"tcp_echo_stats","msg_id":1}"#;
@@ -124,8 +124,8 @@ fn unanswerable_lines_are_reported_and_skipped() {
     }
 }
 
-/// Bodies that are answered with an error. Each row: its name, the fields beside `msg_id`, the code,
-/// and what the text mentions.
+/// Bodies that are answered with an error. Each row: its name, the fields beside `msg_id`, the
+/// code, and what the text mentions.
 fn malformed_bodies_get_code_12() {
     let cases = [
         (
@@ -383,7 +383,7 @@ fn requests_before_init_get_code_11() {
     ] {
         node.fails(body, 11, &["init"]);
     }
-    // An init that is refused is none.
+    // A refused init has no effect.
     node.fails(json!({"type": "init", "node_id": "n1"}), 12, &["node_ids:"]);
     node.fails(json!({"type": "tcp_echo_stats"}), 11, &["init"]);
     let mut node = node.initialized();
@@ -502,7 +502,7 @@ fn privileged_port_gets_code_14() {
     node.finish_well();
 }
 
-/// The lone surrogate is in a field that nobody asks for, and JSON's grammar allows it.
+/// The lone surrogate is in a field that the node ignores, and JSON's grammar allows it.
 fn ignored_fields_may_contain_lone_surrogates() {
     let mut node = Node::n1();
     let id = node.ask_text(r#""type":"tcp_echo_stats","note":"\ud800""#);

@@ -1,8 +1,8 @@
-//! Crowds of 5,000 clients of the worst kinds: those who send and never read, those who trickle a
-//! byte at a time, those who say nothing. The node's memory stays within its named bounds, and a
-//! well-behaved client is served as if they were not there.
+//! Crowds of 5,000 clients of the worst kinds: clients that send and never read, clients that send
+//! a byte at a time, and silent clients. The node's memory stays within its named bounds, and a
+//! well-behaved client keeps its latency.
 //!
-//! How fast it is served is asked by the test that is left out of an ordinary run:
+//! The latency is measured by a test that an ordinary run leaves out:
 //! `cargo test --release --test crowds -- --ignored --nocapture`.
 
 mod common;
@@ -21,24 +21,24 @@ use common::{Node, client, converse};
 use rawecho::engine::{MAX_UNSENT_BYTES, MIN_READ_BYTES, READ_BUFFER_BYTES};
 use sockets::client_with;
 
-/// How many clients there are in a crowd, where the limit of open files allows it.
+/// The number of clients in a crowd, if the limit of open files allows it.
 const CLIENTS: usize = 5_000;
 
-/// Descriptors that this process and the node need besides.
+/// Descriptors that this process and the node need for other things.
 const OTHER_FILES: usize = 100;
 
-/// The memory that any connection costs: its place in the tables, with room for their growth.
+/// The memory that any connection uses: its entries in the tables, including spare capacity.
 const PLACE: usize = 256;
 
-/// What the allocator and the kernel's rounding may add.
+/// An allowance for the allocator and the kernel's rounding.
 const SLACK: usize = 4 << 20;
 
-/// What a crowd of `clients` may cost while it holds no bytes in the server.
+/// Returns the most memory that a crowd of `clients` may use while the server buffers no bytes.
 fn idle_bytes(clients: usize) -> u64 {
     (clients * PLACE + SLACK) as u64
 }
 
-/// One crowd at a time: the machine's memory and descriptors are for one.
+/// Serializes the crowds: the machine has memory and descriptors for one of them.
 fn alone() -> MutexGuard<'static, ()> {
     static ALONE: Mutex<()> = Mutex::new(());
     ALONE.lock().unwrap_or_else(PoisonError::into_inner)
@@ -49,12 +49,12 @@ fn crowd(server: SocketAddr) -> Vec<TcpStream> {
     (0..clients).map(|_| client(server)).collect()
 }
 
-/// A crowd that is to [`shout`]. It makes the kernel hold little: what they send is to end up in the
-/// node's own memory, and the kernel's would not do for so many buffers of the usual size.
+/// Connects a crowd for [`shout`], with small kernel buffers: the bytes must end up in the node's
+/// own memory, and the kernel's memory would not suffice for so many buffers of the usual size.
 fn crowd_with_small_buffers(server: SocketAddr) -> Vec<TcpStream> {
-    /// The kernel takes its own minimum instead.
+    /// The kernel raises this to its own minimum.
     const LEAST: libc::c_int = 1;
-    /// Enough for the server to get large pieces.
+    /// Large enough that the server reads large pieces.
     const SOME: libc::c_int = 24 << 10;
     /// The size of the server's buffer for sending grows with that of the segments.
     const SEGMENT: libc::c_int = 536;
@@ -71,7 +71,7 @@ fn crowd_with_small_buffers(server: SocketAddr) -> Vec<TcpStream> {
         .collect()
 }
 
-/// Has all of `crowd` send until the server takes no more, and never reads.
+/// Sends on every client of `crowd` until the server accepts no more, and never reads.
 fn shout(crowd: &[TcpStream]) {
     const PIECE: &[u8] = &[b'!'; READ_BUFFER_BYTES];
     for client in crowd {
@@ -108,11 +108,11 @@ fn non_reading_clients_share_a_bounded_memory() {
     let bound = idle_bytes(clients) + unsent as u64;
     assert!(held <= bound, "{held} bytes are held, over {bound}");
     assert!(
-        // A smaller crowd is a smaller burden.
+        // A smaller crowd uses less memory.
         held >= (MAX_UNSENT_BYTES / 2 / CLIENTS * clients) as u64,
         "the crowd was no burden: {held} bytes"
     );
-    // What was theirs goes back: the next crowd finds it.
+    // The node releases the memory: the next crowd starts from the same level.
     drop(crowd);
     node.send("afterwards");
     converse(&bystander, b"afterwards");
@@ -157,7 +157,7 @@ fn silent_clients_use_no_buffer_memory() {
     let bound = idle_bytes(crowd.len());
     assert!(held <= bound, "{held} bytes are held, over {bound}");
     assert_eq!(node.stats().0, crowd.len() as u64 + 1);
-    // Half of them go as machines do that are in a hurry.
+    // Half of the clients reset their connections.
     for client in crowd.iter().step_by(2) {
         sockets::reset_at_close(client);
     }
@@ -166,7 +166,7 @@ fn silent_clients_use_no_buffer_memory() {
     node.finish_well();
 }
 
-/// The time of an echo for a client that waits for each: the median of many.
+/// Returns the median latency of many echoes to a client that waits for each of them.
 fn latency(client: &TcpStream) -> Duration {
     const ECHOES: usize = 10_000;
     client.set_nodelay(true).expect("a socket");
@@ -182,7 +182,7 @@ fn latency(client: &TcpStream) -> Duration {
 }
 
 #[test]
-#[ignore = "asks for the time, which takes a release build and a machine of its own"]
+#[ignore = "measures latency, which takes a release build and an idle machine"]
 fn well_behaved_client_keeps_its_latency() {
     /// Each of the crowd sends a byte a second.
     const PAUSE: Duration = Duration::from_nanos(1_000_000_000 / CLIENTS as u64);

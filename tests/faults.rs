@@ -1,5 +1,5 @@
-//! The engine over a kernel that fails when it is told to, and is the real one otherwise. The wait
-//! for nothing takes no time here: the clock is the test's.
+//! The engine over the real kernel, with failures that a test injects. Waiting for an event that
+//! never comes takes no real time, because the test controls the clock.
 
 mod common;
 
@@ -23,9 +23,9 @@ enum Fate {
     Served,
     /// The kernel does not get it, and this is the result.
     Answered(usize),
-    /// It fails, and the kernel does not get it.
+    /// The call fails without reaching the kernel.
     Failed(Errno),
-    /// The kernel gets it, and it fails for the caller all the same.
+    /// The call reaches the kernel, and fails for the caller regardless of the result.
     FailedAfter(Errno),
 }
 use Fate::{Answered, Failed, FailedAfter, Served};
@@ -144,7 +144,7 @@ fn interrupted_again_and_again() {
     assert_eq!(engine.totals().connections, 100);
 }
 
-/// The end of the stream never comes. Waiting does not take its time: the clock jumps.
+/// The end of the stream never comes. The wait takes no real time, because the clock jumps.
 #[test]
 fn no_progress() {
     let waited = Rc::new(Cell::new(Duration::ZERO));
@@ -154,7 +154,7 @@ fn no_progress() {
         libc::SYS_shutdown if !swallowed.replace(true) => Answered(0),
         libc::SYS_epoll_pwait => {
             turns.set(turns.get() + 1);
-            assert!(turns.get() < 1000, "it waits for ever");
+            assert!(turns.get() < 1000, "the round trip does not end");
             clock.set(clock.get() + Duration::from_millis(args[3] as u64));
             args[3] = 0;
             Served
@@ -237,8 +237,8 @@ fn one_fault() {
     }
 }
 
-/// A lasting shortage of descriptors is waited out for as long as a send may stand still. Waiting does
-/// not take its time: the clock jumps.
+/// A send fails when a shortage of descriptors lasts for the whole stall timeout. The wait takes no
+/// real time, because the clock jumps.
 #[test]
 fn lasting_shortage_fails_after_the_stall_timeout() {
     for (short, name) in [(libc::SYS_accept4, "accept4"), (libc::SYS_socket, "socket")] {
@@ -268,8 +268,8 @@ fn lasting_shortage_fails_after_the_stall_timeout() {
     }
 }
 
-/// Every port of 127.0.0.1 is in use: the client comes from another address. If that does not help
-/// either, nothing was sent.
+/// If every port of 127.0.0.1 is in use, the client binds another address. If that fails too,
+/// nothing has been sent.
 #[test]
 fn no_local_port_left() {
     let bound = Cell::new(None);
@@ -297,8 +297,8 @@ fn no_local_port_left() {
     }
 }
 
-/// Clients come from where the kernel puts them, until so many have left a port in `TIME_WAIT` that
-/// the next ones had better come from elsewhere.
+/// The kernel chooses the client's source address until so many clients have left a port in
+/// `TIME_WAIT` that another address is the better choice.
 #[test]
 fn source_address_changes_after_many_clients() {
     const CONNECTS_PER_SOURCE_ADDRESS: usize = 4096;
@@ -346,15 +346,16 @@ fn truncated_echo_gets_code_13() {
     assert_eq!(round_trip(&mut engine, server, 1000), Ok(()));
 }
 
-/// What connections hold together is bounded, and what a stop lets go of no longer counts.
+/// The unsent bytes of all connections together are bounded. Bytes that a stop discards no longer
+/// count.
 #[test]
 fn unsent_bytes_are_bounded() {
     const CLIENTS: usize = MAX_UNSENT_BYTES / READ_BUFFER_BYTES;
-    // Both ends of each connection, and one more, are this process's.
+    // This process holds both ends of each connection, and one more.
     let crowd = witness::crowd(2 * CLIENTS + 2, 100) / 2;
     let asked_for = Rc::new(Cell::new(0));
     let last_read = Rc::clone(&asked_for);
-    // Whoever says something has said as much as can be read, and takes nothing back.
+    // A client that sends anything fills the whole read, and never accepts a byte of its echo.
     let (mut engine, server) = listening(move |call, args| match call {
         libc::SYS_read => {
             last_read.set(args[2]);
@@ -389,7 +390,7 @@ fn unsent_bytes_are_bounded() {
     );
 }
 
-/// A connection that always has more to say gets its share of a turn, not all the time.
+/// A connection that always has data gets a bounded number of reads in a turn.
 #[test]
 fn busy_connection_yields_after_bounded_reads() {
     let reads = Rc::new(Cell::new(0));
@@ -397,7 +398,7 @@ fn busy_connection_yields_after_bounded_reads() {
     let (mut engine, server) = listening(move |call, args| match call {
         libc::SYS_read => {
             counter.set(counter.get() + 1);
-            // Were it for ever, this test would be too.
+            // Bounded, so that this test ends if the engine does not yield.
             match counter.get() {
                 ..1000 => Answered(args[2]),
                 _ => Failed(Errno::EAGAIN),
@@ -414,8 +415,8 @@ fn busy_connection_yields_after_bounded_reads() {
     assert!(reads.get() <= 16, "{} reads in one turn", reads.get());
 }
 
-/// A listening engine whose clock stands still, and for which `accept` decides about each accept4; and
-/// how many of these there were. No wait takes longer than a moment.
+/// Returns a listening engine whose clock stands still and for which `accept` decides about each
+/// accept4, its address, and the number of accept4 calls. Every wait is short.
 fn accepting(accept: impl Fn() -> Fate + 'static) -> (Engine<Faulty>, SocketAddr, Rc<Cell<usize>>) {
     let tries = Rc::new(Cell::new(0));
     let counter = Rc::clone(&tries);
@@ -434,7 +435,7 @@ fn accepting(accept: impl Fn() -> Fate + 'static) -> (Engine<Faulty>, SocketAddr
     (engine, server, tries)
 }
 
-/// One connection that is gone is passed over. If all of them are, accepting rests: it would spin.
+/// An aborted connection is skipped. After many in a row accept backs off: the loop would spin.
 #[test]
 fn accept_backs_off_after_repeated_errors() {
     let (mut engine, server, tries) = accepting(|| Failed(Errno::ECONNABORTED));
@@ -445,7 +446,7 @@ fn accept_backs_off_after_repeated_errors() {
     assert!((2..100).contains(&tries.get()), "{} tries", tries.get());
 }
 
-/// A descriptor that is free again is used at once, not when accepting has had its rest.
+/// A freed descriptor is used at once, before the accept back-off has elapsed.
 #[test]
 fn accept_resumes_when_a_connection_closes() {
     let full = Rc::new(Cell::new(false));
@@ -471,8 +472,8 @@ fn accept_resumes_when_a_connection_closes() {
     assert_eq!(turns(&mut engine), 2);
 }
 
-/// What was short a moment ago is no reason for a send to fail, though accepting rests for it and the
-/// send's own connection takes a moment to come.
+/// A send does not fail because an earlier shortage started an accept back-off, even if the send's
+/// own connection takes a moment to arrive.
 #[test]
 fn send_succeeds_during_accept_back_off() {
     let tries = Cell::new(0);
@@ -492,7 +493,7 @@ fn send_succeeds_during_accept_back_off() {
     assert_eq!(round_trip(&mut engine, server, 10), Ok(()));
 }
 
-/// A stop takes those who wait, and asks once more to know that they are all.
+/// A stop accepts every queued connection, with one more `accept4` to find the queue empty.
 #[test]
 fn stop_accepts_queued_connections() {
     let (mut engine, server, tries) = accepting(|| Served);
@@ -501,7 +502,7 @@ fn stop_accepts_queued_connections() {
     assert_eq!((engine.totals().connections, tries.get()), (3, 4));
 }
 
-/// A start that fails leaves nothing behind, and the next one works.
+/// A failed start leaves no descriptor open, and the next one succeeds.
 #[test]
 fn failed_start_leaves_nothing_open() {
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
@@ -524,8 +525,8 @@ fn failed_start_leaves_nothing_open() {
     }
 }
 
-/// A broken epoll set ends the engine's turns with an error instead of a loop without end. What
-/// passes is borne with.
+/// A permanently broken epoll set ends the loop with an error, instead of an endless loop.
+/// Transient failures are tolerated.
 #[test]
 fn lasting_epoll_errors_end_the_loop() {
     let broken = Rc::new(Cell::new(true));
@@ -548,8 +549,8 @@ fn lasting_epoll_errors_end_the_loop() {
     assert_eq!(failures(&mut engine), Some((15, failure)));
 }
 
-/// An engine that polls for its one client, over a kernel whose clock advances by `step` at each
-/// reading, and where no wait takes time.
+/// An engine that busy-polls for its one client, over a kernel whose clock advances by `step` at
+/// each reading and where no wait takes time.
 struct Lone {
     engine: Engine<Faulty>,
     client: TcpStream,
@@ -619,14 +620,14 @@ fn loop_polls_before_it_sleeps() {
     for _ in 1..16 {
         assert_eq!(lone.turn(None), (1 + 8 * ROUND, 1));
     }
-    assert_eq!(lone.turn(None), (0, 1), "16 times in vain");
+    assert_eq!(lone.turn(None), (0, 1), "after 16 polls that found nothing");
     let mut lone = Lone::new(STEP);
     lone.client.write_all(b"x").expect("write");
     assert_eq!(lone.turn(None), (1, 0), "the first poll finds it");
     let limit = Duration::from_micros(40);
     let mut lone = Lone::new(STEP);
     let polled = lone.turn(Some(limit));
-    assert_eq!(polled, (1 + 5 * ROUND, 1), "for no longer than it may");
+    assert_eq!(polled, (1 + 5 * ROUND, 1), "for at most the turn's timeout");
     let mut lone = Lone::new(STEP);
     assert_eq!(lone.turn(Some(Duration::ZERO)), (1, 0), "it may not wait");
     assert_eq!(lone.turn(None), (1 + 8 * ROUND, 1), "and has not tried");

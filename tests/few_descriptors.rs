@@ -1,5 +1,6 @@
-//! Five hundred clients for a node that may open 64 files: those it has accepted are served, the
-//! rest wait without costing anything, and come in as others go.
+//! Five hundred clients for a node that may open 64 files. The node serves the clients it has
+//! accepted; the others wait in the accept queue, without any cost, and are accepted as others
+//! close.
 
 mod common;
 
@@ -25,7 +26,7 @@ fn served(mut client: &TcpStream) -> bool {
     }
 }
 
-/// Moves those who have been served from `waiting` to `inside`.
+/// Moves the served clients from `waiting` to `inside`.
 fn let_in(waiting: &mut Vec<TcpStream>, inside: &mut Vec<TcpStream>) {
     let (done, rest) = waiting.drain(..).partition(served);
     *waiting = rest;

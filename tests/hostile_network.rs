@@ -1,6 +1,6 @@
-//! Hostile clients: random bytes, some of them urgent, in random pieces with random ends, and floods
-//! of connections that are given up at once. What they send comes back as it was or their
-//! connection ends, they learn nothing else, and nothing of them is left.
+//! Hostile clients: random bytes, some of them urgent, in random pieces with random ends, and
+//! floods of connections that are abandoned at once. Each client gets its own bytes back unchanged
+//! or its connection ends. It receives nothing else, and the node keeps none of its resources.
 
 mod common;
 #[allow(dead_code, reason = "other test files use the rest")]
@@ -50,7 +50,7 @@ fn send_urgently(client: &TcpStream, bytes: &[u8]) {
     assert_eq!(count, bytes.len() as isize, "all of it fits");
 }
 
-/// One random conversation.
+/// One client with random actions.
 fn talk(server: SocketAddr, seed: u64) {
     const PIECES: u64 = 20;
     const LONGEST: u64 = 3000;
@@ -128,7 +128,7 @@ fn abandoned_connections_free_their_descriptors() {
     for round in 0..ROUNDS {
         let clients: Vec<_> = (0..flood).map(|_| client(server)).collect();
         for (i, mut client) in clients.into_iter().enumerate() {
-            // Reset, with or without something on its way, or just closed.
+            // Reset, with or without bytes in flight, or just closed.
             if i % 3 > 0 {
                 reset_at_close(&client);
             }

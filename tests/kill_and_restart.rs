@@ -1,5 +1,5 @@
-//! Killed in the middle of everything and started again at once, on the same port: whatever the
-//! kernel still remembers of the connections, the new server listens.
+//! A server killed under load and restarted at once on the same port: the new server listens,
+//! whatever state the kernel still has of the old connections.
 
 mod common;
 
@@ -18,8 +18,9 @@ const CLIENTS: usize = 8;
 /// Echoes that a server has to serve before it is killed.
 const LOAD: u64 = 100;
 
-/// Talks as long as the server is there, and counts the echoes. Connects only while it is `up`: the
-/// kernel might have a client of nobody connect to itself, and its port would be taken.
+/// Echoes as long as the server runs, and counts the echoes. Connects only while the server is
+/// `up`: without a listener, the kernel might connect a client to itself, which would occupy the
+/// port.
 fn talk(server: SocketAddr, up: &RwLock<()>, echoes: &AtomicU64) -> io::Result<()> {
     let mut client = {
         let _up = up.read().expect("no panic");

@@ -1,5 +1,5 @@
-//! What the kernel is asked for, seen from outside: limits, addresses, socket options; and what
-//! happens when it has no more to give.
+//! Limits, addresses and socket options as an observer outside of the process sees them, and the
+//! node's behaviour when the kernel runs out of descriptors.
 
 mod common;
 
@@ -20,7 +20,7 @@ use rawecho::stdio::MAX_LINE_BYTES;
 use rlimit::{Resource, getrlimit};
 use serde_json::json;
 
-/// The table of limits in the README, held to the constants that it names.
+/// The README's table of limits states the values of the constants that it names.
 #[test]
 fn readme_limits_match_the_constants() {
     let readme = include_str!("../README.md");
@@ -84,7 +84,7 @@ fn table(node: &Node) -> Vec<Row> {
     table.lines().skip(1).map(row).collect()
 }
 
-/// The TCP sockets over IPv4 that the node has open, and how many sockets of other kinds.
+/// Returns the node's open TCP sockets over IPv4, and the number of its sockets of other kinds.
 fn sockets(node: &Node) -> (Vec<TcpSocket>, usize) {
     let table = table(node);
     let (mut sockets, mut others) = (Vec::new(), 0);

@@ -16,7 +16,7 @@ fn a_hundred_thousand_sends() {
     let data = |i: usize| format!("message {i}");
     let stdin = node.stdin.take().expect("a pipe");
     let mut stdin = BufWriter::new(stdin);
-    // Both at once: a pipe holds but a few of them.
+    // Write and read at the same time: a pipe holds only a few of them.
     let writer = thread::spawn(move || {
         for i in 0..SENDS {
             let data = data(i);

@@ -1,5 +1,5 @@
-//! The server really serves: clients of the standard library's own TCP, of every temper, while the
-//! node goes on with its requests.
+//! Clients of many kinds, which use the standard library's TCP, while the node continues to handle
+//! its requests.
 
 mod common;
 #[allow(dead_code, reason = "other test files use the rest")]
@@ -40,7 +40,8 @@ fn push(mut client: &TcpStream, at_most: usize) -> usize {
     taken
 }
 
-/// As `nc -N` and `ncat` do it: all is sent, then the end, and all comes back, then the end.
+/// As `nc -N` and `ncat` do: the client sends everything and shuts down, and gets it all back, then
+/// end of file.
 fn half_close(server: SocketAddr, bytes: &[u8]) {
     let mut reader = client(server);
     let mut writer = reader.try_clone().expect("a second handle");
@@ -117,7 +118,7 @@ fn reset_does_not_affect_other_clients() {
     let before = node.descriptors();
     let bystander = client(server);
     for round in 0..50 {
-        // At once; after some bytes; with an echo that is not read; with much under way.
+        // Reset at once; after some bytes; with an unread echo; with many bytes in flight.
         reset(client(server));
         let mut talker = client(server);
         talker.write_all(b"never mind").expect("write");
@@ -217,7 +218,7 @@ fn slow_reader_gets_all_its_bytes() {
     node.finish_well();
 }
 
-/// One that sends and reads as fast as it can, all the time, gets no more than its share.
+/// A client that sends and reads as fast as it can gets only its share.
 #[test]
 fn busy_clients_do_not_starve_others() {
     let (mut node, server) = Node::listening();
@@ -265,8 +266,8 @@ fn urgent_data() {
     node.finish_well();
 }
 
-/// What comes while the node stands still comes to it as one event: bytes, urgent ones, more bytes,
-/// and the end. None of them is waited for in vain.
+/// While the node is stopped, bytes, urgent bytes, more bytes and the end of the stream arrive, and
+/// become one event. The node handles all of them without waiting for another event.
 #[test]
 fn data_and_end_of_stream_in_one_event() {
     let (node, server) = Node::listening();
@@ -284,7 +285,7 @@ fn data_and_end_of_stream_in_one_event() {
     };
     let [bytes, urgent, ended] = [(); 3].map(|()| client(server));
     for client in [&bytes, &urgent, &ended] {
-        // By its echo it is known to be waited for.
+        // The echo shows that the connection is registered.
         converse(client, b"hello");
     }
     node.signal(libc::SIGSTOP);
@@ -307,7 +308,7 @@ fn data_and_end_of_stream_in_one_event() {
     node.finish_well();
 }
 
-/// Idle connections cost nothing but their descriptors.
+/// Idle connections use no processor time.
 #[test]
 fn idle_clients_use_no_processor() {
     let (mut node, server) = Node::listening();
@@ -315,7 +316,7 @@ fn idle_clients_use_no_processor() {
     for client in &idle {
         converse(client, b"hello");
     }
-    // And one whose echo waits for room that does not come.
+    // One more client does not read, so its echo is blocked.
     let deaf = client(server);
     push(&deaf, 64 << 20);
     deaf.shutdown(Shutdown::Write).expect("shutdown");
@@ -324,7 +325,7 @@ fn idle_clients_use_no_processor() {
     node.finish_well();
 }
 
-/// All at the same time, from many threads, for a while.
+/// All kinds of clients at the same time, from many threads.
 #[test]
 fn mixed_clients_are_echoed_concurrently() {
     let (mut node, server) = Node::listening();
@@ -352,7 +353,7 @@ fn mixed_clients_are_echoed_concurrently() {
     node.finish_well();
 }
 
-/// When the node's input ends, it does not wait for others: the task is done.
+/// When its input ends, the node does not wait for open connections.
 #[test]
 fn end_of_input_closes_connections() {
     let (node, server) = Node::listening();
@@ -365,8 +366,8 @@ fn end_of_input_closes_connections() {
     });
 }
 
-/// A stop sees to those that have connected and have not been accepted yet. They connect while the
-/// node cannot run, and are more than it accepts at once.
+/// A stop serves clients that have connected and have not been accepted. They connect while the
+/// node is suspended, and are more than it accepts in one turn.
 #[test]
 fn stop_drains_the_accept_queue() {
     let (mut node, server) = Node::listening();

@@ -1,5 +1,5 @@
-//! Every request of the protocol, and its answer. [`Node::request`] returns the reply's whole body,
-//! so each comparison also proves that no field is too much.
+//! Every request of the protocol, and its reply. [`Node::request`] returns the whole body of a
+//! reply, so each comparison also proves that there is no extra field.
 
 mod common;
 
@@ -96,7 +96,7 @@ fn stats_cover_all_clients_since_the_start() {
     assert_eq!(node.stats(), (1, 5));
     converse(&client(server), b"1234567");
     assert_eq!(node.stats(), (2, 12));
-    // One that says nothing counts as a connection. Nobody is told when it is accepted.
+    // A silent client counts as a connection. The client cannot observe when it is accepted.
     let _silent = client(server);
     eventually("the silent one is counted", || {
         (node.stats() == (3, 12)).then_some(())
@@ -139,7 +139,7 @@ fn stop_lets_open_connections_finish() {
     let mut talking = client(server);
     converse(&talking, b"before the stop");
     let stop = node.ask(json!({"type": "tcp_echo_stop"}));
-    // From the moment on in which nobody can connect, the stop is under way.
+    // Once a connect is refused, the stop has begun.
     eventually("the listener is closed", || {
         TcpStream::connect(server).err()
     });

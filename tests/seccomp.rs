@@ -1,5 +1,5 @@
-//! The program under a real seccomp filter, as in a container: each call that the filter refuses ends
-//! the program with a reason on standard error, or does not end it.
+//! The program under a real seccomp filter, as in a container: each call that the filter refuses
+//! ends the program with a reason on standard error, or does not end it.
 
 mod common;
 
@@ -17,8 +17,8 @@ use seccompiler::{
 use serde_json::{Value, json};
 use syscalls::{CALLS, Call, Errno};
 
-/// Calls that the loader or the language's runtime cannot start the program without, or that are the
-/// only way to give a reason.
+/// Calls without which the loader or Rust's runtime cannot start the program, and the calls that
+/// report a reason.
 const NEEDED_TO_START_OR_SAY: &[&str] = &[
     "read",
     "write",
@@ -31,7 +31,7 @@ const NEEDED_TO_START_OR_SAY: &[&str] = &[
 /// The limit of open files that the program is started with. It may raise it.
 const OPEN_FILES: u64 = 100;
 
-/// What container profiles answer with.
+/// The errors that container profiles return.
 const REFUSALS: [Errno; 2] = [Errno::EPERM, Errno::ENOSYS];
 
 /// Starts the program with the command line `args` under a filter that answers `call` with `errno`.
@@ -63,8 +63,8 @@ fn start_with_rules(args: &[&str], call: &Call, rules: Vec<SeccompRule>, errno: 
 /// Calls `check` for every call that can be refused, with each errno.
 fn each_refusal(mut check: impl FnMut(&'static Call, Errno)) {
     for call in CALLS {
-        // Rust's runtime looks at the standard descriptors by `poll` first, which is `ppoll` on aarch64,
-        // and aborts if that is refused.
+        // Rust's runtime looks at the standard descriptors by `poll` first, which is `ppoll` on
+        // aarch64, and aborts if that is refused.
         let needed = NEEDED_TO_START_OR_SAY.contains(&call.name)
             || call.name == "ppoll" && cfg!(target_arch = "aarch64");
         if !needed {

@@ -63,7 +63,7 @@ fn line(stdout: &mut impl BufRead) -> Value {
     serde_json::from_str(&line).expect("a line of JSON")
 }
 
-/// Nobody listens there any more. (To connect would be a way to tell, and be counted.)
+/// Checks that the server no longer listens. (A connect would show it too, but would be counted.)
 fn is_free(server: SocketAddr) -> bool {
     TcpListener::bind(server).is_ok()
 }
@@ -113,7 +113,7 @@ fn second_signal_ends_serve_at_once() {
     }
 }
 
-/// Nor does it wait for who does not read what it says.
+/// Full standard output does not keep a signal from ending the server.
 #[test]
 fn signals_end_serve_when_output_is_full() {
     let (mut full, _unread) = UnixStream::pair().expect("a pair");
@@ -186,7 +186,7 @@ fn single_client_is_served_with_and_without_polling() {
     }
 }
 
-/// However long it may poll: when nothing comes, it soon sleeps.
+/// An idle server sleeps, however long it may busy-poll.
 #[test]
 fn an_idle_server_sleeps() {
     let server = Server::start(&["--spin", "10000"]);
@@ -206,14 +206,14 @@ fn port_in_use_is_reported() {
     let address = taken.local_addr().expect("bound");
     assert_taken(address);
     drop(taken);
-    // One that shares its port shares it with its own workers only.
+    // With workers, a server shares its port with those workers only.
     let sharing = Server::start(&["--workers", "2"]);
     assert_taken(sharing.address);
     sharing.signal(libc::SIGTERM);
     sharing.ends(0, 0);
 }
 
-/// Nobody else can listen on `address`, and is told so.
+/// Checks that no other server can listen on `address`, and that it reports `EADDRINUSE`.
 fn assert_taken(address: SocketAddr) {
     for workers in ["1", "2"] {
         let port = address.port().to_string();

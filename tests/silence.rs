@@ -1,12 +1,12 @@
-//! What passes through the node is nobody else's business: without `--trace`, none of it is ever
-//! written to standard error, not even of lines that cannot be understood.
+//! Payload is never logged: without `--trace`, no part of it is written to standard error, not even
+//! for lines that cannot be parsed.
 
 mod common;
 
 use common::{Node, client, converse};
 use serde_json::json;
 
-/// What must not be seen.
+/// The payload that must not appear.
 const SECRET: &str = "hunter2";
 
 #[test]

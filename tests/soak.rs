@@ -1,11 +1,11 @@
-//! Everything at once, for as long as one likes: requests, and outside clients of all kinds. Every
+//! A soak test of any duration: requests, and outside clients of all kinds, at the same time. Every
 //! reply and every byte is checked, and at the end the node holds as much memory and as many
 //! descriptors as before.
 //!
 //! An ordinary run takes [`SECONDS`]. An hour:
-//! `SOAK_SECONDS=3600 cargo test --release --test soak -- --nocapture`. It takes all the processors
-//! that it can get; `SOAK_PAUSE_MS=10` leaves most of them to others, with a pause between one thing
-//! that somebody says and the next.
+//! `SOAK_SECONDS=3600 cargo test --release --test soak -- --nocapture`. It uses every idle CPU;
+//! `SOAK_PAUSE_MS=10` leaves most of the CPU time to other programs, with a pause between the
+//! messages of a client.
 
 mod common;
 #[allow(dead_code, reason = "other test files use the rest")]
@@ -24,7 +24,7 @@ use std::time::{Duration, Instant};
 use common::{Node, assert_end, client, converse, eventually, pattern};
 use sockets::reset_at_close;
 
-/// How long it takes if `SOAK_SECONDS` does not tell.
+/// The duration if `SOAK_SECONDS` is not set.
 const SECONDS: u64 = 3;
 
 /// Requests that are under way at once.
@@ -46,7 +46,7 @@ struct Outside {
 }
 
 impl Outside {
-    /// Has one client after the other talk, as long as there is time. Each is told its number.
+    /// Runs one client after the other until the time is over. Each gets its number.
     fn repeat(&self, talk: fn(&Outside, usize)) {
         for number in 0.. {
             if self.over() {
@@ -73,7 +73,7 @@ impl Outside {
     }
 }
 
-/// Says one thing and goes, as most do.
+/// Sends one message and closes, as most clients do.
 fn short(outside: &Outside, number: usize) {
     let client = outside.connect();
     outside.converse(&client, &pattern(number % SHORT));
@@ -81,7 +81,7 @@ fn short(outside: &Outside, number: usize) {
     assert_end(&client);
 }
 
-/// Has a lot to say, for as long as there is time.
+/// Sends continuously until the time is over.
 fn long(outside: &Outside, _: usize) {
     let client = outside.connect();
     for length in (1..100_000).step_by(997).cycle() {
@@ -102,7 +102,7 @@ fn broken(outside: &Outside, number: usize) {
     }
 }
 
-/// Many are there and say nothing, until one does.
+/// Many idle connections, of which one then sends.
 fn idle(outside: &Outside, number: usize) {
     const MANY: usize = 100;
     let clients: Vec<TcpStream> = (0..MANY).map(|_| outside.connect()).collect();
@@ -110,7 +110,7 @@ fn idle(outside: &Outside, number: usize) {
     outside.converse(&clients[number % MANY], b"I am still here");
 }
 
-/// Says one byte at a time.
+/// Sends one byte at a time.
 fn slow(outside: &Outside, _: usize) {
     let client = outside.connect();
     for byte in 0..100 {
@@ -122,7 +122,7 @@ fn slow(outside: &Outside, _: usize) {
 /// Reads only when the server takes no more.
 fn late(outside: &Outside, _: usize) {
     const PIECE: usize = 1 << 20;
-    /// So long nothing moves when all buffers are full.
+    /// How long nothing moves when all buffers are full.
     const STILL: Duration = Duration::from_millis(10);
     let mut client = outside.connect();
     let piece = pattern(PIECE);
@@ -151,7 +151,7 @@ fn late(outside: &Outside, _: usize) {
     outside.bytes.fetch_add(said as u64, Relaxed);
 }
 
-/// Writes requests as long as there is time, and tells what each is to be answered with.
+/// Writes requests until the time is over, and passes on the expected reply to each.
 fn ask(stdin: ChildStdin, outside: &Outside, replies: &SyncSender<String>) -> ChildStdin {
     let mut stdin = BufWriter::new(stdin);
     for i in 0.. {

@@ -1,5 +1,5 @@
-//! Standard input and output: lines in every shape, from and to every kind of file, with a parent
-//! that is slow, gone or strange.
+//! Standard input and output: lines of every form, from and to every kind of file, with a parent
+//! that reads slowly, has exited, or has set an unusual mode.
 
 mod common;
 
@@ -86,7 +86,7 @@ fn input_byte_by_byte() {
     node.finish_well();
 }
 
-/// A reply comes without more input, and half a line holds nothing up.
+/// A reply is written without further input, and a partial line does not delay it.
 #[test]
 fn partial_line_does_not_delay_earlier_replies() {
     let (mut node, server) = Node::listening();
@@ -152,7 +152,7 @@ fn output_to_dev_null() {
     node.finish_well();
 }
 
-/// A line of exactly the longest length is looked at, and one that is longer is not.
+/// A line of exactly the maximum length is parsed; a longer one is not.
 #[test]
 fn the_longest_line() {
     let mut node = Node::n1();
@@ -188,7 +188,7 @@ fn overlong_line_is_not_stored() {
     node.write("\n");
     node.send("next");
     let held = node.peak_memory() - before;
-    // A line of the greatest length has to be held until it proves too long.
+    // The node buffers an overlong line up to the maximum length.
     assert!(held < 2 * MAX_LINE_BYTES as u64, "{held} bytes");
     let kept = node.memory().saturating_sub(before);
     assert!(kept < MAX_LINE_BYTES as u64 / 2, "{kept} bytes");
@@ -206,7 +206,7 @@ fn overlong_line_is_not_stored() {
     );
 }
 
-/// The reader of the replies takes its time: the node waits, and yet serves its clients.
+/// While the reader of the replies is slow, the node waits for it and still serves its clients.
 #[test]
 fn a_slow_reader_of_the_output() {
     const REPLIES: usize = 20;
@@ -283,7 +283,7 @@ fn closed_output_ends_the_node_with_a_reason() {
 fn the_reader_leaves_while_the_node_waits_for_it() {
     let mut node = Node::n1();
     node.ask(json!({"type": "echo", "echo": "w".repeat(1_000_000)}));
-    // One byte of the reply tells that it is on its way.
+    // One byte of the reply shows that the node is writing it.
     let mut stdout = node.stdout.take().expect("a pipe");
     stdout.read_exact(&mut [0]).expect("a reply");
     drop(stdout);
@@ -387,7 +387,8 @@ fn on_a_socket_in_either_mode() {
     }
 }
 
-/// A pipe for errors that nobody reads fills up, and then the errors are dropped, not the node.
+/// If standard error is a full pipe without a reader, diagnostics are dropped and the node
+/// continues.
 #[test]
 fn full_standard_error_does_not_block_the_node() {
     let (errors, theirs) = UnixStream::pair().expect("a pair");

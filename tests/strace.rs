@@ -88,8 +88,8 @@ fn the_calls_of_a_start_and_a_send() {
     }
 }
 
-/// The server's answer is changed on its way, so the reply tells whose bytes it shows. Writes until
-/// then: two replies, the client's, the server's.
+/// strace changes the server's echo in flight, so the reply shows whose bytes it contains. The
+/// writes up to that one: two replies, the client's write, the server's.
 fn the_echo_is_what_came_back() {
     let mut node = with_fault("write:poke_enter=@arg2=58:when=4");
     node.listen();
@@ -110,7 +110,8 @@ fn connection_refused() {
     node.finish_well();
 }
 
-/// The kernel answers so when the peer has reset the connection: the bytes are on their way by then.
+/// The kernel returns this error when the peer has reset the connection. The bytes are in flight
+/// then.
 fn broken_halfway() {
     let mut node = with_fault("shutdown:error=ENOTCONN:when=1");
     node.listen();
@@ -136,8 +137,8 @@ fn no_progress() {
     node.finish_well();
 }
 
-/// Two requests that come at once. The second stands still, and the reply to the first is written
-/// out before that is waited for.
+/// Of two requests that arrive together, the second one stalls. The reply to the first is written
+/// before the node waits for the second.
 fn a_reply_does_not_wait_for_the_next_request() {
     let inject = "--inject=shutdown:retval=0:when=2";
     let mut node = under_strace(&["--trace=shutdown,write", inject]);
@@ -150,14 +151,14 @@ fn a_reply_does_not_wait_for_the_next_request() {
     assert_eq!(since.matches("write(1, ").count(), 2, "{trace}");
 }
 
-/// Sends so many messages, and asks for all of it at once.
+/// Makes `count` send requests with one write, and reads the replies.
 fn send_at_once(node: &mut Node, count: usize) {
     for id in node.ask_at_once(std::iter::repeat_n(SEND, count)) {
         node.reply_to(id);
     }
 }
 
-/// Replies to sends that need not wait are written together, but nobody's waits for many others.
+/// Replies to sends that do not block are written together, but at most a bounded number of them.
 fn replies_are_written_while_more_requests_are_there() {
     const AT_MOST: usize = 16;
     let mut node = under_strace(&["--trace=connect,write"]);
@@ -172,7 +173,7 @@ fn replies_are_written_while_more_requests_are_there() {
     );
 }
 
-/// Whoever is connected has a turn in each send.
+/// Each send also serves the connections of other clients.
 fn outside_clients_are_served_between_sends() {
     const SENDS: usize = 32;
     let mut node = under_strace(&["--trace=connect,epoll_pwait"]);
@@ -188,8 +189,8 @@ fn outside_clients_are_served_between_sends() {
     }
 }
 
-/// In the steady state a message costs one read and one write beside the wait, since a connection is
-/// waited for edge-triggered: the read that would find nothing is not made.
+/// In the steady state a message takes one read and one write beside the wait. Connections are
+/// registered edge-triggered, so the read that would find nothing is not made.
 fn a_message_takes_one_read_and_one_write() {
     let mut node = under_strace(&["--trace=read,write,close,epoll_ctl"]);
     let server = node.listen();

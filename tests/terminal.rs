@@ -50,7 +50,7 @@ fn node_at(terminal: OwnedFd) -> Node {
 }
 
 #[test]
-fn a_conversation() {
+fn requests_typed_at_a_terminal_are_answered() {
     let (mut person, theirs) = terminal();
     let node = node_at(theirs);
     let mut lines = BufReader::new(person.try_clone().expect("a second handle")).lines();

@@ -1,4 +1,4 @@
-//! `--trace`: where it writes, and that it never does the program any harm.
+//! `--trace`: where it writes, and that it never blocks or fails the program.
 
 mod common;
 
@@ -94,7 +94,7 @@ fn a_file_that_cannot_be_opened() {
     assert_eq!(finished.status.code(), Some(2));
 }
 
-/// The node has worked to its end, and says once that the trace could not be written.
+/// Checks that the node worked to its end and reported the failed trace once.
 #[track_caller]
 fn assert_trace_failed(finished: Finished, errno: &str) {
     assert_eq!(finished.status.code(), Some(1), "{}", finished.stderr);
@@ -149,7 +149,7 @@ fn closed_pipe_is_reported_once_and_in_the_exit_code() {
     assert_trace_failed(works(node.initialized()).finish(), "EPIPE");
 }
 
-/// With standard error closed there is no place for a reason. The exit code is left.
+/// With standard error closed, only the exit code can report the failure.
 #[test]
 fn closed_standard_error_shows_in_the_exit_code() {
     let (reader, writer) = pipe();

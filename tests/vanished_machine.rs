@@ -1,10 +1,10 @@
-//! A client's machine is gone without a word: the cable is cut. Its connections end by
-//! [`PEER_TIMEOUT`], whether they were silent or had bytes on their way, and their descriptors are
-//! free again.
+//! A client's machine becomes unreachable, as if the cable were cut. Its connections end by
+//! [`PEER_TIMEOUT`], whether they were idle or had bytes in flight, and their descriptors are
+//! freed.
 //!
 //! Two network namespaces and a cable between them stand for two machines. To make them takes root
-//! (`CAP_SYS_ADMIN`, `CAP_NET_ADMIN`), and to wait for the end takes a minute, so this is left out of
-//! an ordinary run: `cargo test --test vanished_machine -- --ignored`.
+//! (`CAP_SYS_ADMIN`, `CAP_NET_ADMIN`), and to wait for the end takes a minute, so this is left out
+//! of an ordinary run: `cargo test --test vanished_machine -- --ignored`.
 
 mod common;
 
@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 use common::{Node, client, converse, eventually, with_pipes};
 use rawecho::engine::PEER_TIMEOUT;
 
-/// Addresses for examples (RFC 5737), which nobody has: the server's, and the client's.
+/// Addresses reserved for documentation (RFC 5737): the server's and the client's.
 const SERVER: &str = "192.0.2.1";
 const CLIENT: &str = "192.0.2.2";
 
@@ -131,7 +131,7 @@ fn connections_to_a_vanished_peer_end_by_peer_timeout() {
     eventually("they are echoed into the void", || {
         (node.stats().1 == bytes + LAST_WORDS.len() as u64).then_some(())
     });
-    // And now the machine is gone altogether.
+    // Remove the client's machine entirely.
     there.ip(&["link", "set", CLIENT_END, "down"]);
     let gone = Instant::now();
     assert_eq!(node.descriptors().len(), before.len() + 2);

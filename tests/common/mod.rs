@@ -1,7 +1,7 @@
-//! What the tests share: a [`Node`] is the built program, started with pipes to its streams.
+//! Code that the tests share. A [`Node`] is the built program, started with pipes to its streams.
 //!
-//! Nothing here may hang. Reads and writes of a node end when it does, and a node that shows no sign
-//! of life for [`PATIENCE`] is killed; sockets have time-outs.
+//! Nothing here may hang. Reads and writes of a node end when it does, and a node that shows no
+//! sign of life for [`PATIENCE`] is killed; sockets have time-outs.
 
 // Each test file is a program of its own and uses a part of this.
 #![allow(dead_code)]
@@ -22,7 +22,8 @@ use std::time::{Duration, Instant};
 use rlimit::{Resource, setrlimit};
 use serde_json::{Value, json};
 
-/// How long anything may take. A limit for what has gone wrong, far above what any machine needs.
+/// The time limit for every wait. It is far above what any machine needs, so it ends only failed
+/// tests.
 pub const PATIENCE: Duration = Duration::from_secs(120);
 
 /// The first message to a node that is to be called n1.
@@ -262,8 +263,8 @@ impl Node {
         id
     }
 
-    /// Writes a request for each of `fields` as [`ask_text`](Node::ask_text) does, but all at once, so
-    /// that one read finds them. Returns their `msg_id`s.
+    /// Writes a request for each of `fields` as [`ask_text`](Node::ask_text) does, but all at once,
+    /// so that one read finds them. Returns their `msg_id`s.
     pub fn ask_at_once<'f>(&mut self, fields: impl IntoIterator<Item = &'f str>) -> Vec<u64> {
         let requests = fields.into_iter().map(|fields| self.request_line(fields));
         let (ids, lines): (Vec<u64>, Vec<String>) = requests.unzip();
@@ -340,7 +341,7 @@ impl Node {
         }
     }
 
-    /// [`finish`](Node::finish) for a node that has done nothing worth a word.
+    /// [`finish`](Node::finish) for a node that must have written nothing to standard error.
     #[track_caller]
     pub fn finish_well(self) {
         let Finished {
@@ -365,7 +366,7 @@ impl Node {
 
     /// Sends the node a signal.
     pub fn signal(&self, signal: libc::c_int) {
-        // It is our child. Until it has been waited for, nobody else can have its number.
+        // The node is our child: until we wait for it, no other process can get its number.
         let child = self.child.lock().expect("no panic");
         // SAFETY: no memory is passed.
         let result = unsafe { libc::kill(child.id() as libc::pid_t, signal) };
@@ -499,7 +500,7 @@ pub fn client(server: SocketAddr) -> TcpStream {
     client
 }
 
-/// Says `bytes` to the server and expects them back, while the connection stays open.
+/// Sends `bytes` to the server and expects the echo. The connection stays open.
 #[track_caller]
 pub fn converse(mut client: &TcpStream, bytes: &[u8]) {
     client.write_all(bytes).expect("write");
@@ -508,7 +509,7 @@ pub fn converse(mut client: &TcpStream, bytes: &[u8]) {
     assert!(echo == bytes, "{} bytes came back changed", bytes.len());
 }
 
-/// The server has nothing more to say and has closed its side.
+/// Checks that the server has closed its side without sending more bytes.
 #[track_caller]
 pub fn assert_end(mut client: &TcpStream) {
     assert_eq!(client.read(&mut [0]).expect("no reset"), 0, "the end");
@@ -534,7 +535,7 @@ pub fn file_with(bytes: &[u8]) -> File {
     file
 }
 
-/// What fills `len` bytes and shows every shift and swap: the numbers from 0 on.
+/// Returns `len` bytes that reveal every shift and swap: the numbers from 0 on.
 pub fn pattern(len: usize) -> Vec<u8> {
     (0u64..).flat_map(u64::to_le_bytes).take(len).collect()
 }

@@ -1,4 +1,4 @@
-//! What the standard library cannot say to a socket.
+//! Socket operations that the standard library lacks.
 
 use std::io;
 use std::mem;
@@ -32,7 +32,7 @@ pub fn client_with(server: SocketAddrV4, options: &[(i32, i32, libc::c_int)]) ->
     client
 }
 
-/// Has closing end the connection with a reset: `SO_LINGER` with 0 seconds.
+/// Makes a later close reset the connection: `SO_LINGER` with 0 seconds.
 pub fn reset_at_close(socket: &TcpStream) {
     let linger = libc::linger {
         l_onoff: 1,

@@ -1,4 +1,4 @@
-//! A node under `strace`, which shows what it asks of the kernel, and can make the kernel refuse.
+//! A node under `strace`, which shows the node's system calls and can make them fail.
 
 // Each test file is a program of its own and uses a part of this.
 #![allow(dead_code)]
@@ -10,13 +10,13 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use crate::common::{Node, eventually, program, with_pipes};
 
-/// Seconds that a node may live. Then it is killed, which is an exit code that no node has.
+/// Seconds until a node is killed. That gives an exit code that no node has.
 const LIMIT: &str = "60";
 
 /// What strace writes of a node, until that has ended.
 pub struct Log(PathBuf);
 
-/// What a node has asked of the kernel.
+/// The system calls of a node.
 #[derive(Debug)]
 pub struct Trace {
     /// The names of the calls, in order.
@@ -40,7 +40,8 @@ pub fn start(args: &[&str], injects: &[&str]) -> (Node, Log) {
     (spawn(&mut command, args), Log(log))
 }
 
-/// Starts a node with the command line `args` under `strace`, a command that lacks only the program.
+/// Starts a node with the command line `args` under `strace`, a command that lacks only the
+/// program.
 pub fn spawn(strace: &mut Command, args: &[&str]) -> Node {
     Node::spawn(with_pipes(strace.arg(program().get_program()).args(args)))
 }
