@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# What the scripts of this folder share. They source it; it does nothing by itself.
+# Functions that the scripts of this folder share. They source it; it does nothing by itself.
 
 # Everything these scripts download or build lies here, so `cargo clean` removes it.
 cache=$PWD/target/ci
@@ -144,8 +144,8 @@ static_build() {
 }
 
 # Reads the workspace's test targets into `targets`, a line each: package, source file, cargo's
-# flag. Then checks and shows the caller's list `left_out` (source file -> reason): a name that no
-# longer exists must not go unnoticed.
+# flag. Then prints the caller's list `left_out` (source file -> reason), and fails if a listed file
+# no longer exists.
 read_targets() {
     local file
     targets=$(cargo metadata --no-deps --format-version 1 | jq -r --arg root "$PWD/" '

@@ -253,7 +253,7 @@ impl World {
         Ok(bytes)
     }
 
-    /// The program's own client has come forward.
+    /// The program's own client has made progress.
     pub(crate) fn client_moved(&mut self, conn: usize) {
         if let Owner::Inside(attempt) = self.conns[conn].owner {
             self.attempts[attempt].moved_at = self.now;
@@ -316,7 +316,7 @@ impl World {
         outcome
     }
 
-    /// How much a write of `len` bytes puts into `output`.
+    /// Returns how many of `len` bytes a write puts into `output`.
     fn room_in(
         &mut self,
         len: usize,
@@ -356,7 +356,8 @@ impl World {
     }
 
     fn write_stderr(&mut self, bytes: &[u8]) -> Result<usize, Errno> {
-        // A pipe takes a short line as a whole or not at all: a short write would cut a note.
+        // A pipe accepts a short line entirely or not at all; a short write would truncate a
+        // diagnostic.
         if self.stderr.room() >= bytes.len() && !self.stderr.broken {
             self.stderr.line.extend(bytes);
             return Ok(bytes.len());
@@ -485,7 +486,7 @@ impl World {
 
     // Waiting.
 
-    /// What poll and epoll say of a file.
+    /// Returns the events that poll and epoll report for a file.
     fn events(&self, file: File) -> u32 {
         match file {
             File::Stdin if self.stdin.kind == Kind::File => EPOLLIN,
@@ -548,7 +549,7 @@ impl World {
             _ => {}
         }
         if events & EPOLLET != 0 && (self.stream(fd).is_none() || events & EPOLLOUT != 0) {
-            // The kernel does; this one has no news of anything else.
+            // The kernel accepts other descriptors; the simulator has no events for them.
             return Err(self.misused("edge-triggered epoll_ctl", Errno::EINVAL));
         }
         let position = self.epolls[epoll].position(fd);
@@ -631,7 +632,7 @@ impl World {
         // A stale event may have been collected before its descriptor was closed; a late one comes
         // with all that is ready.
         let mut events = self.ready(epoll);
-        // What has become true is told as it is.
+        // Events that have become true are reported unchanged.
         let is_true = |event: &Event| events.iter().any(|&(position, ..)| position == event.0);
         spurious.retain(|event| event.2 != 0 && !is_true(event));
         events.append(&mut spurious);
@@ -651,15 +652,15 @@ impl World {
         Ok(count)
     }
 
-    /// Events for nothing, and for what is gone.
+    /// Spurious events, and events for closed descriptors.
     fn spurious(&mut self, epoll: usize) -> Vec<Event> {
         let mut events = Vec::new();
         if !self.epolls[epoll].gone.is_empty() && self.happens(Fault::StaleEvent) {
             let (happened, data) = *choose(&mut self.rng, &self.epolls[epoll].gone);
             events.push((None, data, happened & (EPOLLIN | EPOLLOUT)));
         }
-        // Standard input and output are spared where a call on them would wait, and so are eventfds:
-        // what poll has told of a pipe or a counter that nobody else uses is true.
+        // Never for standard input, standard output or an eventfd on which a call would block: what
+        // poll reports about a pipe or a counter with one user is true.
         let sockets = |entry: &Registration| match self.table[entry.fd] {
             Some(File::Stdin) => self.stdin.kind == Kind::NonblockingPipe,
             Some(File::Stdout) => self.stdout.kind == Kind::NonblockingPipe,
@@ -679,7 +680,7 @@ impl World {
         events
     }
 
-    /// Whether that which a call waits for is there.
+    /// Whether the event that a call waits for has happened.
     pub(crate) fn is_ready(&self, what: &What) -> bool {
         match what {
             &What::Epoll(epoll) => {
@@ -698,7 +699,7 @@ impl World {
         self.table[entry.fd].map_or(0, |file| entry.of(self.events(file), news))
     }
 
-    /// How often something has come to descriptor `fd`.
+    /// Returns how many events descriptor `fd` has had.
     fn news(&self, fd: usize) -> u64 {
         match self.stream(fd) {
             Some((conn, end)) => self.conns[conn].ends[end].news,

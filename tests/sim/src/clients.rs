@@ -1,24 +1,25 @@
-//! The clients outside: each a small script that connects, talks, and leaves in its own way.
+//! The outside clients: each is a small script that connects, sends, and disconnects in its own
+//! way.
 
 use fastrand::Rng;
 
 use crate::net::{CLIENT, Owner, Phase, SERVER};
 use crate::world::{Actor, MICROSECOND, MILLISECOND, State, World};
 
-/// How a client leaves.
+/// How a client disconnects.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Leaves {
-    /// Shuts its side down when all is sent, reads to the end, closes.
+    /// Sends everything, shuts down its side, reads to the end of the stream, and closes.
     AfterTheEnd,
-    /// Closes when all has come back.
+    /// Closes when the whole echo has arrived.
     AfterTheEcho,
-    /// Closes when so many bytes are sent, whatever comes back.
+    /// Closes after sending this many bytes, whatever has been echoed.
     Closing(u32),
-    /// Resets when so many bytes are sent.
+    /// Resets after sending this many bytes.
     Resetting(u32),
-    /// Never reads, and resets after so long.
+    /// Never reads, and resets after this time.
     WithoutReading(u64),
-    /// Not by itself.
+    /// Does not disconnect by itself.
     Never,
 }
 
@@ -29,23 +30,23 @@ pub(crate) struct ClientPlan {
     /// When it connects first.
     pub(crate) start: u64,
     pub(crate) bytes: u32,
-    /// What it writes and reads at once at the most.
+    /// The most bytes that it writes or reads in one call.
     pub(crate) piece: u32,
-    /// The longest time between two things that it does.
+    /// The longest time between two of its actions.
     pub(crate) gap: u64,
     pub(crate) leaves: Leaves,
-    /// It falls silent after so many bytes, for so long.
+    /// It pauses after this many bytes, for this long.
     pub(crate) pause: Option<(u32, u64)>,
 }
 
 /// How a client has ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Outcome {
-    /// As it wanted.
+    /// As planned.
     Content,
-    /// Nobody listened, time and again.
+    /// Every connect was refused.
     Refused,
-    /// The connection ended before.
+    /// The connection ended early.
     CutOff,
 }
 
@@ -69,7 +70,7 @@ pub(crate) struct Client {
     rng: Rng,
 }
 
-/// How often a client that is refused tries again.
+/// How often a refused client retries.
 const MAX_RETRIES: u32 = 6;
 
 /// Byte `i` of what client `id` sends.
@@ -136,7 +137,7 @@ impl World {
         };
         if let State::Listening { queue, backlog, .. } = &self.sockets[listener].state {
             if queue.len() >= *backlog {
-                // The kernel drops the request, and the client's kernel asks again.
+                // The kernel drops the request, and the client's kernel retransmits it.
                 self.schedule_in(Actor::Client(id), 1_000 * MILLISECOND);
                 return;
             }
@@ -315,8 +316,8 @@ impl World {
         self.schedule_in(Actor::Stdin, 0);
     }
 
-    /// Every client that keeps reading has got all, unless something outside of the program ended
-    /// its connection.
+    /// Checks that every client that keeps reading has received its whole echo, unless something
+    /// outside the program ended its connection.
     pub(crate) fn check_clients(&mut self) {
         for id in 0..self.clients.len() {
             let client = &self.clients[id];

@@ -14,7 +14,7 @@ pub(crate) struct Registration {
     pub(crate) data: u64,
     /// With `EPOLLONESHOT`: not reported since it was armed.
     pub(crate) armed: bool,
-    /// With `EPOLLET`: the descriptor's news when it was last reported.
+    /// With `EPOLLET`: the descriptor's event count when it was last reported.
     pub(crate) reported_at: Option<u64>,
 }
 
@@ -29,7 +29,7 @@ impl Registration {
         }
     }
 
-    /// What of `events` is reported, now that so much `news` has come.
+    /// Returns which of `events` are reported, at event count `news`.
     pub(crate) fn of(&self, events: u32, news: impl FnOnce() -> u64) -> u32 {
         let wanted = events & (self.events | EPOLLERR | EPOLLHUP);
         let is_news = || self.events & EPOLLET == 0 || self.reported_at != Some(news());
@@ -48,14 +48,14 @@ impl Registration {
     }
 }
 
-/// How many tokens of closed descriptors are remembered, to be reported once more.
+/// How many tokens of closed descriptors are kept, to report stale events for them.
 const REMEMBERED: usize = 8;
 
 /// An epoll set, in the order in which descriptors came.
 #[derive(Debug, Default)]
 pub(crate) struct Epoll {
     pub(crate) set: Vec<Registration>,
-    /// The last tokens, with their events, of descriptors that have been closed or taken out.
+    /// The most recent tokens, with their events, of descriptors that were closed or removed.
     pub(crate) gone: Vec<(u32, u64)>,
 }
 

@@ -1,4 +1,4 @@
-//! What can go wrong, how often it does in one run, and how often it did.
+//! The kinds of fault, how often each may happen in a run, and how often it did.
 
 use fastrand::Rng;
 
@@ -12,13 +12,14 @@ macro_rules! faults {
             /// Every kind, in the order of the tables.
             pub const ALL: &[Fault] = &[$(Fault::$name),*];
 
-            /// What happens, in a few words.
+            /// A short description.
             pub fn text(self) -> &'static str {
                 match self { $(Fault::$name => $text,)* }
             }
 
-            /// Whether it happens a few times in a run at the most: it ends a conversation or a
-            /// request, or a program may give up if it lasts. The others nobody may notice.
+            /// Whether it happens only a few times in a run, because it ends a connection or a
+            /// request, or because a program may give up if it persists. The other kinds must have
+            /// no visible effect.
             pub fn is_rare(self) -> bool {
                 match self { $(Fault::$name => faults!(@ $($rare)?),)* }
             }
@@ -98,7 +99,7 @@ impl Default for Counts {
 }
 
 impl Counts {
-    /// Adds another run's.
+    /// Adds the counts of another run.
     pub fn add(&mut self, other: &Counts) {
         for (sum, count) in self.0.iter_mut().zip(other.0) {
             *sum += count;
@@ -112,16 +113,16 @@ impl Counts {
 
 /// How likely a kind is, and how often it may still happen in this run.
 ///
-/// The bound makes a run fair: after it the call works, so liveness can be demanded.
+/// The bound makes a run fair: once it is reached the call succeeds, so liveness can be required.
 #[derive(Clone, Copy, Default)]
 struct Chance {
     one_in: u32,
     left: u32,
-    /// How often it has happened in a row.
+    /// How often it has happened in succession.
     row: u32,
 }
 
-/// How often one kind happens in a row at the most: a program may take more for a lasting failure.
+/// The most times one kind happens in succession: a program may treat more as a permanent failure.
 const MOST_IN_A_ROW: u32 = 8;
 
 /// The faults of one run.
@@ -131,10 +132,10 @@ pub(crate) struct Faults {
     pub(crate) counts: Counts,
 }
 
-/// One run in so many has no fault at all: then nothing but success is right.
+/// One run in this many has no fault at all: every request must then succeed.
 const CALM_RUNS: u32 = 8;
 
-/// How often in a run the kinds that nobody may notice can happen, and the others.
+/// How often in a run the kinds without a visible effect can happen, and how often the others.
 const OFTEN_LIMIT: u32 = 400;
 const RARE_LIMIT: u32 = 6;
 
@@ -154,7 +155,7 @@ impl Faults {
         if rng.u32(..CALM_RUNS) == 0 {
             return faults;
         }
-        // Most runs have few kinds, so that they get far; some have nearly all.
+        // Most runs have few kinds, so that they make progress; some have nearly all.
         let share = *choose(&mut rng, &[1, 2, 4, 7]);
         for (chance, fault) in faults.chances.iter_mut().zip(Fault::ALL) {
             let happens = rng.u32(..8) < share;

@@ -1,4 +1,4 @@
-//! [`Sim`]: the simulated kernel, where calls come in.
+//! [`Sim`]: the simulated kernel, which dispatches calls.
 
 use core::fmt;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
@@ -20,7 +20,7 @@ pub struct Sim(pub(crate) Arc<Shared>);
 /// What the program's threads share.
 pub(crate) struct Shared {
     world: Mutex<World>,
-    /// It is another thread's turn, or there is a violation.
+    /// Signals that another thread may run, or that there is a violation.
     pub(crate) passed: Condvar,
 }
 
@@ -37,15 +37,15 @@ impl Sim {
         world.unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 
-    /// A kernel in which nothing goes wrong and nobody is outside, and which answers a wrong call
-    /// with its error: to be compared with a real one.
+    /// Returns a kernel without faults and without outside clients, for comparison with a real one.
+    /// An invalid call returns its error and is not a violation.
     pub fn calm() -> Sim {
         Sim::new(World::calm())
     }
 }
 
 impl Sim {
-    /// The calls with which a trace is written: no part of the run.
+    /// Handles the calls that write a trace. They are not part of the run.
     fn trace_call(
         &self,
         nr: usize,
@@ -85,8 +85,8 @@ unsafe impl Kernel for Sim {
         if let Some(result) = self.trace_call(nr, padded, &memory) {
             return result.unwrap_or_else(Errno::to_result);
         }
-        // A violation unwinds the program, which then closes what it holds: that is not part of
-        // the run any more.
+        // A violation unwinds the program, which closes its descriptors. Those calls are no longer
+        // part of the run.
         if thread::panicking() {
             return 0;
         }
@@ -105,7 +105,7 @@ unsafe impl Kernel for Sim {
 }
 
 impl World {
-    /// One in which nothing happens by itself.
+    /// Returns a world in which nothing happens by itself.
     pub(crate) fn calm() -> World {
         let (mut plan, _) = plan::draw(0, &Cuts::default());
         plan.clients = Vec::new();

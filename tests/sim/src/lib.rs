@@ -1,28 +1,27 @@
-//! A simulated kernel, and all that is outside of it, to run the whole node in.
+//! A simulated kernel with its network, clients and time, in which the whole node runs.
 //!
-//! [`Sim`] answers every call that the program makes from memory: sockets, pipes, epoll, time. A
-//! seed decides everything that may go one way or another, which thread goes on, and what goes wrong
-//! ([`Fault`]). While a run goes on, this must hold, at every call:
+//! [`Sim`] handles every call of the program in memory: sockets, pipes, epoll, time. A seed
+//! determines every choice, including which thread runs next and which faults happen ([`Fault`]).
+//! During a run, these invariants must hold at every call:
 //!
-//! - each client gets its own bytes, in order, none twice, and a conversation ends when all is
-//!   echoed, unless the client or a fault has ended it;
-//! - every request gets its one right reply, in order, byte for byte; an error has a code that what
-//!   went wrong allows, and nothing else is written;
-//! - the counters are what the simulator has counted, at some moment between a request and its
+//! - each client gets its own bytes, in order, without duplicates, and a connection ends only when
+//!   all its bytes are echoed, unless the client or a fault has ended it;
+//! - every request gets exactly one correct reply, in order, byte for byte; an error's code fits
+//!   the fault that happened, and nothing else is written;
+//! - reported counters equal the simulator's own counts at some moment between a request and its
 //!   reply;
-//! - every call is one that a kernel takes: no descriptor is used that is not open, none is closed
-//!   twice, none is left;
-//! - the loop never waits in one call, and makes no call after call that brings nothing forward;
-//! - everybody who keeps reading finishes; requests and stops end by their deadlines;
-//! - no connection holds more than its bound.
+//! - every call is valid: the program uses only open descriptors, closes none twice and leaks none;
+//! - no call except the loop's wait blocks, and the loop does not repeat calls without progress;
+//! - every client that keeps reading finishes; requests and stops end by their deadlines;
+//! - no connection buffers more than its bound.
 //!
-//! [`run()`] is one run; [`shrink`] looks for the smallest part of it that still shows a violation.
-//! Everything depends on the seed alone: there is no real time, no address, no unordered map.
+//! [`run()`] makes one run; [`shrink`] searches for the smallest part of it that still shows a
+//! violation. A run depends only on its seed: no real time, address or unordered map affects it.
 //!
-//! Where to find what: `kernel`, `calls_io`, `calls_socket` answer calls; `threads` has the program's
-//! threads take turns; `world` has time, the agenda and the invariants; `net`, `epoll`, `stdio` the
-//! kernel's objects; `clients` those who are outside; `script`, `plan` draw a run; `model` judges the
-//! replies.
+//! Modules: `kernel`, `calls_io` and `calls_socket` handle calls; `threads` schedules the program's
+//! threads; `world` has time, the agenda and the invariants; `net`, `epoll` and `stdio` the
+//! kernel's objects; `clients` the outside clients; `script` and `plan` draw a run; `model` checks
+//! the replies.
 
 mod calls_io;
 mod calls_socket;

@@ -1,4 +1,4 @@
-//! Runs as many seeds as you like, on all cores; or one, to look at it closely.
+//! Runs a range of seeds on all cores, or a single seed with its trace.
 
 use std::collections::BTreeMap;
 use std::process::{self, ExitCode};
@@ -24,13 +24,13 @@ Usage: cargo run --profile sim -p sim -- [--seeds N] [--from S] [--jobs J] [--br
   --trace     show its calls, whether something is wrong or not
 ";
 
-/// A run that takes longer than this, in real time, hangs between two calls.
+/// The real time after which a run is reported as hanging between two calls.
 const HUNG: Duration = Duration::from_secs(60);
 
-/// How often the bar and the watchdog look.
+/// The interval at which the progress bar and the watchdog check the runs.
 const TICK: Duration = Duration::from_millis(100);
 
-/// Lines of the shortest trace that are shown; what leads to the violation is at its end.
+/// The number of lines shown of the shortest trace: its last ones, which lead to the violation.
 const SHOWN: usize = 120;
 
 struct Arguments {
@@ -116,7 +116,7 @@ fn one(seed: u64, trace: bool) -> ExitCode {
     }
 }
 
-/// What all threads have done together.
+/// The progress of all threads together.
 #[derive(Default)]
 struct Sum {
     faults: Counts,
@@ -126,7 +126,7 @@ struct Sum {
     most_owed: usize,
     /// Seeds that show a violation.
     failed: BTreeMap<u64, Report>,
-    /// What each thread is at, since when.
+    /// The seed that each thread runs, and since when.
     at: BTreeMap<usize, (u64, Instant)>,
 }
 
@@ -137,7 +137,7 @@ fn lock(sum: &Mutex<Sum>) -> MutexGuard<'_, Sum> {
 fn many(arguments: &Arguments) -> ExitCode {
     let end = arguments.from.saturating_add(arguments.seeds);
     let next = AtomicU64::new(arguments.from);
-    // Seeds from the first that fails on are not run: so it is the lowest that is shown.
+    // Seeds after the lowest failing one are not run, so the lowest is reported.
     let stop = AtomicU64::new(end);
     let sum = Mutex::new(Sum::default());
     let started = Instant::now();
@@ -231,7 +231,7 @@ fn print_violation(seed: u64, report: &Report) {
     }
 }
 
-/// Shows the shortest trace that shows what is wrong with `seed`.
+/// Prints the shortest trace that shows the violation of `seed`.
 fn print_shortest(seed: u64, report: &Report) {
     let Some(violation) = &report.violation else {
         return;

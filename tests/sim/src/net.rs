@@ -1,4 +1,4 @@
-//! TCP connections: two ends, and between them two flows of bytes that take their time.
+//! TCP connections: two ends, and two flows of bytes between them, with a delay.
 
 use core::net::SocketAddr;
 use std::collections::VecDeque;
@@ -10,12 +10,12 @@ use syscalls::epoll::{EPOLLERR, EPOLLHUP, EPOLLIN, EPOLLOUT, EPOLLRDHUP};
 pub(crate) const CLIENT: usize = 0;
 pub(crate) const SERVER: usize = 1;
 
-/// Tiny buffers grow after so many bytes, as a kernel's do: a long stream byte by byte would take
-/// too many calls.
+/// The bytes after which a tiny buffer grows, as a kernel's does: a long stream byte by byte would
+/// take too many calls.
 const GROWS_AFTER: usize = 2_000;
 const GROWN: usize = 4_096;
 
-/// Who holds the connecting end.
+/// The owner of the connecting end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Owner {
     /// The client outside with this index.
@@ -24,16 +24,16 @@ pub(crate) enum Owner {
     Inside(usize),
 }
 
-/// How far a connection is.
+/// The state of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Phase {
-    /// The client's request is on its way.
+    /// The client's connect request is in flight.
     Connecting,
     /// Established, and in the listener's queue.
     Queued,
-    /// In the hands of the program.
+    /// Accepted by the program.
     Accepted,
-    /// It never came to be.
+    /// Never established.
     Failed,
 }
 
@@ -50,7 +50,7 @@ pub(crate) enum Fin {
 pub(crate) struct Flow {
     pub(crate) in_flight: VecDeque<u8>,
     pub(crate) ready: VecDeque<u8>,
-    /// How many bytes the two hold at the most: both sockets' buffers.
+    /// The most bytes in the flow: the capacity of both sockets' buffers.
     pub(crate) capacity: usize,
     /// Bytes that have been sent so far.
     carried: usize,
@@ -82,7 +82,7 @@ impl Flow {
 /// One end of a connection.
 #[derive(Debug, Default)]
 pub(crate) struct End {
-    /// Nobody holds it any more.
+    /// Its last descriptor is closed.
     pub(crate) closed: bool,
     pub(crate) shut_read: bool,
     pub(crate) shut_write: bool,
@@ -90,7 +90,7 @@ pub(crate) struct End {
     pub(crate) reset: bool,
     /// The error that the next call reports: `SO_ERROR`.
     pub(crate) error: Option<Errno>,
-    /// How often something has come to it: what an edge-triggered wait goes by.
+    /// The number of its events so far, which edge-triggered reporting is based on.
     pub(crate) news: u64,
 }
 
@@ -106,22 +106,23 @@ pub(crate) struct Conn {
     pub(crate) flows: [Flow; 2],
     /// When the network acts next.
     pub(crate) due: u64,
-    /// Why the conversation may end before all is echoed, if it may.
+    /// Why the connection may end before all its bytes are echoed, if it may.
     pub(crate) excuse: Option<String>,
-    /// What the program has read at the server's end and not yet written back.
+    /// The bytes that the program has read at the server's end and not yet written back.
     pub(crate) owed: VecDeque<u8>,
     pub(crate) server_saw_end: bool,
     /// What the program's own client has written, read, and whether it has seen the end.
     pub(crate) sent: Vec<u8>,
     pub(crate) came: Vec<u8>,
     pub(crate) client_saw_end: bool,
-    /// The connection was there to be taken when the program last asked and got a true answer.
+    /// Whether an `accept4` failed by a fault while the connection was in the queue. The program may
+    /// then close its listener without having served the connection.
     pub(crate) refused_while_queued: bool,
     pub(crate) queued_at_call: u64,
     pub(crate) accepted_at_call: u64,
     /// How it fails in the background, if it does.
     pub(crate) fails: Option<Errno>,
-    /// For seconds nothing was delivered on it.
+    /// Nothing was delivered on it for seconds.
     pub(crate) was_silent: bool,
 }
 
@@ -216,7 +217,7 @@ impl Conn {
         }
     }
 
-    /// What epoll and poll say of `end`.
+    /// Returns the events that epoll and poll report for `end`.
     pub(crate) fn events(&self, end: usize) -> u32 {
         let this = &self.ends[end];
         if this.reset {
@@ -237,7 +238,8 @@ impl Conn {
         if (peer_ended || this.shut_read) && this.shut_write {
             events |= EPOLLHUP;
         }
-        // As in the kernel, there is room when a third of the buffer is free, not at every byte.
+        // As in the kernel, `end` is writable when a third of the buffer is free, not at every
+        // byte.
         let flow = &self.flows[end];
         if this.shut_write || (flow.room() > 0 && flow.room() >= flow.capacity / 3) {
             events |= EPOLLOUT;
@@ -245,7 +247,7 @@ impl Conn {
         events
     }
 
-    /// `end` is told that the connection is reset.
+    /// Notifies `end` that the connection is reset.
     pub(crate) fn reset(&mut self, end: usize, errno: Errno) {
         let peer_ended = self.flows[1 - end].fin == Fin::Arrived;
         let this = &mut self.ends[end];
@@ -263,8 +265,8 @@ impl Conn {
         self.flows[1 - end].in_flight.clear();
     }
 
-    /// Nobody holds `end` any more. Returns whether the other end is reset by that, which it is if
-    /// bytes stay unread, or if whoever closes wants it so.
+    /// Closes `end`. Returns whether that resets the other end, which it does if bytes stay unread
+    /// or if the owner asked for a reset.
     pub(crate) fn close(&mut self, end: usize, abort: bool) -> bool {
         let unread = self.readable(end) > 0;
         let this = &mut self.ends[end];

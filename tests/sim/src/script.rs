@@ -9,18 +9,18 @@ use crate::model::{Ask, Request};
 /// The ports that servers are asked for; 0 is any.
 const PORTS: [u16; 4] = [8080, 8080, 9090, 0];
 
-/// Lengths of messages: none, small, around a buffer, larger than all buffers.
+/// Lengths of messages: empty, small, around the size of a buffer, larger than all buffers.
 const LENGTHS: [usize; 8] = [0, 1, 11, 100, 1_000, 5_000, 66_000, 200_000];
 
-/// Fields that are wrong in a request that is.
+/// The fields that can be malformed in a malformed request.
 const FIELDS: [&str; 5] = ["port", "data", "type", "node_id", "echo"];
 
 /// A line of the input.
 pub(crate) struct Line {
     pub(crate) text: Vec<u8>,
-    /// What it asks for, if it gets an answer.
+    /// The request, if the line gets a reply.
     pub(crate) request: Option<Request>,
-    /// It comes when the clients outside are done.
+    /// Whether it is written only after the outside clients have finished.
     pub(crate) last: bool,
 }
 
@@ -64,7 +64,7 @@ pub(crate) fn draw(rng: &mut Rng) -> Vec<Line> {
     for i in (0..=lines.len()).rev() {
         if rng.u8(..16) == 0 {
             let last = lines.get(i).is_some_and(|line| line.last);
-            // Before it is told its name, the node answers to any.
+            // Before `init`, the node accepts any `dest`.
             let named = i > 1;
             lines.insert(i, noise(rng, last, named));
         }
@@ -178,7 +178,7 @@ fn line(rng: &mut Rng, ask: Ask, id: u64) -> Line {
     }
 }
 
-/// A line that gets no answer.
+/// A line that gets no reply.
 fn noise(rng: &mut Rng, last: bool, named: bool) -> Line {
     let texts: [&[u8]; 8] = [
         b"\n",

@@ -1,17 +1,17 @@
-//! The program's standard input, output and error, and who is at their other ends.
+//! The program's standard input, output and error, and the processes at their other ends.
 
 use fastrand::Rng;
 use syscalls::epoll::{EPOLLERR, EPOLLHUP, EPOLLIN, EPOLLOUT};
 
-/// `PIPE_BUF`: poll says that there is room in a pipe when there is room for so much.
+/// `PIPE_BUF`: poll reports a pipe as writable when it has space for this many bytes.
 pub(crate) const PIPE_BUF: usize = 4096;
 
-/// What stands behind a descriptor that the program was started with.
+/// The file behind a descriptor that the program inherited.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
-    /// A pipe: a read or write that finds nothing or no room waits.
+    /// A pipe: a read from an empty one and a write to a full one block.
     Pipe,
-    /// A pipe which the parent has made non-blocking.
+    /// A pipe that the parent has made non-blocking.
     NonblockingPipe,
     /// A regular file: epoll refuses it.
     File,
@@ -30,9 +30,9 @@ pub(crate) struct Input {
     pub(crate) closed: bool,
     pub(crate) due: u64,
     pub(crate) rng: Rng,
-    /// Before these offsets the writer waits: for so many replies, or for the clients to be done.
+    /// Offsets before which the writer waits for replies, or for the clients to finish.
     pub(crate) gates: Vec<Gate>,
-    /// What the writer writes at once at the most.
+    /// The most bytes that the writer writes at once.
     pub(crate) piece: u32,
     pub(crate) pause: u64,
 }
@@ -41,9 +41,9 @@ pub(crate) struct Input {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Gate {
     pub(crate) at: usize,
-    /// Until so many replies have been read.
+    /// Until this many replies have been read.
     pub(crate) replies: usize,
-    /// Until the clients outside are done.
+    /// Until the outside clients have finished.
     pub(crate) clients: bool,
 }
 
@@ -66,16 +66,16 @@ pub(crate) struct Output {
     /// Bytes in the pipe.
     pub(crate) held: usize,
     pub(crate) capacity: usize,
-    /// The reader has gone.
+    /// The reader has closed its end.
     pub(crate) broken: bool,
     pub(crate) due: u64,
     pub(crate) rng: Rng,
     pub(crate) piece: u32,
     pub(crate) pause: u64,
-    /// The reader goes away when it has read so many bytes.
+    /// The reader closes its end after this many bytes.
     pub(crate) closes_after: Option<usize>,
     pub(crate) read: usize,
-    /// What was written and is not yet a whole line.
+    /// The written bytes that are not yet a whole line.
     pub(crate) line: Vec<u8>,
 }
 

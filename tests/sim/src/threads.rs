@@ -1,8 +1,8 @@
 //! The program's threads: real ones, of which one runs at a time.
 //!
-//! A thread runs until it makes a call. Before the call and after it another thread may go on, and
-//! if the call waits, another one must; which, the seed decides. So a run with threads is the same
-//! each time, too. Time passes when all of them wait.
+//! A thread runs until it makes a call. Before and after the call another thread may run, and if
+//! the call blocks, another one must; the seed decides which. A run with threads is therefore
+//! deterministic too. Time passes when all threads are blocked.
 
 use std::any::Any;
 use std::cell::{Cell, RefCell};

@@ -1,4 +1,5 @@
-//! The trace of a run: the program's calls in the format of `--trace`, and what happens beside them.
+//! The trace of a run: the program's calls in the format of `--trace`, and other events between
+//! them.
 
 use syscalls::trace::{Format, Trace};
 
@@ -18,15 +19,15 @@ pub(crate) fn of(sim: &Sim) -> Trace<Sim> {
 }
 
 impl World {
-    /// Writes down what happens outside, beside the calls.
+    /// Records an event outside the program between the calls.
     pub(crate) fn remark(&mut self, text: impl FnOnce() -> String) {
         if let Some(trace) = &mut self.trace {
             trace.push(format!("        /* {} */", text()));
         }
     }
 
-    /// A piece of the trace of calls. The call that shows a violation is the last: what follows is
-    /// the program's end.
+    /// Appends a piece of the trace of calls. The call that shows a violation is the last: the
+    /// calls after it only clean up.
     pub(crate) fn traced(&mut self, bytes: &[u8]) {
         let Some(trace) = &mut self.trace else { return };
         if self.trace_ended {
@@ -42,7 +43,7 @@ impl World {
     }
 }
 
-/// The digits that an address has, and no other hexadecimal number in a trace.
+/// The fewest hexadecimal digits of an address. Other numbers in a trace have fewer.
 const ADDRESS_DIGITS: usize = 9;
 
 /// `line` with `0x…` for each address: they differ from run to run.
