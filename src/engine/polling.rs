@@ -158,9 +158,12 @@ impl Polling {
 
     /// Counts a turn that echoed `bytes`. Returns whether to [`look`](Polling::look) at the clock.
     pub(super) fn echoed(&mut self, bytes: u64) -> bool {
+        if self.limit.is_zero() {
+            return false;
+        }
         self.turns += 1;
         self.window.bytes += bytes;
-        self.turns >= TURNS_PER_LOOK && !self.limit.is_zero()
+        self.turns >= TURNS_PER_LOOK
     }
 
     /// Learns the time, and what follows from it if the window is long enough.

@@ -127,10 +127,10 @@ impl<K: Kernel> Drop for Workers<K> {
 }
 
 impl<K: Kernel> Worker<K> {
-    /// Serves connections and carries out commands until [`Command::Shutdown`].
+    /// Serves connections and carries out commands until it is told to end.
     ///
     /// # Errors
-    /// That of [`Poller::wait`]. The connections are closed then, and the others serve on without this
+    /// That of `epoll_pwait`, if it fails repeatedly. The connections are closed then, and the others serve on without this
     /// worker.
     pub fn run(mut self) -> Result<(), SyscallError> {
         let ended = self.serve();

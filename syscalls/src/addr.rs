@@ -1,7 +1,7 @@
 //! Socket addresses in the kernel's layout: `ip(7)`, `ipv6(7)`.
 //!
 //! ```
-//! use std::net::SocketAddr;
+//! use core::net::SocketAddr;
 //!
 //! use syscalls::addr::{AF_INET, Sockaddr};
 //!

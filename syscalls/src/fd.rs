@@ -97,16 +97,15 @@ impl<K: Kernel> Fd<K> {
     /// `raw` is open in `kernel`, and no other code closes it or relies on it staying open.
     ///
     /// ```
-    /// use std::os::fd::IntoRawFd;
+    /// use syscalls::{Errno, Fd, Kernel, Linux, into_result};
     ///
-    /// use syscalls::{Errno, Fd, Linux};
-    ///
-    /// let file = std::fs::File::open("/proc/self/exe").unwrap();
-    /// // SAFETY: the file is open, and `into_raw_fd` has given up its ownership.
-    /// let fd = unsafe { Fd::from_raw(Linux, file.into_raw_fd()) };
-    /// let mut magic = [0; 4];
-    /// assert_eq!(fd.read(&mut magic), Ok(4));
-    /// assert_eq!(&magic, b"\x7fELF");
+    /// // SAFETY: the call takes two numbers, and makes a descriptor.
+    /// let raw = into_result(unsafe { Linux.syscall(sc::nr::EVENTFD2, [7, 0]) })?;
+    /// // SAFETY: the descriptor is new, so it has no other owner.
+    /// let fd = unsafe { Fd::from_raw(Linux, raw as i32) };
+    /// let mut counter = [0; 8];
+    /// assert_eq!(fd.read(&mut counter), Ok(8));
+    /// assert_eq!(u64::from_ne_bytes(counter), 7);
     /// # Ok::<(), Errno>(())
     /// ```
     #[inline(always)]

@@ -5,13 +5,16 @@
 //! use syscalls::signal::{
 //!     SFD_CLOEXEC, SIG_BLOCK, SIGNALFD_SIGINFO_SIZE, SIGUSR1, SigSet, rt_sigprocmask, signalfd4,
 //! };
-//! use syscalls::{Errno, Linux};
+//! use syscalls::{Errno, Kernel, Linux, into_result};
 //!
 //! let set = SigSet::new(&[SIGUSR1]);
 //! rt_sigprocmask(&Linux, SIG_BLOCK, set)?; // blocked, so that the signal waits to be read
 //! let signals = signalfd4(Linux, set, SFD_CLOEXEC)?;
-//! // SAFETY: `raise` passes no memory.
-//! unsafe { libc::raise(SIGUSR1) };
+//! // SAFETY: neither call passes memory, and the signal is blocked.
+//! unsafe {
+//!     let thread = into_result(Linux.syscall(sc::nr::GETTID, []))?;
+//!     into_result(Linux.syscall(sc::nr::TKILL, [thread, SIGUSR1 as usize]))?;
+//! }
 //! let mut info = [0; SIGNALFD_SIGINFO_SIZE];
 //! assert_eq!(signals.read(&mut info), Ok(SIGNALFD_SIGINFO_SIZE));
 //! assert_eq!(info[..4], SIGUSR1.to_ne_bytes()); // the signal's number

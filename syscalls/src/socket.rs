@@ -4,7 +4,7 @@
 //! A TCP connection within one program, and one echo over it:
 //!
 //! ```
-//! use std::net::{Ipv4Addr, SocketAddr};
+//! use core::net::{Ipv4Addr, SocketAddr};
 //!
 //! use syscalls::addr::AF_INET;
 //! use syscalls::socket::{SHUT_WR, SOCK_CLOEXEC, SOCK_STREAM};
