@@ -34,6 +34,14 @@ struct Slot<K: Kernel> {
     connection: Option<Connection<K>>,
 }
 
+impl<K: Kernel> Slot<K> {
+    /// Drops, and so closes, the connection. The next one gets another generation.
+    fn vacate(&mut self) {
+        self.connection = None;
+        self.generation = self.generation.checked_add(1).unwrap_or(NonZeroU32::MIN);
+    }
+}
+
 /// The connections of one thread, in a table with free slots.
 #[derive(Debug)]
 pub struct Connections<K: Kernel> {
@@ -144,16 +152,15 @@ impl<K: Kernel> Connections<K> {
             slot.generation == key.generation,
             "a connection is removed once"
         );
-        slot.connection = None;
-        slot.generation = slot.generation.checked_add(1).unwrap_or(NonZeroU32::MIN);
+        slot.vacate();
         self.free.push(key.index);
     }
 
     /// Drops, and so closes, all connections.
     pub fn clear(&mut self) {
         for (index, slot) in (0..).zip(&mut self.slots) {
-            if slot.connection.take().is_some() {
-                slot.generation = slot.generation.checked_add(1).unwrap_or(NonZeroU32::MIN);
+            if slot.connection.is_some() {
+                slot.vacate();
                 self.free.push(index);
             }
         }

@@ -25,7 +25,7 @@ const MAX_FAILED_ACCEPTS: u32 = 32;
 
 /// How long accepting backs off when no descriptor or no memory is left and no connection of this
 /// thread closes meanwhile: another thread or process may free some. Short against a client's
-/// patience, long against the cost of a retry.
+/// timeout, long against the cost of a retry.
 pub const ACCEPT_BACKOFF: Duration = Duration::from_millis(100);
 
 /// How long a peer may be unreachable (powered off, unplugged) before its connection is dropped. It is

@@ -127,11 +127,11 @@ impl<K: Kernel> Drop for Workers<K> {
 }
 
 impl<K: Kernel> Worker<K> {
-    /// Serves connections and carries out commands until it is told to end.
+    /// Serves connections and carries out commands until the shutdown command.
     ///
     /// # Errors
-    /// That of `epoll_pwait`, if it fails repeatedly. The connections are closed then, and the others serve on without this
-    /// worker.
+    /// That of `epoll_pwait`, if it fails repeatedly. The connections are closed then, and the other
+    /// threads continue without this worker.
     pub fn run(mut self) -> Result<(), SyscallError> {
         let ended = self.serve();
         self.mailbox.close();
