@@ -1,27 +1,11 @@
-//! Stops the build on a machine whose kernel this project cannot speak to, and tells the program
-//! its own build facts for `--version`. Both packages of the workspace run this file.
+//! Tells the program which target it is built for, for `--version`. `syscalls/build.rs` stops the build
+//! for a target that is not supported.
 
 use std::env;
 
 fn main() {
-    // What it goes by comes from cargo, which watches this file anyway. Without a line like this
-    // one, or with a file that one of the packages lacks, it would build both anew each time.
-    println!("cargo::rerun-if-changed=Cargo.toml");
-    let fact = |name: &str| env::var(name).unwrap_or_default();
-    let (arch, os) = (fact("CARGO_CFG_TARGET_ARCH"), fact("CARGO_CFG_TARGET_OS"));
-    let width = fact("CARGO_CFG_TARGET_POINTER_WIDTH");
-    if os != "linux" || !matches!(arch.as_str(), "x86_64" | "aarch64") || width != "64" {
-        println!(
-            "cargo::error=rawecho issues Linux system calls by number and instruction, \
-             which it knows for 64-bit x86_64 and aarch64 Linux only, not for {}",
-            fact("TARGET")
-        );
-    }
-    if env::var_os("CARGO_FEATURE_FREESTANDING").is_some() {
-        // `syscalls/examples/07_freestanding.rs` has a `_start` of its own, and nothing to link with.
-        for arg in ["-nostartfiles", "-nostdlib", "-static", "-no-pie"] {
-            println!("cargo::rustc-link-arg-examples={arg}");
-        }
-    }
-    println!("cargo::rustc-env=RAWECHO_TARGET={}", fact("TARGET"));
+    // Without a line like this one, cargo would build the package anew after any change in its folder.
+    println!("cargo::rerun-if-changed=build.rs");
+    let target = env::var("TARGET").unwrap_or_default();
+    println!("cargo::rustc-env=RAWECHO_TARGET={target}");
 }

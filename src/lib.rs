@@ -3,6 +3,10 @@
 //! [`engine`] serves the connections, on one thread or several. [`node`] speaks Maelstrom's protocol;
 //! [`serve`] is the server without it. All of them reach the outside of the process only through a
 //! [`syscalls::Kernel`].
+//!
+//! This library is internal to the program `rawecho`: it exists so that the program's tests, its
+//! simulator and its benchmarks can call its parts. Its API changes without notice. The crate
+//! `rawecho-syscalls` is the one to build on.
 
 #![forbid(unsafe_code)]
 

@@ -74,10 +74,13 @@ fn try_run<K: Kernel + Send + Sync + 'static>(
 ) -> Result<(), ExitReason> {
     setup::prepare(kernel);
     // Block the signals before the workers start, because threads inherit the signal mask.
-    let signals = options
-        .serve
-        .map(|_| serve::end_signals(kernel))
-        .transpose()?;
+    let signals = match options.serve {
+        Some(_) => Some(serve::end_signals(kernel)?),
+        None => {
+            setup::end_on_sigterm(kernel);
+            None
+        }
+    };
     let polling = Polling::new(options.spin);
     let mut engine = Engine::new(kernel.clone(), polling)?;
     // The main thread serves as well.

@@ -3,7 +3,7 @@
 
 use syscalls::Kernel;
 use syscalls::process::{RLIMIT_NOFILE, Rlimit, prlimit64};
-use syscalls::signal::{self, SIGPIPE};
+use syscalls::signal::{self, SIGPIPE, SIGTERM};
 
 use crate::stdio::diagnostic;
 
@@ -21,6 +21,19 @@ pub fn prepare<K: Kernel>(kernel: &K) {
         );
     }
     raise_descriptor_limit(kernel);
+}
+
+/// Makes `SIGTERM` end the process, even if it has PID 1, as a container's first process does.
+///
+/// A failure is reported on standard error, and the program continues: any other process ends by the
+/// signal's default action.
+pub fn end_on_sigterm<K: Kernel>(kernel: &K) {
+    if let Err(errno) = signal::rt_sigaction_exit(kernel, SIGTERM) {
+        diagnostic(
+            kernel,
+            format_args!("rt_sigaction: {errno}; continuing with the parent's SIGTERM disposition"),
+        );
+    }
 }
 
 fn raise_descriptor_limit<K: Kernel>(kernel: &K) {

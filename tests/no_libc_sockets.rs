@@ -96,7 +96,8 @@ fn ways_out(source: &str) -> Vec<usize> {
             || line.contains("std::os::fd")
             || line.contains("std::os::unix::net")
             || line.contains("libc::")
-            || line.contains("extern\"C\"")
+            // Declares C functions. `extern "C" fn` defines one, or is the type of a pointer to one.
+            || line.contains("extern\"C\"{")
             || group
                 .split([',', '{', '}'])
                 .any(|name| name == "net" || name.starts_with("net::"))
@@ -135,7 +136,9 @@ fn scanner_detects_std_net_in_sources() {
         assert_eq!(ways_out(line), [1], "{line}");
     }
     assert_eq!(
-        ways_out("use core::net::SocketAddr;\nuse std::{io, network};"),
+        ways_out(
+            "use core::net::SocketAddr;\nuse std::{io, network};\nextern \"C\" fn handler(signal: i32) {}"
+        ),
         [0; 0]
     );
 }

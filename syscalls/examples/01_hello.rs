@@ -5,7 +5,7 @@
 //! something that the program has open, and 1 is standard output. Run it in the project's directory:
 //!
 //! ```console
-//! $ cargo run -q -p syscalls --example 01_hello
+//! $ cargo run -q -p rawecho-syscalls --example 01_hello
 //! ```
 //!
 //! ```text

@@ -4,7 +4,7 @@
 //! minus sign; any other value is a success. This program makes three calls fail. Run it:
 //!
 //! ```console
-//! $ cargo run -q -p syscalls --example 02_errors
+//! $ cargo run -q -p rawecho-syscalls --example 02_errors
 //! ```
 //!
 //! ```text

@@ -4,7 +4,7 @@
 //! until there is something to do, so one client is served after the other. Run it:
 //!
 //! ```console
-//! $ cargo run -q -p syscalls --example 03_socket_by_number &
+//! $ cargo run -q -p rawecho-syscalls --example 03_socket_by_number &
 //! Listening on 127.0.0.1, port 7007.
 //! $ echo hi | nc -N 127.0.0.1 7007
 //! hi

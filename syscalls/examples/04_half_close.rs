@@ -4,7 +4,7 @@
 //! server at once, so the order of the steps is fixed. Run it:
 //!
 //! ```console
-//! $ cargo run -q -p syscalls --example 04_half_close
+//! $ cargo run -q -p rawecho-syscalls --example 04_half_close
 //! ```
 //!
 //! ```text

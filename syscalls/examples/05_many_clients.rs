@@ -5,7 +5,7 @@
 //! Three clients send six bytes each, and the server reads two bytes at a time. Run it:
 //!
 //! ```console
-//! $ cargo run -q -p syscalls --example 05_many_clients
+//! $ cargo run -q -p rawecho-syscalls --example 05_many_clients
 //! ```
 //!
 //! ```text

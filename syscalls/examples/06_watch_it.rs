@@ -5,7 +5,7 @@
 //! once, over any kernel. Run it:
 //!
 //! ```console
-//! $ cargo run -q -p syscalls --example 06_watch_it
+//! $ cargo run -q -p rawecho-syscalls --example 06_watch_it
 //! ```
 //!
 //! ```text

@@ -4,7 +4,7 @@
 //! It prints its port and serves one connection after the other until it is killed. Run it:
 //!
 //! ```console
-//! $ cargo run -q -p syscalls --release --features freestanding --example 07_freestanding
+//! $ cargo run -q -p rawecho-syscalls --release --features freestanding --example 07_freestanding
 //! ```
 //!
 //! Such a program has no caller. The kernel jumps to `_start` with the stack pointer at the arguments

@@ -1,7 +1,7 @@
 //! What a system call costs on this machine:
 //!
 //! ```console
-//! $ cargo run -q -p syscalls --release --example cost
+//! $ cargo run -q -p rawecho-syscalls --release --example cost
 //! ```
 //!
 //! Each line is the least of ten averages over 100,000 calls, in nanoseconds.

@@ -1,7 +1,7 @@
 //! One read and nothing else, so that its machine code can be looked at:
 //!
 //! ```text
-//! cargo rustc -p syscalls --release --example read_hot_path -- --emit asm=/dev/stdout
+//! cargo rustc -p rawecho-syscalls --release --example read_hot_path -- --emit asm=/dev/stdout
 //! ```
 //!
 //! `tests/zero_cost.rs` does that for both architectures.

@@ -1,5 +1,5 @@
-//! Signals: ignoring them, blocking them, and reading them from a descriptor. Handlers are not supported:
-//! an event loop does not need asynchronous callbacks.
+//! Signals: ignoring them, blocking them, and reading them from a descriptor. The only handler is
+//! one that ends the process: an event loop does not need asynchronous callbacks.
 //!
 //! ```
 //! use syscalls::signal::{
@@ -70,7 +70,8 @@
 use core::{mem, ptr};
 
 use crate::layout::Layout;
-use crate::{Errno, Fd, Kernel, into_result};
+use crate::process::exit_group;
+use crate::{Errno, Fd, Kernel, Linux, into_result};
 
 constants! {
     /// Signals: `include/uapi/asm-generic/signal.h`; x86_64 and aarch64 agree on them.
@@ -211,14 +212,14 @@ impl SigSet {
 /// `sa_restorer` is the address to which a handler returns: code that calls `rt_sigreturn`, which restores
 /// the registers that the kernel saved on the stack. On x86_64 the program must provide it and set
 /// `SA_RESTORER`; otherwise the kernel cannot deliver the signal and kills the process with `SIGSEGV`. On
-/// aarch64 the code is in the vDSO. The C library's `sigaction` sets it. (`tests/questions.rs`.) This crate
-/// installs no handlers, so the field is 0 here.
+/// aarch64 the code is in the vDSO. The C library's `sigaction` sets it. (`tests/questions.rs`.) This
+/// crate's only handler never returns, so the field is 0 here.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub(crate) struct SigAction {
     pub sa_handler: usize,
     pub sa_flags: usize,
-    sa_restorer: usize,
+    pub sa_restorer: usize,
     pub sa_mask: SigSet,
 }
 
@@ -228,6 +229,9 @@ impl SigAction {
     pub const SIG_DFL: usize = 0;
     /// The signal is discarded.
     pub const SIG_IGN: usize = 1;
+    /// The flag that `sa_restorer` is given: `arch/x86/include/uapi/asm/signal.h`, and the same value in
+    /// `arch/arm64/include/uapi/asm/signal.h`.
+    pub const SA_RESTORER: usize = 0x0400_0000;
 }
 
 pub(crate) const SIGACTION: Layout = layout!(
@@ -262,14 +266,51 @@ pub fn rt_sigaction_ignore<K: Kernel>(kernel: &K, signal: i32) -> Result<(), Err
         sa_restorer: 0,
         sa_mask: SigSet::default(),
     };
+    rt_sigaction(kernel, signal, &action)
+}
+
+/// Makes `signal` end the process with exit status 128 + `signal`, the status that a shell shows for a
+/// process that the signal killed.
+///
+/// It does what the default action of `SIGTERM` does, in a process with PID 1 too. A container's first
+/// process is one: the kernel discards each signal for it that has no handler, except `SIGKILL` and
+/// `SIGSTOP` from outside the container (pid_namespaces(7)).
+///
+#[doc = call_doc!(rt_sigaction)]
+///
+/// # Errors
+/// `EINVAL`: no such signal, or one that cannot have a handler (`SIGKILL`, `SIGSTOP`).
+pub fn rt_sigaction_exit<K: Kernel>(kernel: &K, signal: i32) -> Result<(), Errno> {
+    let action = SigAction {
+        sa_handler: (exit as extern "C" fn(i32) -> ! as *const ()).expose_provenance(),
+        // The handler never returns, but x86_64 delivers no signal without this flag.
+        sa_flags: if cfg!(target_arch = "x86_64") {
+            SigAction::SA_RESTORER
+        } else {
+            0
+        },
+        sa_restorer: 0,
+        sa_mask: SigSet::default(),
+    };
+    rt_sigaction(kernel, signal, &action)
+}
+
+/// The handler of [`rt_sigaction_exit`]. A handler has no other way to reach the kernel than
+/// [`Linux`]: it gets no argument besides the signal.
+extern "C" fn exit(signal: i32) -> ! {
+    exit_group(&Linux, 128 + signal)
+}
+
+fn rt_sigaction<K: Kernel>(kernel: &K, signal: i32, action: &SigAction) -> Result<(), Errno> {
     let old = ptr::null_mut::<SigAction>().expose_provenance();
     let args = [
         signal as usize,
-        (&raw const action).expose_provenance(),
+        ptr::from_ref(action).expose_provenance(),
         old,
         SigSet::SIZE,
     ];
-    // SAFETY: the kernel reads one sigaction. No handler is installed, so no code runs.
+    // SAFETY: the kernel reads one sigaction. Its handler, if any, only ends the process, which breaks
+    // nothing wherever it interrupts the program.
     into_result(unsafe { kernel.syscall(sc::nr::RT_SIGACTION, args) }).map(|_| ())
 }
 

@@ -68,7 +68,7 @@ impl From<Duration> for Timespec {
 /// random numbers.
 ///
 /// This function makes the system call, so that a simulated kernel and a tracer receive it. The cost, on
-/// one virtual machine, by `cargo run -q -p syscalls --release --example cost`:
+/// one virtual machine, by `cargo run -q -p rawecho-syscalls --release --example cost`:
 ///
 /// ```text
 ///    168.1 ns  getppid, which does next to nothing in the kernel

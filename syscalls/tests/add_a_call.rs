@@ -158,9 +158,13 @@ fn copy(from: &Path, to: &Path) {
 /// Runs the tests of the copy. Returns whether all passed, and what they wrote.
 fn run_tests(copy: &Path) -> (bool, String) {
     let mut cargo = Command::new(env!("CARGO"));
-    cargo
-        .current_dir(copy)
-        .args(["test", "-p", "syscalls", "--locked", "--no-fail-fast"]);
+    cargo.current_dir(copy).args([
+        "test",
+        "-p",
+        "rawecho-syscalls",
+        "--locked",
+        "--no-fail-fast",
+    ]);
     for test in TESTS {
         cargo.args(["--test", test]);
     }

@@ -1104,6 +1104,22 @@ fn rt_sigaction_ignores_a_signal() {
     });
 }
 
+fn rt_sigaction_exits_by_a_signal() {
+    let _others = no_children();
+    // SAFETY: the child makes calls and leaves.
+    let child = unsafe { libc::fork() };
+    if child == 0 {
+        let installed = rt_sigaction_exit(&Linux, SIGTERM);
+        // SAFETY: no memory is passed.
+        unsafe { libc::raise(SIGTERM) };
+        exit_group(&Linux, i32::from(installed.is_ok()));
+    }
+    assert_eq!(exit_status(child), 128 + SIGTERM);
+    for signal in [libc::SIGKILL, libc::SIGSTOP, 0, 65] {
+        assert_eq!(rt_sigaction_exit(&Linux, signal), Err(Errno::EINVAL));
+    }
+}
+
 fn clock_gettime_agrees_with_the_c_library() {
     let libcs = || {
         let mut now = libc::timespec {
@@ -1201,6 +1217,7 @@ witness::tests! {
     rt_sigprocmask_blocks_in_this_thread;
     signalfd4_reads_a_blocked_signal;
     rt_sigaction_ignores_a_signal;
+    rt_sigaction_exits_by_a_signal;
     clock_gettime_agrees_with_the_c_library;
     prlimit64_reads_and_sets;
     exit_group_ends_the_process_with_the_lowest_8_bits;

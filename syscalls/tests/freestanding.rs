@@ -12,7 +12,13 @@ use std::{env, fs, thread};
 #[path = "common/cargo.rs"]
 mod cargo;
 
-const TARGET: &str = env!("RAWECHO_TARGET");
+/// The target that this test is built for.
+const TARGET: &str = match (cfg!(target_arch = "x86_64"), cfg!(target_env = "musl")) {
+    (true, false) => "x86_64-unknown-linux-gnu",
+    (true, true) => "x86_64-unknown-linux-musl",
+    (false, false) => "aarch64-unknown-linux-gnu",
+    (false, true) => "aarch64-unknown-linux-musl",
+};
 
 /// The program, built once for all tests. A guest has no cargo; `.ci/kernels` puts the program there.
 static PROGRAM: LazyLock<PathBuf> = LazyLock::new(|| {

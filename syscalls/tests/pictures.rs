@@ -1,5 +1,5 @@
 //! The pictures of the documentation are drawn from the text files beside them.
-//! `BLESS=1 cargo test -p syscalls --test pictures` draws them again.
+//! `BLESS=1 cargo test -p rawecho-syscalls --test pictures` draws them again.
 
 use std::fmt::Write;
 use std::{env, fs};
@@ -219,7 +219,7 @@ fn held(name: &str, committed: &str, drawn: &str) {
     } else {
         assert!(
             committed == drawn,
-            "syscalls/src/{name} is stale: run BLESS=1 cargo test -p syscalls --test pictures"
+            "syscalls/src/{name} is stale: run BLESS=1 cargo test -p rawecho-syscalls --test pictures"
         );
     }
 }

@@ -5,7 +5,7 @@
 //! that the trace reads nothing else:
 //!
 //! ```text
-//! cargo +nightly miri test -p syscalls --test rust_kernel
+//! cargo +nightly miri test -p rawecho-syscalls --test rust_kernel
 //! ```
 
 use std::cell::RefCell;
@@ -24,7 +24,8 @@ use syscalls::message::{RecvMessage, SendMessage};
 use syscalls::poll::{POLLOUT, PollFd, ppoll};
 use syscalls::process::{RLIMIT_NOFILE, Rlimit, exit_group, prlimit64};
 use syscalls::signal::{
-    SIG_BLOCK, SIGPIPE, SIGTERM, SigSet, rt_sigaction_ignore, rt_sigprocmask, signalfd4,
+    SIG_BLOCK, SIGPIPE, SIGTERM, SigSet, rt_sigaction_exit, rt_sigaction_ignore, rt_sigprocmask,
+    signalfd4,
 };
 use syscalls::socket::{Linger, SHUT_WR, SO_ERROR, SO_LINGER, SOCK_STREAM, Socket, TCP_NODELAY};
 use syscalls::time::{CLOCK_MONOTONIC, Timespec, clock_gettime};
@@ -330,6 +331,7 @@ fn every_call<K: Kernel>(k: &K) {
     waiting(k);
 
     rt_sigaction_ignore(k, SIGPIPE).unwrap();
+    rt_sigaction_exit(k, SIGTERM).unwrap();
     assert!(rt_sigprocmask(k, SIG_BLOCK, SigSet::new(&[SIGTERM])).is_ok());
     drop(signalfd4(k.clone(), SigSet::new(&[SIGTERM]), 0).unwrap());
     assert_eq!(clock_gettime(k, CLOCK_MONOTONIC), Ok(Duration::new(1, 2)));

@@ -44,7 +44,7 @@
 //! execution reads beyond the table. Sources: `arch/x86/entry/entry_64.S`, `arch/x86/entry/common.c`;
 //! `arch/arm64/kernel/entry.S`, `entry-common.c`, `syscall.c`. To see the function run, as root:
 //! `bpftrace -e 'kprobe:__x64_sys_socket { print(kstack); }'`. What it all costs:
-//! `cargo run -q -p syscalls --release --example cost`.
+//! `cargo run -q -p rawecho-syscalls --release --example cost`.
 //!
 //! # Why the numbers differ
 //!

@@ -40,7 +40,7 @@
 //! above 4 GiB, becomes another address: at best the call fails with `EFAULT`. A kernel without
 //! support for 32-bit programs kills the process with `SIGSEGV`. (`do_int80_emulation` in
 //! `arch/x86/entry/common.c`; `tests/questions.rs` tries both.) It is slower too:
-//! `cargo run -q -p syscalls --release --example cost`.
+//! `cargo run -q -p rawecho-syscalls --release --example cost`.
 //!
 //! **What x32 is:** a kind of program with 32-bit pointers and the 64-bit registers. It uses the same
 //! instruction and sets bit 30 of the number. Most kernels have it switched off, and such a number
@@ -53,7 +53,7 @@
 //! a call costs some 200 cycles more, 70 ns at 3 GHz, and more misses in the TLB where the processor has
 //! no PCID. That is the kernel's figure: the machine on which the figures of this documentation were
 //! measured is not affected. `cat /sys/devices/system/cpu/vulnerabilities/meltdown` shows whether yours
-//! is. To measure it there, run `cargo run -q -p syscalls --release --example cost` after a boot with
+//! is. To measure it there, run `cargo run -q -p rawecho-syscalls --release --example cost` after a boot with
 //! `pti=on` on the kernel's command line, then after one with `pti=off`.
 //!
 //! Sources: the System V ABI's AMD64 supplement, section A.2.1 ("Calling Conventions" of the

@@ -329,6 +329,9 @@ impl Display for SigSet {
     }
 }
 
+/// The flags that this crate sets.
+const SIGACTION_FLAGS: ConstantTable = &[("SA_RESTORER", SigAction::SA_RESTORER as i64)];
+
 impl Display for SigAction {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         f.write_str("{sa_handler=")?;
@@ -337,8 +340,11 @@ impl Display for SigAction {
             SigAction::SIG_IGN => f.write_str("SIG_IGN")?,
             handler => Pointer(handler).fmt(f)?,
         }
-        // This crate installs no handlers, so it has no flags and no restorer to name.
-        let flags = Flags(self.sa_flags as u32, &[], "SA_???");
-        write!(f, ", sa_mask={}, sa_flags={flags}}}", self.sa_mask)
+        let flags = Flags(self.sa_flags as u32, SIGACTION_FLAGS, "SA_???");
+        write!(f, ", sa_mask={}, sa_flags={flags}", self.sa_mask)?;
+        if self.sa_flags & SigAction::SA_RESTORER != 0 {
+            write!(f, ", sa_restorer={}", Pointer(self.sa_restorer))?;
+        }
+        f.write_char('}')
     }
 }

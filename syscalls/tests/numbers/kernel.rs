@@ -2,7 +2,7 @@
 //! for both architectures on any machine.
 //!
 //! `x86_64.txt` and `aarch64.txt` hold what the headers say. They are written by
-//! `BLESS=1 RAWECHO_WITNESSES=all cargo test -p syscalls --test numbers headers`, on a machine with
+//! `BLESS=1 RAWECHO_WITNESSES=all cargo test -p rawecho-syscalls --test numbers headers`, on a machine with
 //! the headers and a C compiler for both, and compared with the headers wherever these are
 //! installed.
 
@@ -269,7 +269,7 @@ fn table_text(arch: &str, facts: &Facts) -> String {
     let version = format!("{}.{}.{}", code >> 16, code >> 8 & 255, code & 255);
     let mut text = format!(
         "# Facts about {arch} from the UAPI headers of Linux {version}. Written by\n\
-         # BLESS=1 RAWECHO_WITNESSES=all cargo test -p syscalls --test numbers headers\n\
+         # BLESS=1 RAWECHO_WITNESSES=all cargo test -p rawecho-syscalls --test numbers headers\n\
          # call NAME = NUMBER, constant NAME = VALUE, errno NAME = NUMBER,\n\
          # layout TYPE = size, align, each field with its offset and size.\n"
     );

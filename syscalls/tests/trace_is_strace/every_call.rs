@@ -21,7 +21,7 @@ use syscalls::poll::{POLLIN, POLLOUT, POLLPRI, PollFd, ppoll};
 use syscalls::process::{RLIMIT_NOFILE, Rlimit, prlimit64};
 use syscalls::signal::{
     SFD_CLOEXEC, SFD_NONBLOCK, SIG_BLOCK, SIG_SETMASK, SIG_UNBLOCK, SIGHUP, SIGINT, SIGKILL,
-    SIGPIPE, SIGTERM, SigSet, rt_sigaction_ignore, rt_sigprocmask, signalfd4,
+    SIGPIPE, SIGTERM, SigSet, rt_sigaction_exit, rt_sigaction_ignore, rt_sigprocmask, signalfd4,
 };
 use syscalls::socket::{
     IP_BIND_ADDRESS_NO_PORT, IPPROTO_IP, IPPROTO_TCP, IPPROTO_UDP, Linger, MSG_DONTWAIT, MSG_MORE,
@@ -498,6 +498,8 @@ fn signals<K: Kernel>(k: &K) {
     fails(rt_sigaction_ignore(k, 99), Errno::EINVAL);
     rt_sigaction_ignore(k, 32).unwrap();
     rt_sigaction_ignore(k, 64).unwrap();
+    rt_sigaction_exit(k, SIGTERM).unwrap();
+    fails(rt_sigaction_exit(k, SIGKILL), Errno::EINVAL);
     rt_sigprocmask(k, SIG_BLOCK, set(&[SIGINT, SIGTERM])).unwrap();
     rt_sigprocmask(k, SIG_UNBLOCK, set(&[SIGHUP, 32, 33, 34, 64])).unwrap();
     for count in [1, 41, 42, 63, 64, 0] {

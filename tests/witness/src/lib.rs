@@ -51,6 +51,8 @@ pub enum Witness {
     PrivilegedPorts,
     /// The GNU C library in this test binary, for comparisons that musl has no counterpart for.
     Glibc,
+    /// Process namespaces that a user may make, for tests of a process with PID 1.
+    PidNamespaces,
 }
 
 impl Witness {
@@ -74,11 +76,19 @@ impl Witness {
                 let port_1_is_free = first_free.trim().parse().is_ok_and(|port: u16| port <= 1);
                 port_1_is_free.then(|| format!("needs a port that takes a privilege: {FIRST_FREE}"))
             }
+            Witness::PidNamespaces => {
+                let works = succeeds(Command::new("unshare").args(PID_1).arg("true"));
+                (!works)
+                    .then(|| "needs unshare(1) and user namespaces: unshare --user --pid".into())
+            }
             Witness::Glibc => (!cfg!(target_env = "gnu"))
                 .then(|| "needs glibc: build for a target whose name ends with -gnu".into()),
         }
     }
 }
+
+/// The options with which `unshare(1)` runs a command as PID 1 of a process namespace.
+pub const PID_1: [&str; 4] = ["--user", "--map-root-user", "--pid", "--fork"];
 
 fn succeeds(command: &mut Command) -> bool {
     let quiet = command
