@@ -168,7 +168,7 @@ impl<K: Kernel> Poller<K> {
             let before = mem::replace(&mut now, self.now());
             // A clock that stands still (`clock_gettime` fails) would never end the polling.
             if count > 0 || now >= until || now == before {
-                self.polling.polled(count > 0, now);
+                self.polling.polled(count > 0);
                 return Ok(count);
             }
         }

@@ -10,10 +10,10 @@
 //!   echoed more bytes in the same time, sleeping if there is no difference, since it costs less. The
 //!   first to win [`WINS`] pairs wins the trial. A disturbance spoils one window and decides nothing.
 //! - **Between trials** the winner is used, in windows long enough for a preemption to show. Polling
-//!   that echoes less than the trial's sleeping windows did is given up. A rate that changes asks for
-//!   another trial.
-//! - **The pause** before a trial that nothing asks for doubles each time, up to [`MAX_PAUSE`]. The
-//!   worse mode then takes 1 or 2 % of the time.
+//!   is given up if it does not stay ahead of the trial's sleeping windows by more than these differed
+//!   by chance. A rate that changes asks for another trial.
+//! - **A trial that nothing asks for** comes after [`PAUSE_TURNS`] turns. The worse mode then takes 1 or
+//!   2 % of the time.
 //! - **Polling mostly in vain** is given up at once: its time is over before anything comes, so it
 //!   costs processor time and hardly saves any.
 //!
@@ -38,20 +38,15 @@ const MARGIN: u64 = 25;
 /// 3 ms), so what polling loses by preemption is in it.
 const WINDOW: Duration = Duration::from_millis(8);
 
-/// The least turns in such a window: the rate of messages that come at random then varies by a
-/// tenth.
-const WINDOW_TURNS: u32 = 128;
+/// The least turns in such a window: the rate of messages that come at random then varies by 6 %.
+const WINDOW_TURNS: u32 = 256;
 
 /// A rate that differs by this fraction, 1/4, has changed.
 const CHANGE: u64 = 4;
 
-/// Limits of the pause between trials.
-const MIN_PAUSE: Duration = Duration::from_millis(16);
-const MAX_PAUSE: Duration = Duration::from_millis(256);
-
-/// The least turns in a pause after which nothing has changed. Slow clients take few turns, for which
-/// a trial's polls in vain would cost much.
-const PAUSE_TURNS: u32 = 4096;
+/// The turns after which a trial takes place although nothing has changed. They are counted in turns, not
+/// in time: slow clients take few, for which a trial's polls in vain would cost much.
+const PAUSE_TURNS: u32 = 8192;
 
 /// Polling is given up when it has been in vain this many times more often than not.
 const MAX_IN_VAIN: u32 = 16;
@@ -68,8 +63,8 @@ enum Mode {
 enum Stage {
     /// A trial. `sleeping` is the rate of the last sleeping window; `wins` counts each mode's pairs.
     Trial { sleeping: u64, wins: [u32; 2] },
-    /// The winner is in use since `since`, for `turns` turns.
-    Decided { since: Duration, turns: u32 },
+    /// The winner has been in use for `turns` turns.
+    Decided { turns: u32 },
 }
 
 /// What happened since the window opened.
@@ -91,10 +86,46 @@ impl Window {
         Some(u64::try_from(rate).unwrap_or(u64::MAX))
     }
 
-    /// Whether nearly every turn finds something ready, so that polling costs nothing. It still helps:
-    /// the first sleep would make the other side sleep, too.
-    fn hardly_polls(&self) -> bool {
-        self.polls < self.turns / 4
+    /// Whether the polling of this window, which echoed at `rate`, is better than sleeping, which echoed
+    /// at `sleeping`: faster by more than `chance`. Where nearly every turn finds something ready, the
+    /// same rate will do: polling costs nothing then, and it still helps, since the first sleep would
+    /// make the other side sleep, too.
+    fn pays(&self, rate: u64, sleeping: u64, chance: u64) -> bool {
+        let margin = sleeping / MARGIN;
+        let hardly_polls = self.polls < self.turns / 4;
+        rate > sleeping + margin.max(chance) || hardly_polls && rate > sleeping - margin
+    }
+}
+
+/// The rates of several windows of one mode.
+#[derive(Clone, Copy, Debug, Default)]
+struct Rates {
+    count: u64,
+    sum: u64,
+    min: u64,
+    max: u64,
+}
+
+impl Rates {
+    fn add(&mut self, rate: u64) {
+        self.min = if self.count == 0 {
+            rate
+        } else {
+            self.min.min(rate)
+        };
+        self.max = self.max.max(rate);
+        self.count += 1;
+        self.sum = self.sum.saturating_add(rate);
+    }
+
+    fn mean(&self) -> u64 {
+        self.sum.checked_div(self.count).unwrap_or(0)
+    }
+
+    /// How far a window may be above the mean by chance. If clients send at random, the few messages of
+    /// a window vary much.
+    fn chance(&self) -> u64 {
+        (self.max - self.min) / 2
     }
 }
 
@@ -109,11 +140,9 @@ pub struct Polling {
     in_vain: u32,
     /// Turns since the last look at the clock.
     turns: u32,
-    /// The pause before the next trial.
-    pause: Duration,
-    /// The mean rate of the trial's sleeping windows.
-    sleeping: u64,
-    /// The winner's rate in the trial, or in the first window since.
+    /// The trial's sleeping windows.
+    sleeping: Rates,
+    /// The winner's expected rate, or that of the first window since.
     usual: Option<u64>,
 }
 
@@ -131,8 +160,7 @@ impl Polling {
             window: Window::default(),
             in_vain: 0,
             turns: 0,
-            pause: MIN_PAUSE,
-            sleeping: 0,
+            sleeping: Rates::default(),
             usual: None,
         }
     }
@@ -142,9 +170,8 @@ impl Polling {
         (self.mode == Mode::Poll).then_some(self.limit)
     }
 
-    /// Learns that a poll, which had found nothing ready at first, ended at `now` with or without
-    /// an event.
-    pub(super) fn polled(&mut self, found: bool, now: Duration) {
+    /// Learns that a poll, which had found nothing ready at first, ended with or without an event.
+    pub(super) fn polled(&mut self, found: bool) {
         self.window.polls += 1;
         self.in_vain = if found {
             self.in_vain.saturating_sub(1)
@@ -152,7 +179,7 @@ impl Polling {
             self.in_vain + 1
         };
         if self.in_vain >= MAX_IN_VAIN {
-            self.decide(Mode::Sleep, None, now);
+            self.decide(Mode::Sleep, None);
         }
     }
 
@@ -180,24 +207,19 @@ impl Polling {
         };
         match self.stage {
             Stage::Trial { sleeping, wins } if length >= TRIAL_WINDOW => {
-                self.compare(rate, sleeping, wins, now);
+                self.compare(rate, sleeping, wins);
             }
-            Stage::Decided { since, turns }
-                if length >= WINDOW && self.window.turns >= WINDOW_TURNS =>
-            {
-                self.confirm(rate, since, turns + self.window.turns, now);
+            Stage::Decided { turns } if length >= WINDOW && self.window.turns >= WINDOW_TURNS => {
+                self.confirm(rate, turns + self.window.turns, now);
             }
             _ => {}
         }
     }
 
     /// Goes on with a trial, one of whose windows has ended.
-    fn compare(&mut self, rate: u64, sleeping: u64, mut wins: [u32; 2], now: Duration) {
+    fn compare(&mut self, rate: u64, sleeping: u64, mut wins: [u32; 2]) {
         if self.mode == Mode::Sleep {
-            self.sleeping = match self.sleeping {
-                0 => rate,
-                mean => u64::midpoint(mean, rate),
-            };
+            self.sleeping.add(rate);
             self.stage = Stage::Trial {
                 sleeping: rate,
                 wins,
@@ -205,18 +227,14 @@ impl Polling {
             self.enter(Mode::Poll);
             return;
         }
-        let margin = sleeping / MARGIN;
-        let winner =
-            if rate > sleeping + margin || self.window.hardly_polls() && rate > sleeping - margin {
-                Mode::Poll
-            } else {
-                Mode::Sleep
-            };
+        let winner = if self.window.pays(rate, sleeping, 0) {
+            Mode::Poll
+        } else {
+            Mode::Sleep
+        };
         wins[winner as usize] += 1;
         if wins[winner as usize] == WINS {
-            // That of polling windows has no time slice that was used up in it.
-            let usual = (winner == Mode::Sleep).then_some(self.sleeping);
-            self.decide(winner, usual, now);
+            self.decide(winner, None);
         } else {
             self.stage = Stage::Trial { sleeping, wins };
             self.enter(Mode::Sleep);
@@ -224,36 +242,30 @@ impl Polling {
     }
 
     /// Goes on with the winner of a trial, a window of which has ended.
-    fn confirm(&mut self, rate: u64, since: Duration, turns: u32, now: Duration) {
+    fn confirm(&mut self, rate: u64, turns: u32, now: Duration) {
         let usual = *self.usual.get_or_insert(rate);
         let changed = rate.abs_diff(usual) > usual / CHANGE;
-        let pause = now.saturating_sub(since);
-        if changed && pause >= MIN_PAUSE {
-            self.pause = MIN_PAUSE;
+        let mean = self.sleeping.mean();
+        if changed || turns >= PAUSE_TURNS {
             self.start_trial();
-        } else if self.mode == Mode::Poll && rate < self.sleeping - self.sleeping / MARGIN {
-            self.decide(Mode::Sleep, Some(self.sleeping), now);
-        } else if pause >= self.pause && turns >= PAUSE_TURNS {
-            self.start_trial();
+        } else if self.mode == Mode::Poll && !self.window.pays(rate, mean, self.sleeping.chance()) {
+            // If sleeping turns out much slower than this, the trial was disturbed: try again.
+            self.decide(Mode::Sleep, Some(mean.max(rate)));
         } else {
-            self.stage = Stage::Decided { since, turns };
+            self.stage = Stage::Decided { turns };
             self.open(Some(now));
         }
     }
 
     fn start_trial(&mut self) {
-        self.sleeping = 0;
+        self.sleeping = Rates::default();
         self.stage = FIRST_PAIR;
         self.enter(Mode::Sleep);
     }
 
-    /// Uses `mode` until the next trial. `usual` is its rate, where the trial has shown it.
-    fn decide(&mut self, mode: Mode, usual: Option<u64>, now: Duration) {
-        self.stage = Stage::Decided {
-            since: now,
-            turns: 0,
-        };
-        self.pause = (2 * self.pause).min(MAX_PAUSE);
+    /// Uses `mode` until the next trial. `usual` is the rate that is expected of it, if any.
+    fn decide(&mut self, mode: Mode, usual: Option<u64>) {
+        self.stage = Stage::Decided { turns: 0 };
         self.usual = usual;
         self.in_vain = 0;
         self.enter(mode);

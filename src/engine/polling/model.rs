@@ -325,7 +325,7 @@ impl Model {
             brought = self.ready();
         }
         if let Policy::Decides(polling) = &mut self.policy {
-            polling.polled(brought, Duration::from_nanos(self.server.now));
+            polling.polled(brought);
         }
     }
 

@@ -22,7 +22,7 @@ impl Outcome {
             at,
             never: run(Policy::Never, 100),
             always: run(Policy::Always, 100),
-            decides: run(decides(), 300),
+            decides: run(decides(), 1000),
         }
     }
 
@@ -84,10 +84,10 @@ fn gaps_do_not_turn_polling_off() {
 
 #[test]
 fn more_clients_get_the_better_mode() {
-    for (wake, share) in [(5, 0.97), (25, 0.97), (60, 0.95)] {
+    for wake in [5, 25, 60] {
         for count in [3, 4, 6, 8, 10] {
             let outcome = Outcome::of(Situation::new(wake, closed(count, 0)));
-            outcome.reaches(share, outcome.best());
+            outcome.reaches(0.97, outcome.best());
         }
     }
 }
@@ -95,7 +95,7 @@ fn more_clients_get_the_better_mode() {
 /// Waking the client takes longer than the limit. What little polling finds would cost five times the
 /// processor time.
 #[test]
-fn polling_mostly_in_vain_is_given_up() {
+fn polling_ends_when_it_mostly_finds_nothing() {
     for count in [1, 2] {
         let outcome = Outcome::of(Situation::new(60, closed(count, 0)));
         outcome.reaches(0.99, outcome.never.rate());
@@ -145,24 +145,35 @@ fn thinking_clients_are_polled_for_only_if_that_finds_them() {
 
 /// The clients' rate is given, so polling gets no more done: it would only cost.
 #[test]
-fn open_loop_sleeps() {
+fn open_loop_clients_are_served_without_polling() {
     for wake in [5, 25, 60] {
         for interval in [1000, 100, 20] {
             let interval = interval * MICRO;
             let outcome = Outcome::of(Situation::new(wake, Clients::Regular { interval }));
             outcome.costs(1.1);
         }
-        // A rate that varies by chance looks like a change now and then.
-        let interval = 1000 * MICRO;
-        let outcome = Outcome::of(Situation::new(wake, Clients::Random { interval }));
-        outcome.costs(1.5);
+        // A rate that varies by chance looks like a change, or like a gain, now and then.
+        for interval in [1000, 100, 20] {
+            let interval = interval * MICRO;
+            for seed in 1..=4 {
+                let outcome = Outcome::of(Situation {
+                    seed,
+                    ..Situation::new(wake, Clients::Random { interval })
+                });
+                outcome.costs(1.15);
+            }
+        }
     }
 }
 
+/// The change comes at several times, some of them within a trial.
 #[test]
-fn change_is_answered_within_100_ms() {
-    for wake in WAKES {
+fn mode_adapts_to_a_change_within_100_ms() {
+    // At 60 µs trials take longer. Two clients are left out there: what is right for them is a matter of
+    // processor time (`polling_ends_when_it_mostly_finds_nothing`).
+    for (wake, share) in [(5, 0.94), (25, 0.94), (60, 0.88)] {
         let clients = |count| Situation::new(wake, closed(count, 0));
+        let few = if wake == 60 { 4 } else { 2 };
         let busy = Situation {
             neighbours: true,
             ..clients(1)
@@ -172,8 +183,8 @@ fn change_is_answered_within_100_ms() {
             ..clients(1)
         };
         for (from, to) in [
-            (clients(1), clients(2)),
-            (clients(2), clients(1)),
+            (clients(1), clients(few)),
+            (clients(few), clients(1)),
             (clients(1), clients(3)),
             (clients(3), clients(1)),
             (clients(8), clients(1)),
@@ -189,14 +200,32 @@ fn change_is_answered_within_100_ms() {
                 model.run(Duration::from_millis(100)).rate()
             };
             let best = steady(Policy::Never).max(steady(Policy::Always));
-            let mut model = Model::new(decides(), from);
-            model.run(Duration::from_millis(287));
-            model.change(to);
-            model.run(Duration::from_millis(100));
-            let ours = model.run(Duration::from_millis(100)).rate();
-            assert!(ours >= 0.94 * best, "{ours} of {best}: {from:?} → {to:?}");
+            for time in [287, 318, 365, 466, 614] {
+                let mut model = Model::new(decides(), from);
+                model.run(Duration::from_millis(time));
+                model.change(to);
+                model.run(Duration::from_millis(100));
+                let ours = model.run(Duration::from_millis(100)).rate();
+                assert!(
+                    ours >= share * best,
+                    "{ours} of {best} after {time} ms: {from:?} → {to:?}"
+                );
+            }
         }
     }
+}
+
+/// Sleeping serves two clients at 60 µs and one at 25 µs at the same rate, but polling pays only for the
+/// second.
+#[test]
+fn change_that_leaves_the_rate_alone_is_found_by_the_next_trial() {
+    let to = Situation::new(25, closed(1, 0));
+    let mut model = Model::new(decides(), Situation::new(60, closed(2, 0)));
+    model.run(Duration::from_millis(300));
+    model.change(to);
+    model.run(Duration::from_millis(700));
+    let always = Model::new(Policy::Always, to).run(Duration::from_millis(100));
+    assert!(model.run(Duration::from_millis(100)).rate() > 0.97 * always.rate());
 }
 
 #[test]
@@ -209,7 +238,7 @@ fn limit_of_zero_turns_polling_off() {
 }
 
 #[test]
-fn clock_that_stands_still_changes_nothing() {
+fn stopped_clock_does_not_turn_polling_on() {
     let mut polling = Polling::new(Polling::DEFAULT);
     for _ in 0..100_000 {
         if polling.echoed(64) {
