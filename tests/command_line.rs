@@ -25,7 +25,7 @@ fn argument_that_is_not_utf8_is_a_usage_error() {
     assert!(stderr.contains("UTF-8; see rawecho --help"), "{stderr}");
 }
 
-fn usage_errors() {
+fn usage_errors_exit_with_2_and_point_to_help() {
     let cases: &[(&[&str], &str)] = &[
         (&["--bind"], "--bind"),
         (&["--bind", ""], "--bind"),
@@ -182,7 +182,7 @@ fn values_follow_an_equals_sign_or_a_space() {
 }
 
 /// What `--bind` names is where the server listens, and nowhere else.
-fn bind_to_another_loopback_address() {
+fn bind_option_limits_listening_to_its_address() {
     let mut node = Node::start(&["--bind", "127.1.2.3"]).initialized();
     let port = node.listen().port();
     node.send("through 127.1.2.3");
@@ -198,7 +198,7 @@ fn bind_to_another_loopback_address() {
     node.finish_well();
 }
 
-fn bind_to_ipv6() {
+fn bind_option_accepts_ipv6() {
     let address = IpAddr::from(Ipv6Addr::LOCALHOST);
     let mut node = Node::start(&["--bind", "::1"]).initialized();
     let port = node.listen().port();
@@ -217,7 +217,7 @@ fn bind_to_ipv6() {
 }
 
 /// The last of several counts, as with most programs.
-fn bind_twice() {
+fn last_of_repeated_bind_options_counts() {
     let mut node = Node::start(&["--bind", "192.0.2.1", "--bind", "127.0.0.1"]).initialized();
     let server = node.listen();
     converse(&client(server), b"outside");
@@ -226,13 +226,13 @@ fn bind_twice() {
 
 witness::tests! {
     argument_that_is_not_utf8_is_a_usage_error;
-    usage_errors;
+    usage_errors_exit_with_2_and_point_to_help;
     help_lists_the_options_of_the_node;
     serve_help_lists_the_options_of_serve;
     version_names_the_version_and_the_machine;
     help_that_cannot_be_written_is_an_error;
     values_follow_an_equals_sign_or_a_space;
-    bind_to_another_loopback_address;
-    bind_to_ipv6: Ipv6;
-    bind_twice;
+    bind_option_limits_listening_to_its_address;
+    bind_option_accepts_ipv6: Ipv6;
+    last_of_repeated_bind_options_counts;
 }

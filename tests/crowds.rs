@@ -91,7 +91,7 @@ fn shout(crowd: &[TcpStream]) {
 }
 
 #[test]
-fn non_reading_clients_share_a_bounded_memory() {
+fn memory_of_non_reading_clients_is_bounded() {
     let _alone = alone();
     let (mut node, server) = Node::listening();
     let bystander = client(server);

@@ -6,7 +6,7 @@ use common::{Node, eventually};
 use serde_json::json;
 
 #[test]
-fn nothing() {
+fn empty_data_is_echoed() {
     let (mut node, _) = Node::listening();
     node.send("");
     assert_eq!(node.stats(), (1, 0));
@@ -14,7 +14,7 @@ fn nothing() {
 }
 
 #[test]
-fn every_character() {
+fn every_character_is_echoed() {
     let (mut node, _) = Node::listening();
     let all: Vec<char> = ('\0'..=char::MAX).collect();
     // A few long ones, so that each character also stands between many others.
@@ -27,7 +27,7 @@ fn every_character() {
 /// Every byte value that JSON text can carry, by every way to write it: JSON text is UTF-8, so these
 /// are all but C0, C1 and F5 to FF, which no UTF-8 has.
 #[test]
-fn every_byte() {
+fn every_utf8_byte_is_echoed() {
     let text: String = ('\0'..='\u{7ff}')
         .chain(('\u{800}'..='\u{ffff}').step_by(97))
         .chain(('\u{10000}'..=char::MAX).step_by(997))
@@ -55,7 +55,7 @@ fn every_byte() {
 }
 
 #[test]
-fn hard_text() {
+fn escapes_and_control_characters_are_echoed() {
     let (mut node, _) = Node::listening();
     for text in [
         "\0",
@@ -80,7 +80,7 @@ fn hard_text() {
 
 /// Non-ASCII text goes out as UTF-8, and what JSON must escape is escaped.
 #[test]
-fn written_as_utf8() {
+fn echo_is_written_as_utf8() {
     let (mut node, _) = Node::listening();
     node.ask_text(r#""type":"tcp_echo_send","data":"\u00e9\ud83d\ude00\/\u0000\n""#);
     let line = node.line();
@@ -93,7 +93,7 @@ fn written_as_utf8() {
 
 /// Lengths around those where buffers end: a pipe's, a read's, the sockets'.
 #[test]
-fn lengths_around_powers_of_two() {
+fn data_of_lengths_around_powers_of_two_is_echoed() {
     let (mut node, _) = Node::listening();
     for power in 0..=20 {
         for len in [(1 << power) - 1, 1 << power, (1 << power) + 1] {
@@ -104,7 +104,7 @@ fn lengths_around_powers_of_two() {
 }
 
 #[test]
-fn thirty_two_mebibytes() {
+fn thirty_two_mebibytes_are_echoed_and_freed() {
     const LEN: usize = 32 * 1024 * 1024;
     let (mut node, _) = Node::listening();
     let before = node.memory();

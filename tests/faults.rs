@@ -106,7 +106,7 @@ fn it_is(now: Duration, args: &[usize]) -> Fate {
 }
 
 #[test]
-fn short_reads_and_writes() {
+fn round_trip_succeeds_with_short_reads_and_writes() {
     for at_most in [1, 7, 1000] {
         let (mut engine, server) = listening(move |call, args| {
             if call == libc::SYS_read || call == libc::SYS_write {
@@ -124,7 +124,7 @@ fn short_reads_and_writes() {
 /// Every second call of those that a signal can interrupt, and now and then the one that must not
 /// be made again.
 #[test]
-fn interrupted_again_and_again() {
+fn round_trip_succeeds_when_calls_are_interrupted() {
     let calls = Cell::new(0);
     let (mut engine, server) = listening(move |call, _| {
         calls.set(calls.get() + 1);
@@ -146,7 +146,7 @@ fn interrupted_again_and_again() {
 
 /// The end of the stream never comes. The wait takes no real time, because the clock jumps.
 #[test]
-fn no_progress() {
+fn round_trip_fails_after_the_stall_timeout() {
     let waited = Rc::new(Cell::new(Duration::ZERO));
     let clock = Rc::clone(&waited);
     let (swallowed, turns) = (Cell::new(false), Cell::new(0));
@@ -172,7 +172,7 @@ fn no_progress() {
 
 /// One fault in one round trip: what it ends with. The next one is fine.
 #[test]
-fn one_fault() {
+fn fault_gives_its_error_and_the_next_round_trip_succeeds() {
     use RoundTripError::{Broken, NotSent};
     type Expected = fn(SocketAddr) -> Result<(), RoundTripError>;
     let cases: &[(libc::c_long, Errno, Expected)] = &[
@@ -271,7 +271,7 @@ fn lasting_shortage_fails_after_the_stall_timeout() {
 /// If every port of 127.0.0.1 is in use, the client binds another address. If that fails too,
 /// nothing has been sent.
 #[test]
-fn no_local_port_left() {
+fn client_binds_another_address_when_no_port_is_left() {
     let bound = Cell::new(None);
     let (mut engine, server) = listening(move |call, args| match call {
         libc::SYS_bind => {

@@ -137,7 +137,7 @@ struct Outcome {
     end: Option<Finished>,
 }
 
-fn any_call_may_fail() {
+fn node_answers_or_gives_a_reason_when_calls_fail() {
     check_cells(|call, fault, times| {
         let mut when = vec![When::Once(1)];
         if times > 1 {
@@ -156,7 +156,7 @@ fn any_call_may_fail() {
     });
 }
 
-fn any_single_call_may_fail() {
+fn node_answers_or_gives_a_reason_when_any_single_call_fails() {
     check_cells(|_, _, times| (1..=times).map(When::Once).collect());
 }
 
@@ -245,7 +245,7 @@ const START_FAULTS: &[(&str, &str)] = &[
     ("getsockname", "EINVAL ENOBUFS EPERM ENOSYS"),
 ];
 
-fn a_server_that_cannot_start_says_why() {
+fn serve_gives_a_reason_when_it_cannot_start() {
     for &(call, errnos) in START_FAULTS {
         for errno in errnos.split_whitespace() {
             // musl's own call of that name, before the program begins, is not meant.
@@ -286,7 +286,7 @@ const REFUSED_WHEN: [fn(usize) -> String; 3] = [
     |skipped| format!("{}+", skipped + 1),
 ];
 
-fn serve_ends_with_a_reason_or_goes_on_when_a_call_is_refused() {
+fn serve_continues_or_gives_a_reason_when_a_call_is_refused() {
     let (end, trace) = serve_one_client(&[]);
     assert!(end.status.success(), "{end:?}");
     let (before, own) = trace.split();
@@ -622,9 +622,9 @@ fn read_to_end(mut client: TcpStream, said: Vec<u8>) -> Exchange {
 }
 
 witness::tests! {
-    any_call_may_fail: Strace;
+    node_answers_or_gives_a_reason_when_calls_fail: Strace;
     #[ignore = "each single call of the conversation, in some 10,000 runs: by hand"]
-    any_single_call_may_fail: Strace;
-    a_server_that_cannot_start_says_why: Strace;
-    serve_ends_with_a_reason_or_goes_on_when_a_call_is_refused: Strace;
+    node_answers_or_gives_a_reason_when_any_single_call_fails: Strace;
+    serve_gives_a_reason_when_it_cannot_start: Strace;
+    serve_continues_or_gives_a_reason_when_a_call_is_refused: Strace;
 }

@@ -148,7 +148,7 @@ fn option(socket: &OwnedFd, level: libc::c_int, name: libc::c_int) -> libc::c_in
 }
 
 #[test]
-fn the_soft_limit_of_open_files_is_raised() {
+fn soft_limit_of_open_files_is_raised() {
     let (_, hard) = getrlimit(Resource::NOFILE).expect("the limit of open files");
     let node = Node::spawn(&mut program_with_open_files(1024.min(hard), hard)).initialized();
     let limits = node.proc("limits");
@@ -175,7 +175,7 @@ fn connections_may_exceed_the_soft_limit() {
 }
 
 #[test]
-fn listens_on_loopback_only() {
+fn node_listens_on_loopback_only() {
     let (node, server) = Node::listening();
     let (sockets, others) = sockets(&node);
     assert_eq!((sockets.len(), others), (1, 0), "one socket: {sockets:?}");
@@ -206,7 +206,7 @@ fn no_socket_is_open_before_start() {
 
 /// By a second handle to the very sockets: REUSEADDR, NODELAY, KEEPALIVE, O_NONBLOCK, FD_CLOEXEC.
 #[test]
-fn socket_options() {
+fn sockets_have_the_expected_options() {
     let (node, server) = Node::listening();
     let open = client(server);
     converse(&open, b"hello");
@@ -239,7 +239,7 @@ fn socket_options() {
 /// The server's end closes first and goes through TIME_WAIT; its port can be listened on at once,
 /// by the same node and by another.
 #[test]
-fn restart_despite_time_wait() {
+fn port_can_be_reused_during_time_wait() {
     let (mut node, server) = Node::listening_on_unused_port();
     let open = client(server);
     converse(&open, b"hello");
@@ -266,7 +266,7 @@ fn restart_despite_time_wait() {
 }
 
 #[test]
-fn out_of_descriptors() {
+fn descriptor_exhaustion_fails_sends_and_delays_new_clients() {
     const LIMIT: RawFd = 64;
     let mut node =
         Node::spawn(&mut program_with_open_files(LIMIT as u64, LIMIT as u64)).initialized();

@@ -9,7 +9,7 @@ use std::thread;
 use common::Node;
 
 #[test]
-fn a_hundred_thousand_sends() {
+fn hundred_thousand_sends_succeed() {
     const SENDS: usize = 100_000;
     let (mut node, _) = Node::listening();
     let descriptors = node.descriptors();

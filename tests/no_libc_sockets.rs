@@ -53,7 +53,7 @@ fn socket_wrappers(path: impl AsRef<Path>) -> BTreeSet<String> {
 }
 
 #[test]
-fn the_program_imports_no_socket_wrapper() {
+fn program_imports_no_socket_wrapper() {
     assert_eq!(
         socket_wrappers(env!("CARGO_BIN_EXE_rawecho")),
         BTreeSet::new()

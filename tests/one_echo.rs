@@ -18,7 +18,7 @@ use syscalls::{CALLS, Inherited, Linux};
 const TEXT: &str = include_str!("../syscalls/src/one_echo.md");
 
 #[test]
-fn decoded_calls() {
+fn documented_calls_match_a_fresh_trace() {
     let shown: Vec<_> = lines_of_text()
         .filter(|line| {
             CALLS
@@ -30,7 +30,7 @@ fn decoded_calls() {
 }
 
 #[test]
-fn registers() {
+fn documented_registers_match_a_fresh_trace() {
     let head = format!("{NAME}: ");
     let shown: Vec<_> = lines_of_text()
         .filter_map(|line| line.strip_prefix(&head))

@@ -57,7 +57,7 @@ fn half_close(server: SocketAddr, bytes: &[u8]) {
 }
 
 #[test]
-fn two_thousand_at_once() {
+fn two_thousand_concurrent_clients_are_echoed() {
     // Other tests of this program run at the same time, and need descriptors too.
     let crowd = witness::crowd(2000, 300);
     let (mut node, server) = Node::listening();
@@ -251,7 +251,7 @@ fn busy_clients_do_not_starve_others() {
 
 /// Urgent data keeps its place: the server echoes every byte unchanged.
 #[test]
-fn urgent_data() {
+fn urgent_data_is_echoed_in_place() {
     let (node, server) = Node::listening();
     let mut urgent = client(server);
     urgent.write_all(b"ab").expect("write");
@@ -269,7 +269,7 @@ fn urgent_data() {
 /// While the node is stopped, bytes, urgent bytes, more bytes and the end of the stream arrive, and
 /// become one event. The node handles all of them without waiting for another event.
 #[test]
-fn data_and_end_of_stream_in_one_event() {
+fn data_and_end_of_stream_in_one_event_are_both_handled() {
     let (node, server) = Node::listening();
     let urgently = |client: &TcpStream, byte: u8| {
         // SAFETY: the pointer and the length describe one byte.

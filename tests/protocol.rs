@@ -12,7 +12,7 @@ use rawecho::node::DRAIN_TIMEOUT;
 use serde_json::json;
 
 #[test]
-fn maelstroms_own_lines() {
+fn requests_in_maelstroms_format_are_answered() {
     let mut node = Node::start(&[]);
     node.write_line(r#"{"id":0,"src":"c0","dest":"n0","body":{"type":"init","node_id":"n0","node_ids":["n0"],"msg_id":1}}"#);
     assert_eq!(
@@ -28,7 +28,7 @@ fn maelstroms_own_lines() {
 }
 
 #[test]
-fn fields_in_any_order_and_unknown_ones() {
+fn fields_may_be_in_any_order_and_unknown_ones_are_ignored() {
     let mut node = Node::n1();
     let server = node.listen();
     node.write_line(
@@ -43,7 +43,7 @@ fn fields_in_any_order_and_unknown_ones() {
 }
 
 #[test]
-fn init_twice() {
+fn second_init_is_answered() {
     let mut node = Node::start(&[]);
     node.write_line(INIT);
     assert_eq!(node.line(), INIT_OK);
@@ -56,7 +56,7 @@ fn init_twice() {
 }
 
 #[test]
-fn start_names_the_port_that_was_picked() {
+fn start_reports_the_chosen_port_and_is_idempotent() {
     let mut node = Node::n1();
     let server = node.listen();
     converse(&client(server), b"hello");
@@ -71,14 +71,14 @@ fn start_names_the_port_that_was_picked() {
 }
 
 #[test]
-fn start_on_a_given_port() {
+fn start_listens_on_the_given_port() {
     let (node, server) = Node::listening_on_unused_port();
     converse(&client(server), b"hello");
     node.finish_well();
 }
 
 #[test]
-fn send_makes_a_connection_each_time() {
+fn each_send_makes_a_connection() {
     let (mut node, _) = Node::listening();
     node.send("hello world");
     node.send("and again");
@@ -173,7 +173,7 @@ fn stop_closes_connections_after_the_drain_timeout() {
 }
 
 #[test]
-fn echo_starts_a_server_of_its_own() {
+fn echo_starts_a_server_if_none_is_running() {
     let mut node = Node::n1();
     let echo = json!({"type": "echo", "echo": "Please echo 35"});
     let echo_ok = json!({"type": "echo_ok", "echo": "Please echo 35"});
@@ -188,7 +188,7 @@ fn echo_starts_a_server_of_its_own() {
 }
 
 #[test]
-fn echo_uses_the_server_that_runs() {
+fn echo_uses_the_running_server() {
     let (mut node, server) = Node::listening();
     assert_eq!(
         node.request(json!({"type": "echo", "echo": [1, null, {"a": "b"}]})),
@@ -203,7 +203,7 @@ fn echo_uses_the_server_that_runs() {
 
 /// Each value comes back as the very text that it was, with the task's spacing.
 #[test]
-fn echo_of_any_json() {
+fn echo_returns_any_json_value() {
     let deep = "[".repeat(100_000) + &"]".repeat(100_000);
     let cases = [
         ("null", "null"),
@@ -242,7 +242,7 @@ fn echo_of_any_json() {
 
 /// Requests that came in one piece are answered in their order, and all of them.
 #[test]
-fn a_batch_is_answered_in_order() {
+fn batched_requests_are_answered_in_order() {
     let (mut node, _) = Node::listening();
     let asked: Vec<(u64, String)> = (0..200)
         .map(|i| {

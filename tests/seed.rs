@@ -60,7 +60,7 @@ fn echo_data_back_correctly() {
 
 /// The README's first command, whose input is this file.
 #[test]
-fn hello() {
+fn readme_hello_example_is_answered() {
     answers(
         include_str!("data/hello.jsonl"),
         r#"{"src": "n1", "dest": "c0", "body": {"type": "init_ok", "in_reply_to": 1, "msg_id": 0}}

@@ -151,7 +151,7 @@ fn workers_share_the_clients_and_the_counts() {
 }
 
 #[test]
-fn a_node_with_workers_answers_like_any_other() {
+fn node_with_workers_answers_like_one_without() {
     let mut node = Node::start(&["--workers", "3"]).initialized();
     for round in 1..=3 {
         let server = node.listen();
@@ -188,7 +188,7 @@ fn single_client_is_served_with_and_without_polling() {
 
 /// An idle server sleeps, however long it may busy-poll.
 #[test]
-fn an_idle_server_sleeps() {
+fn idle_server_sleeps() {
     let server = Server::start(&["--spin", "10000"]);
     let lone = client(server.address);
     for _ in 0..100 {

@@ -24,7 +24,7 @@ use syscalls::{Errno, Fd, Kernel, Linux, Socket};
 const SEEDS: u64 = 200;
 
 #[test]
-fn every_seed_holds() {
+fn no_seed_violates_an_invariant() {
     hold(&(0..SEEDS).collect::<Vec<_>>());
 }
 
@@ -35,7 +35,7 @@ const ONCE_VIOLATED: [u64; 8] = [
 ];
 
 #[test]
-fn seeds_that_once_violated_hold() {
+fn seeds_with_a_past_violation_pass() {
     hold(&ONCE_VIOLATED);
 }
 
@@ -73,35 +73,35 @@ fn runs_of_one_seed_are_identical() {
     }
 }
 
-/// What a story saw, step by step.
+/// The outcomes of a scenario, step by step.
 type Seen = Vec<String>;
 
-/// Has a real and the simulated kernel go through the same story, and compares what they answer.
-macro_rules! stories {
+/// Runs the same scenario on the real and on the simulated kernel, and compares the outcomes.
+macro_rules! scenarios {
     ($($name:ident)*) => { $(
         #[test]
         fn $name() {
             let mut real = Seen::new();
-            stories::$name(Linux, &mut real);
+            scenarios::$name(Linux, &mut real);
             let mut simulated = Seen::new();
-            stories::$name(Sim::calm(), &mut simulated);
+            scenarios::$name(Sim::calm(), &mut simulated);
             assert_eq!(real, simulated, "what the real and the simulated kernel answer");
         }
     )* };
 }
 
-stories! {
-    a_conversation
-    a_half_closed_conversation
-    a_reset
-    unread_bytes_reset
-    a_refused_connection
-    wrong_calls
-    the_epoll_set
-    one_shot
-    edge_triggered
-    full_buffers
-    a_counter
+scenarios! {
+    echo_matches_the_real_kernel
+    half_close_matches_the_real_kernel
+    reset_matches_the_real_kernel
+    reset_for_unread_bytes_matches_the_real_kernel
+    refused_connection_matches_the_real_kernel
+    errors_of_wrong_calls_match_the_real_kernel
+    epoll_set_matches_the_real_kernel
+    one_shot_events_match_the_real_kernel
+    edge_triggered_events_match_the_real_kernel
+    full_buffers_match_the_real_kernel
+    eventfd_counter_matches_the_real_kernel
 }
 
 /// Notes an outcome: a number that is the same on both, or the error's name.
@@ -175,10 +175,10 @@ fn reported<K: Kernel>(epoll: &Epoll<K>) -> String {
     format!("{events:x?}")
 }
 
-mod stories {
+mod scenarios {
     use super::*;
 
-    pub fn a_conversation<K: Kernel>(kernel: K, seen: &mut Seen) {
+    pub fn echo_matches_the_real_kernel<K: Kernel>(kernel: K, seen: &mut Seen) {
         let [client, server] = pair(&kernel);
         let mut buffer = [0; 16];
         count(seen, "read before anything came", server.read(&mut buffer));
@@ -193,7 +193,7 @@ mod stories {
         seen.push(buffer[..5].escape_ascii().to_string());
     }
 
-    pub fn a_half_closed_conversation<K: Kernel>(kernel: K, seen: &mut Seen) {
+    pub fn half_close_matches_the_real_kernel<K: Kernel>(kernel: K, seen: &mut Seen) {
         let [client, server] = pair(&kernel);
         let mut buffer = [0; 16];
         count(seen, "write", client.write(b"bye"));
@@ -213,7 +213,7 @@ mod stories {
         done(seen, "shut the other side", client.shutdown(SHUT_RD));
     }
 
-    pub fn a_reset<K: Kernel>(kernel: K, seen: &mut Seen) {
+    pub fn reset_matches_the_real_kernel<K: Kernel>(kernel: K, seen: &mut Seen) {
         let [client, server] = pair(&kernel);
         let linger = Linger {
             l_onoff: 1,
@@ -232,7 +232,7 @@ mod stories {
         done(seen, "shutdown", server.shutdown(SHUT_WR));
     }
 
-    pub fn unread_bytes_reset<K: Kernel>(kernel: K, seen: &mut Seen) {
+    pub fn reset_for_unread_bytes_matches_the_real_kernel<K: Kernel>(kernel: K, seen: &mut Seen) {
         let [client, server] = pair(&kernel);
         count(seen, "write", client.write(b"unread"));
         wait(&server, POLLIN);
@@ -245,7 +245,7 @@ mod stories {
         count(seen, "write", client.write(b"anybody?"));
     }
 
-    pub fn a_refused_connection<K: Kernel>(kernel: K, seen: &mut Seen) {
+    pub fn refused_connection_matches_the_real_kernel<K: Kernel>(kernel: K, seen: &mut Seen) {
         let (closed, name) = listener(&kernel);
         drop(closed);
         let client = socket(&kernel);
@@ -260,7 +260,7 @@ mod stories {
         done(seen, "connect", outcome);
     }
 
-    pub fn wrong_calls<K: Kernel>(kernel: K, seen: &mut Seen) {
+    pub fn errors_of_wrong_calls_match_the_real_kernel<K: Kernel>(kernel: K, seen: &mut Seen) {
         let mut buffer = [0; 16];
         let fresh = socket(&kernel);
         count(seen, "read, not connected", fresh.read(&mut buffer));
@@ -285,7 +285,7 @@ mod stories {
         done(seen, "an unknown family", family);
     }
 
-    pub fn the_epoll_set<K: Kernel>(kernel: K, seen: &mut Seen) {
+    pub fn epoll_set_matches_the_real_kernel<K: Kernel>(kernel: K, seen: &mut Seen) {
         let epoll = Epoll::new(kernel.clone(), 0).expect("an epoll set");
         let [client, server] = pair(&kernel);
         let (reads, both) = (EPOLLIN | EPOLLRDHUP, EPOLLIN | EPOLLOUT | EPOLLRDHUP);
@@ -345,7 +345,7 @@ mod stories {
         seen.push(reported(&epoll));
     }
 
-    pub fn one_shot<K: Kernel>(kernel: K, seen: &mut Seen) {
+    pub fn one_shot_events_match_the_real_kernel<K: Kernel>(kernel: K, seen: &mut Seen) {
         let epoll = Epoll::new(kernel.clone(), 0).expect("an epoll set");
         let [client, server] = pair(&kernel);
         let once = event(EPOLLIN | EPOLLONESHOT, 7);
@@ -362,7 +362,7 @@ mod stories {
         seen.push(reported(&epoll));
     }
 
-    pub fn edge_triggered<K: Kernel>(kernel: K, seen: &mut Seen) {
+    pub fn edge_triggered_events_match_the_real_kernel<K: Kernel>(kernel: K, seen: &mut Seen) {
         let epoll = Epoll::new(kernel.clone(), 0).expect("an epoll set");
         let [client, server] = pair(&kernel);
         let input = event(EPOLLIN | EPOLLRDHUP | EPOLLET, 7);
@@ -395,7 +395,7 @@ mod stories {
         seen.push(reported(&epoll));
     }
 
-    pub fn full_buffers<K: Kernel>(kernel: K, seen: &mut Seen) {
+    pub fn full_buffers_match_the_real_kernel<K: Kernel>(kernel: K, seen: &mut Seen) {
         let epoll = Epoll::new(kernel.clone(), 0).expect("an epoll set");
         let [client, server] = pair(&kernel);
         done(
@@ -425,7 +425,7 @@ mod stories {
         count(seen, "read on", server.read(&mut buffer));
     }
 
-    pub fn a_counter<K: Kernel>(kernel: K, seen: &mut Seen) {
+    pub fn eventfd_counter_matches_the_real_kernel<K: Kernel>(kernel: K, seen: &mut Seen) {
         let flags = EFD_CLOEXEC | EFD_NONBLOCK;
         let counter = eventfd2(kernel.clone(), 0, flags).expect("a counter");
         let epoll = Epoll::new(kernel, 0).expect("an epoll set");

@@ -187,7 +187,7 @@ fn ask(stdin: ChildStdin, outside: &Outside, replies: &SyncSender<String>) -> Ch
 }
 
 #[test]
-fn everything_at_once() {
+fn mixed_load_leaks_neither_memory_nor_descriptors() {
     const KINDS: [fn(&Outside, usize); 6] = [short, long, broken, idle, slow, late];
     let number =
         |name, default| env::var(name).map_or(default, |text| text.parse().expect("a number"));

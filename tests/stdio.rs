@@ -33,7 +33,7 @@ fn both_answered(input: impl AsRef<[u8]>) {
 }
 
 #[test]
-fn line_endings() {
+fn lf_crlf_and_a_missing_line_ending_are_accepted() {
     both_answered(format!("{INIT}\n{STATS}\n"));
     both_answered(format!("{INIT}\r\n{STATS}\r\n"));
     // The last line has none.
@@ -42,12 +42,12 @@ fn line_endings() {
 }
 
 #[test]
-fn empty_and_blank_lines() {
+fn blank_lines_are_ignored() {
     both_answered(format!("\n\r\n{INIT}\n\n \t \n\r\n  {STATS}  \n\n   "));
 }
 
 #[test]
-fn no_input_at_all() {
+fn empty_input_ends_the_node_with_success() {
     Node::start(&[]).finish_well();
     let nothing = Node::spawn(
         program()
@@ -59,7 +59,7 @@ fn no_input_at_all() {
 }
 
 #[test]
-fn the_end_of_input_waits_for_the_last_request() {
+fn requests_before_end_of_input_are_answered() {
     let mut node = Node::n1();
     node.listen();
     // All of the requests have room in a pipe.
@@ -75,7 +75,7 @@ fn the_end_of_input_waits_for_the_last_request() {
 }
 
 #[test]
-fn input_byte_by_byte() {
+fn input_may_arrive_byte_by_byte() {
     let mut node = Node::start(&[]);
     for byte in format!("{INIT}\n{STATS}\n").bytes() {
         node.write([byte]);
@@ -101,7 +101,7 @@ fn partial_line_does_not_delay_earlier_replies() {
 }
 
 #[test]
-fn input_and_output_are_files() {
+fn input_and_output_may_be_files() {
     let output = file_with(b"");
     let node = Node::spawn(
         program()
@@ -120,7 +120,7 @@ fn input_and_output_are_files() {
 
 /// Sends work too while the input is a file, which is always ready.
 #[test]
-fn sends_from_a_file() {
+fn sends_from_a_file_are_answered() {
     let start = r#"{"src":"c1","dest":"n1","body":{"type":"tcp_echo_start","msg_id":2,"port":0}}"#;
     let send =
         r#"{"src":"c1","dest":"n1","body":{"type":"tcp_echo_send","msg_id":3,"data":"hello"}}"#;
@@ -141,7 +141,7 @@ fn sends_from_a_file() {
 }
 
 #[test]
-fn output_to_dev_null() {
+fn output_may_be_dev_null() {
     let mut node = Node::spawn(
         program()
             .stdin(Stdio::piped())
@@ -154,7 +154,7 @@ fn output_to_dev_null() {
 
 /// A line of exactly the maximum length is parsed; a longer one is not.
 #[test]
-fn the_longest_line() {
+fn line_over_the_maximum_length_is_not_parsed() {
     let mut node = Node::n1();
     for len in [MAX_LINE_BYTES, MAX_LINE_BYTES + 1] {
         node.write_line(vec![b'x'; len]);
@@ -208,7 +208,7 @@ fn overlong_line_is_not_stored() {
 
 /// While the reader of the replies is slow, the node waits for it and still serves its clients.
 #[test]
-fn a_slow_reader_of_the_output() {
+fn slow_reader_of_the_output_does_not_delay_clients() {
     const REPLIES: usize = 20;
     let (mut node, server) = Node::listening();
     let open = client(server);
@@ -280,7 +280,7 @@ fn closed_output_ends_the_node_with_a_reason() {
 }
 
 #[test]
-fn the_reader_leaves_while_the_node_waits_for_it() {
+fn output_closed_during_a_reply_ends_the_node_with_a_reason() {
     let mut node = Node::n1();
     node.ask(json!({"type": "echo", "echo": "w".repeat(1_000_000)}));
     // One byte of the reply shows that the node is writing it.
@@ -327,7 +327,7 @@ fn sigpipe_never_kills() {
 
 /// Standard input and output are shared with the parent: their mode stays as it was.
 #[test]
-fn the_mode_of_inherited_descriptors_is_left_alone() {
+fn mode_of_inherited_descriptors_is_unchanged() {
     let mode = |node: &Node, fd: i32| {
         let info = node.proc(&format!("fdinfo/{fd}"));
         let flags = info.lines().find_map(|line| line.strip_prefix("flags:"));
@@ -362,7 +362,7 @@ fn is_nonblocking(socket: &UnixStream) -> bool {
 
 /// One socket for input and output, once in each mode, with much to say and a reader that waits.
 #[test]
-fn on_a_socket_in_either_mode() {
+fn input_and_output_may_be_one_socket_in_either_mode() {
     for nonblocking in [false, true] {
         let (node, mut ours, theirs) = on_a_socket();
         theirs.set_nonblocking(nonblocking).expect("a mode");

@@ -33,7 +33,7 @@ fn with_fault(fault: &str) -> Node {
     under_strace(&[&trace, &inject, "--output=/dev/null"])
 }
 
-fn the_calls_of_a_start_and_a_send() {
+fn start_and_send_make_the_expected_calls() {
     let mut node = under_strace(&["--trace=%network,read,write,close"]);
     let server = node.listen();
     node.send("hello world");
@@ -90,7 +90,7 @@ fn the_calls_of_a_start_and_a_send() {
 
 /// strace changes the server's echo in flight, so the reply shows whose bytes it contains. The
 /// writes up to that one: two replies, the client's write, the server's.
-fn the_echo_is_what_came_back() {
+fn reply_holds_the_bytes_that_the_server_echoed() {
     let mut node = with_fault("write:poke_enter=@arg2=58:when=4");
     node.listen();
     assert_eq!(
@@ -101,7 +101,7 @@ fn the_echo_is_what_came_back() {
     node.finish_well();
 }
 
-fn connection_refused() {
+fn refused_connection_gets_code_11() {
     let mut node = with_fault("connect:error=ECONNREFUSED:when=1");
     let server = node.listen();
     let text = format!("connect {server}: ECONNREFUSED (111): Connection refused");
@@ -112,7 +112,7 @@ fn connection_refused() {
 
 /// The kernel returns this error when the peer has reset the connection. The bytes are in flight
 /// then.
-fn broken_halfway() {
+fn broken_connection_gets_code_13() {
     let mut node = with_fault("shutdown:error=ENOTCONN:when=1");
     node.listen();
     node.fails(
@@ -125,7 +125,7 @@ fn broken_halfway() {
 }
 
 /// The end of the stream never comes: the client's `shutdown` is swallowed.
-fn no_progress() {
+fn stalled_send_gets_code_0() {
     let mut node = with_fault("shutdown:retval=0:when=1");
     node.listen();
     let begin = Instant::now();
@@ -139,7 +139,7 @@ fn no_progress() {
 
 /// Of two requests that arrive together, the second one stalls. The reply to the first is written
 /// before the node waits for the second.
-fn a_reply_does_not_wait_for_the_next_request() {
+fn reply_does_not_wait_for_the_next_request() {
     let inject = "--inject=shutdown:retval=0:when=2";
     let mut node = under_strace(&["--trace=shutdown,write", inject]);
     node.listen();
@@ -159,7 +159,7 @@ fn send_at_once(node: &mut Node, count: usize) {
 }
 
 /// Replies to sends that do not block are written together, but at most a bounded number of them.
-fn replies_are_written_while_more_requests_are_there() {
+fn replies_are_written_in_batches_of_at_most_16() {
     const AT_MOST: usize = 16;
     let mut node = under_strace(&["--trace=connect,write"]);
     node.listen();
@@ -191,7 +191,7 @@ fn outside_clients_are_served_between_sends() {
 
 /// In the steady state a message takes one read and one write beside the wait. Connections are
 /// registered edge-triggered, so the read that would find nothing is not made.
-fn a_message_takes_one_read_and_one_write() {
+fn message_takes_one_read_and_one_write() {
     let mut node = under_strace(&["--trace=read,write,close,epoll_ctl"]);
     let server = node.listen();
     let client = client(server);
@@ -228,7 +228,7 @@ fn a_message_takes_one_read_and_one_write() {
     assert!(close.starts_with("close("), "{calls:?}");
 }
 
-fn no_socket() {
+fn failed_start_gets_code_14_and_the_next_succeeds() {
     for (fault, text) in [
         (
             "socket:error=ENFILE:when=1",
@@ -252,7 +252,7 @@ fn no_socket() {
 }
 
 /// Signals interrupt every third call. The loader's own calls come before the first.
-fn interrupted_again_and_again() {
+fn sends_succeed_when_calls_are_interrupted() {
     let mut node = with_fault("read,write,accept4,epoll_pwait,ppoll:error=EINTR:when=20+3");
     node.listen();
     for i in 0..30 {
@@ -262,15 +262,15 @@ fn interrupted_again_and_again() {
 }
 
 witness::tests! {
-    the_calls_of_a_start_and_a_send: Strace;
-    the_echo_is_what_came_back: Strace;
-    connection_refused: Strace;
-    broken_halfway: Strace;
-    no_progress: Strace;
-    a_reply_does_not_wait_for_the_next_request: Strace;
-    replies_are_written_while_more_requests_are_there: Strace;
+    start_and_send_make_the_expected_calls: Strace;
+    reply_holds_the_bytes_that_the_server_echoed: Strace;
+    refused_connection_gets_code_11: Strace;
+    broken_connection_gets_code_13: Strace;
+    stalled_send_gets_code_0: Strace;
+    reply_does_not_wait_for_the_next_request: Strace;
+    replies_are_written_in_batches_of_at_most_16: Strace;
     outside_clients_are_served_between_sends: Strace;
-    a_message_takes_one_read_and_one_write: Strace;
-    no_socket: Strace;
-    interrupted_again_and_again: Strace;
+    message_takes_one_read_and_one_write: Strace;
+    failed_start_gets_code_14_and_the_next_succeeds: Strace;
+    sends_succeed_when_calls_are_interrupted: Strace;
 }

@@ -28,7 +28,7 @@ fn works(mut node: Node) -> Node {
 }
 
 #[test]
-fn calls_on_stderr() {
+fn trace_writes_calls_to_stderr() {
     let finished = works(Node::start(&["--trace"]).initialized()).finish();
     assert!(finished.status.success());
     for line in finished.stderr.lines() {
@@ -38,7 +38,7 @@ fn calls_on_stderr() {
 }
 
 #[test]
-fn calls_of_several_threads() {
+fn trace_lines_of_several_threads_do_not_mix() {
     let finished = works(Node::start(&["--trace", "--workers", "3"]).initialized()).finish();
     assert!(finished.status.success());
     for line in finished.stderr.lines() {
@@ -47,7 +47,7 @@ fn calls_of_several_threads() {
 }
 
 #[test]
-fn registers_on_stderr() {
+fn trace_writes_registers_to_stderr() {
     let finished = works(Node::start(&["--trace=regs"]).initialized()).finish();
     assert!(finished.status.success());
     for line in finished.stderr.lines() {
@@ -59,7 +59,7 @@ fn registers_on_stderr() {
 }
 
 #[test]
-fn calls_in_a_file() {
+fn trace_file_is_overwritten_with_all_calls() {
     let file = std::env::temp_dir().join(format!("rawecho-trace-{}", std::process::id()));
     fs::write(&file, "what was there before\n").expect("a file");
     let option = format!("--trace={}", file.display());
@@ -82,7 +82,7 @@ fn calls_in_a_file() {
 }
 
 #[test]
-fn a_file_that_cannot_be_opened() {
+fn unopenable_trace_file_ends_the_program() {
     let finished = Node::start(&["--trace=/no/such/directory"]).finish();
     assert_eq!(finished.status.code(), Some(1));
     assert_eq!(finished.stdout, "");
@@ -160,7 +160,7 @@ fn closed_standard_error_shows_in_the_exit_code() {
 }
 
 #[test]
-fn a_reader_that_does_not_read() {
+fn trace_drops_lines_when_its_reader_is_slow() {
     let (mut reader, writer) = pipe();
     let mut node = Node::spawn(traced().stderr(writer)).initialized();
     // Each makes some lines, together more than a pipe holds. All are answered nevertheless.

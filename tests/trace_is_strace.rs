@@ -149,7 +149,7 @@ fn client(server: SocketAddr, bytes: &[u8]) -> TcpStream {
     client
 }
 
-fn a_conversation_with_errors() {
+fn trace_of_a_session_with_errors_matches_strace() {
     let mut run = Run::new("conversation", &[], Stdio::piped());
     let (taken, _listener) = taken_port(Ipv4Addr::LOCALHOST.into());
     // Before it has a name.
@@ -235,7 +235,7 @@ fn client_that_resets(server: SocketAddr) -> Socket<Linux> {
     client
 }
 
-fn ipv6_and_a_file_as_input() {
+fn trace_of_ipv6_and_file_input_matches_strace() {
     let (taken, _listener) = taken_port(Ipv6Addr::LOCALHOST.into());
     let input = TempFile::new("input.jsonl");
     let bodies = [
@@ -264,7 +264,7 @@ fn ipv6_and_a_file_as_input() {
     );
 }
 
-fn an_address_of_another_machine_and_a_reader_that_goes() {
+fn trace_of_failed_bind_and_closed_output_matches_strace() {
     let elsewhere = IpAddr::from([192, 0, 2, 1]).to_string();
     let mut run = Run::new("gone", &["--bind", &elsewhere], Stdio::piped());
     run.ask(INIT);
@@ -290,7 +290,7 @@ fn closed_output() -> ChildStdout {
     output
 }
 
-fn the_server_alone() {
+fn trace_of_serve_matches_strace() {
     let mut run = Run::new("serve", &["serve", "--port", "0"], Stdio::null());
     let server = SocketAddr::from((Ipv4Addr::LOCALHOST, port(&run.hear())));
     drop(client(server, b"hello"));
@@ -304,8 +304,8 @@ fn the_server_alone() {
 }
 
 witness::tests! {
-    a_conversation_with_errors: Strace;
-    ipv6_and_a_file_as_input: Strace, Ipv6;
-    an_address_of_another_machine_and_a_reader_that_goes: Strace;
-    the_server_alone: Strace;
+    trace_of_a_session_with_errors_matches_strace: Strace;
+    trace_of_ipv6_and_file_input_matches_strace: Strace, Ipv6;
+    trace_of_failed_bind_and_closed_output_matches_strace: Strace;
+    trace_of_serve_matches_strace: Strace;
 }

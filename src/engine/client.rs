@@ -397,7 +397,7 @@ mod tests {
     }
 
     #[test]
-    fn stall_ends_after_the_timeout_since_something_moved() {
+    fn stall_timeout_counts_from_the_last_progress() {
         let mut stall = Stall::default();
         let begin = Duration::from_secs(10);
         assert_eq!(stall.time_left(begin), STALL_TIMEOUT);
@@ -409,7 +409,7 @@ mod tests {
     }
 
     #[test]
-    fn timeout_tells_whether_a_byte_was_sent() {
+    fn timeout_reports_whether_a_byte_was_sent() {
         let timed_out = SyscallError::new("connect", Errno::ETIMEDOUT);
         for (sent, expected) in [
             (0, RoundTripError::NotSent(timed_out)),

@@ -204,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn key_never_reaches_a_successor() {
+    fn stale_key_never_reaches_a_new_connection() {
         let mut connections = connections();
         let first = connections.insert(socket());
         connections.remove(first);
@@ -241,7 +241,7 @@ mod tests {
     ];
 
     #[test]
-    fn serve_keeps_what_a_write_does_not_take() {
+    fn serve_keeps_bytes_that_a_write_does_not_take() {
         let steps = [
             SETUP[0],
             SETUP[1],
@@ -271,7 +271,7 @@ mod tests {
     }
 
     #[test]
-    fn serve_closes_what_cannot_be_waited_for() {
+    fn serve_closes_a_connection_that_cannot_be_registered() {
         let steps = [
             SETUP[0],
             SETUP[1],

@@ -253,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn drain_is_over_when_the_worker_says_so() {
+    fn drain_ends_when_the_worker_reports_it() {
         let steps = [WAKES[0], WAKES[1], WORKER, RESET, MAIN];
         let script = Script::new(&steps);
         let mailbox = mailbox(&script);
@@ -278,7 +278,7 @@ mod tests {
     }
 
     #[test]
-    fn closed_mailbox_takes_nothing() {
+    fn closed_mailbox_rejects_sockets_and_commands() {
         let steps = [WAKES[0], WAKES[1], SOCKET, WORKER, MAIN, SOCKET, WORKER];
         let script = Script::new(&steps);
         let mailbox = mailbox(&script);

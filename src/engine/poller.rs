@@ -288,7 +288,7 @@ mod tests {
     }
 
     #[test]
-    fn watch_tells_whether_a_file_can_be_waited_for() {
+    fn watch_reports_whether_a_file_can_be_polled() {
         let cases: [(&[Errno], _); 5] = [
             (&[], Ok(true)),
             // Not in the set yet.

@@ -182,7 +182,7 @@ fn run_tests(copy: &Path) -> (bool, String) {
 }
 
 #[test]
-fn a_call_takes_two_source_files_and_the_tests_ask_for_the_rest() {
+fn adding_a_call_takes_two_source_files_and_tests_name_the_rest() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"))
         .parent()
         .expect("the project");

@@ -221,7 +221,7 @@ fn socket_has_the_family_type_and_flags_asked_for(ip: IpAddr) {
     assert_eq!(flags(&socket), (true, false));
 }
 
-fn socket_errors() {
+fn socket_fails_with_the_documented_errors() {
     let error = |family, ty, protocol| Socket::new(Linux, family, ty, protocol).unwrap_err();
     assert_eq!(error(9999, SOCK_STREAM, 0), Errno::EAFNOSUPPORT);
     assert_eq!(
@@ -248,7 +248,7 @@ fn socketpair_joins_two_sockets() {
     assert_eq!(error, Errno::EOPNOTSUPP);
 }
 
-fn bind_takes_the_address(ip: IpAddr) {
+fn bind_sets_the_local_address(ip: IpAddr) {
     // A port that was free a moment ago. If another test has been faster, the next one.
     let bound = (0..100).find_map(|_| {
         let free = TcpListener::bind((ip, 0)).unwrap().local_addr().unwrap();
@@ -267,7 +267,7 @@ fn bind_takes_the_address(ip: IpAddr) {
     );
 }
 
-fn bind_errors(ip: IpAddr) {
+fn bind_fails_with_the_documented_errors(ip: IpAddr) {
     let taken = TcpListener::bind((ip, 0)).unwrap();
     let addr = taken.local_addr().unwrap();
     assert_eq!(tcp(ip).bind(&addr.into()), Err(Errno::EADDRINUSE));
@@ -281,7 +281,7 @@ fn bind_errors(ip: IpAddr) {
     assert_eq!(tcp(ip).bind(&elsewhere), Err(Errno::EADDRNOTAVAIL));
 }
 
-fn bind_to_a_privileged_port(ip: IpAddr) {
+fn bind_to_a_privileged_port_fails_without_capabilities(ip: IpAddr) {
     let (socket, privileged) = (tcp(ip), SocketAddr::new(ip, 1).into());
     in_child(|| drop_capabilities() && socket.bind(&privileged) == Err(Errno::EACCES));
 }
@@ -295,7 +295,7 @@ fn listen_lets_clients_connect(ip: IpAddr) {
     TcpStream::connect(addr).unwrap();
 }
 
-fn listen_errors(ip: IpAddr) {
+fn listen_fails_with_the_documented_errors(ip: IpAddr) {
     assert_eq!(udp(ip).listen(1), Err(Errno::EOPNOTSUPP));
     // SO_REUSEADDR lets two sockets bind to one port, but one listen on it.
     let [first, second] = [tcp(ip), tcp(ip)];
@@ -319,7 +319,7 @@ fn accept_returns_the_connection_and_its_peer(ip: IpAddr) {
     assert_eq!(&buf, b"hello");
 }
 
-fn accept4_sets_the_flags_too(ip: IpAddr) {
+fn accept4_sets_the_flags(ip: IpAddr) {
     let (listener, addr) = listener(ip);
     for (flag, expected) in [
         (0, (false, false)),
@@ -334,7 +334,7 @@ fn accept4_sets_the_flags_too(ip: IpAddr) {
     }
 }
 
-fn accept4_errors() {
+fn accept4_fails_with_the_documented_errors() {
     let (listener, addr) = listener(LOOPBACK);
     set_nonblocking(&listener);
     let error = |socket: &Socket<Linux>, flags| socket.accept4(flags).unwrap_err();
@@ -361,7 +361,7 @@ fn connect_reaches_a_listener(ip: IpAddr) {
     assert_eq!(socket.connect(&addr.into()), Err(Errno::EISCONN));
 }
 
-fn connect_in_the_background(ip: IpAddr) {
+fn connect_on_a_nonblocking_socket_completes_later(ip: IpAddr) {
     let listener = TcpListener::bind((ip, 0)).unwrap();
     let addr = listener.local_addr().unwrap();
     let socket = tcp(ip);
@@ -389,7 +389,7 @@ fn wait_for(fd: &Fd<Linux>, events: i16) -> i16 {
     fds[0].revents()
 }
 
-fn connect_errors(ip: IpAddr) {
+fn connect_fails_with_the_documented_errors(ip: IpAddr) {
     let nobody = TcpListener::bind((ip, 0)).unwrap().local_addr().unwrap();
     assert_eq!(tcp(ip).connect(&nobody.into()), Err(Errno::ECONNREFUSED));
 
@@ -405,7 +405,7 @@ fn connect_errors(ip: IpAddr) {
     assert!(again.into_iter().any(|again| again == Err(Errno::EALREADY)));
 }
 
-fn getsockname_and_getpeername_are_the_other_ends_peer_and_name(ip: IpAddr) {
+fn getsockname_and_getpeername_match_the_other_end(ip: IpAddr) {
     let (server, client) = connection(ip);
     assert_eq!(name(&server), client.peer_addr().unwrap());
     let peer = server.getpeername().unwrap();
@@ -413,7 +413,7 @@ fn getsockname_and_getpeername_are_the_other_ends_peer_and_name(ip: IpAddr) {
     assert_eq!(peer.family(), domain(ip));
 }
 
-fn getpeername_errors() {
+fn getpeername_fails_without_a_peer() {
     assert_eq!(tcp(LOOPBACK).getpeername().unwrap_err(), Errno::ENOTCONN);
 }
 
@@ -541,7 +541,7 @@ fn sendto_and_recvfrom_carry_datagrams_with_addresses(ip: IpAddr) {
 
 /// There is room for an internet address. Of a longer one there is the beginning, and a call that is
 /// given it reads no further.
-fn an_address_that_is_longer_than_its_room() {
+fn overlong_address_is_truncated_and_not_read_beyond() {
     let unix = |name: &str| {
         // With the family and the byte that stands before it, it fills the room.
         let name = format!("{name:x<15}{:0>10}", process::id());
@@ -567,7 +567,7 @@ fn an_address_that_is_longer_than_its_room() {
     assert_eq!(namesake.recv(&mut buf).unwrap(), 5);
 }
 
-fn sendto_errors(ip: IpAddr) {
+fn sendto_fails_with_the_documented_errors(ip: IpAddr) {
     let socket = udp(ip);
     let here = name(&socket).into();
     assert_eq!(socket.sendto(b"x", 0, None), Err(Errno::EDESTADDRREQ));
@@ -590,7 +590,7 @@ fn sendto_errors(ip: IpAddr) {
     });
 }
 
-fn recvfrom_on_a_connection_has_no_address(ip: IpAddr) {
+fn recvfrom_on_a_connection_returns_no_address(ip: IpAddr) {
     let (server, mut client) = connection(ip);
     client.write_all(b"stream").unwrap();
     let mut buf = [0; 6];
@@ -624,7 +624,7 @@ fn sendmsg_gathers_and_recvmsg_scatters(ip: IpAddr) {
     assert_eq!((&left, &right), (b"sca", b"tter"));
 }
 
-fn sendmsg_errors() {
+fn sendmsg_fails_with_the_documented_errors() {
     let socket = udp(LOOPBACK);
     let parts = [IoSlice::new(b"x"); UIO_MAXIOV + 1];
     let too_many = SendMessage::new(&parts, None);
@@ -633,7 +633,7 @@ fn sendmsg_errors() {
     assert_eq!(socket.sendmsg(&one, 0), Err(Errno::EDESTADDRREQ));
 }
 
-fn recvmsg_errors() {
+fn recvmsg_fails_with_the_documented_errors() {
     let socket = udp(LOOPBACK);
     let mut buf = [0; 8];
     let mut part = [IoSliceMut::new(&mut buf)];
@@ -647,7 +647,7 @@ fn recvmsg_errors() {
     assert_eq!(socket.recvmsg(&mut too_many, 0), Err(Errno::EMSGSIZE));
 }
 
-fn sendmmsg_sends_several(ip: IpAddr) {
+fn sendmmsg_sends_several_messages(ip: IpAddr) {
     let (ours, theirs) = (udp(ip), UdpSocket::bind((ip, 0)).unwrap());
     let there = Sockaddr::from(theirs.local_addr().unwrap());
     let parts = ["one", "three", "seventeen"].map(|text| [IoSlice::new(text.as_bytes())]);
@@ -665,7 +665,7 @@ fn sendmmsg_sends_several(ip: IpAddr) {
     assert_eq!(ours.sendmmsg(&mut nowhere, 0), Err(Errno::EDESTADDRREQ));
 }
 
-fn recvmmsg_receives_several(ip: IpAddr) {
+fn recvmmsg_receives_several_messages(ip: IpAddr) {
     let (ours, theirs) = (udp(ip), UdpSocket::bind((ip, 0)).unwrap());
     theirs.send_to(b"one", name(&ours)).unwrap();
     theirs.send_to(b"three", name(&ours)).unwrap();
@@ -677,7 +677,7 @@ fn recvmmsg_receives_several(ip: IpAddr) {
     assert_eq!((&bufs[0][..3], &bufs[1][..5]), (&b"one"[..], &b"three"[..]));
 }
 
-fn recvmmsg_errors_and_its_timeout() {
+fn recvmmsg_fails_or_returns_without_waiting_for_its_timeout() {
     let socket = udp(LOOPBACK);
     let mut buf = [0; 8];
     let mut part = [IoSliceMut::new(&mut buf)];
@@ -695,7 +695,7 @@ fn recvmmsg_errors_and_its_timeout() {
 
 // Bytes and files.
 
-fn read_takes_what_is_there() {
+fn read_returns_the_available_bytes() {
     let (ours, mut theirs) = pair();
     theirs.write_all(b"0123456789").unwrap();
     let mut buf = [b'-'; 6];
@@ -708,7 +708,7 @@ fn read_takes_what_is_there() {
     assert_eq!(ours.read(&mut buf), Ok(0), "the end");
 }
 
-fn read_errors(ip: IpAddr) {
+fn read_fails_with_the_documented_errors(ip: IpAddr) {
     let mut buf = [0; 8];
     let (ours, _theirs) = pair();
     set_nonblocking(&ours);
@@ -734,7 +734,7 @@ fn pipe() -> (Fd<Linux>, Fd<Linux>) {
     }
 }
 
-fn write_tells_how_much_was_taken(ip: IpAddr) {
+fn write_returns_the_number_of_bytes_accepted(ip: IpAddr) {
     let (ours, mut theirs) = pair();
     assert_eq!(ours.write(b"hello"), Ok(5));
     assert_eq!(ours.write(b""), Ok(0));
@@ -753,7 +753,7 @@ fn write_tells_how_much_was_taken(ip: IpAddr) {
     assert_eq!(all.len(), taken);
 }
 
-fn write_errors() {
+fn write_fails_with_the_documented_errors() {
     let (read_end, write_end) = pipe();
     assert_eq!(read_end.write(b"x"), Err(Errno::EBADF));
     set_nonblocking(&write_end);
@@ -764,7 +764,7 @@ fn write_errors() {
     assert_eq!(write_end.write(b"x"), Err(Errno::EPIPE));
 }
 
-fn readv_fills_one_buffer_after_the_other() {
+fn readv_fills_buffers_in_order() {
     let (ours, mut theirs) = pair();
     theirs.write_all(b"vector").unwrap();
     let (mut a, mut b, mut c) = ([0; 2], [0; 3], [b'-'; 3]);
@@ -781,7 +781,7 @@ fn readv_fills_one_buffer_after_the_other() {
     assert_eq!(ours.readv(&mut too_many), Err(Errno::EINVAL));
 }
 
-fn writev_sends_one_buffer_after_the_other() {
+fn writev_sends_buffers_in_order() {
     let (ours, mut theirs) = pair();
     let bufs = [&b"ve"[..], b"", b"cto", b"r"].map(IoSlice::new);
     assert_eq!(ours.writev(&bufs), Ok(6));
@@ -851,7 +851,7 @@ fn close_and_drop_close_once() {
     });
 }
 
-fn close_spares_what_was_inherited() {
+fn close_is_not_called_for_inherited_descriptors() {
     {
         let inherited = stdin(Linux);
         assert_eq!(inherited.as_raw(), 0);
@@ -863,7 +863,7 @@ fn close_spares_what_was_inherited() {
 
 // Waiting.
 
-fn ppoll_tells_what_came() {
+fn ppoll_reports_events() {
     let (ours, mut theirs) = pair();
     assert_eq!(wait_for(&ours, POLLIN | POLLOUT), POLLOUT);
     theirs.write_all(b"x").unwrap();
@@ -876,7 +876,7 @@ fn ppoll_tells_what_came() {
     assert_eq!(wait_for(&ours, POLLIN), POLLIN | POLLHUP);
 }
 
-fn ppoll_ends_with_its_timeout() {
+fn ppoll_returns_after_its_timeout() {
     let (quiet, _other) = pair();
     let mut fds = [PollFd::new(&quiet, POLLIN)];
     let (start, timeout) = (Instant::now(), Duration::from_millis(30));
@@ -888,7 +888,7 @@ fn ppoll_ends_with_its_timeout() {
     });
 }
 
-fn epoll_create1_sets_the_flag_or_refuses() {
+fn epoll_create1_accepts_only_known_flags() {
     Epoll::new(Linux, 0).unwrap();
     Epoll::new(Linux, EPOLL_CLOEXEC).unwrap();
     assert_eq!(Epoll::new(Linux, 1).unwrap_err(), Errno::EINVAL);
@@ -907,7 +907,7 @@ fn events(set: &Epoll<Linux>, wait: bool) -> Vec<(u32, u64)> {
         .collect()
 }
 
-fn epoll_ctl_adds_changes_and_takes_out() {
+fn epoll_ctl_adds_modifies_and_deletes() {
     let set = Epoll::new(Linux, EPOLL_CLOEXEC).unwrap();
     let (ours, mut theirs) = pair();
     let token = 0x0123_4567_89ab_cdef;
@@ -945,7 +945,7 @@ fn epoll_ctl_adds_changes_and_takes_out() {
     assert_eq!(events(&set, false), [], "closing it took it out");
 }
 
-fn epoll_ctl_errors() {
+fn epoll_ctl_fails_with_the_documented_errors() {
     let set = Epoll::new(Linux, EPOLL_CLOEXEC).unwrap();
     let (ours, _theirs) = pair();
     let none = EpollEvent::default();
@@ -1192,26 +1192,26 @@ fn exit_group_ends_the_process_with_the_lowest_8_bits() {
 
 witness::tests! {
     every_call_has_a_test;
-    socket_errors;
+    socket_fails_with_the_documented_errors;
     socketpair_joins_two_sockets;
-    accept4_errors;
-    getpeername_errors;
-    an_address_that_is_longer_than_its_room;
-    sendmsg_errors;
-    recvmsg_errors;
-    recvmmsg_errors_and_its_timeout;
-    read_takes_what_is_there;
-    write_errors;
-    readv_fills_one_buffer_after_the_other;
-    writev_sends_one_buffer_after_the_other;
+    accept4_fails_with_the_documented_errors;
+    getpeername_fails_without_a_peer;
+    overlong_address_is_truncated_and_not_read_beyond;
+    sendmsg_fails_with_the_documented_errors;
+    recvmsg_fails_with_the_documented_errors;
+    recvmmsg_fails_or_returns_without_waiting_for_its_timeout;
+    read_returns_the_available_bytes;
+    write_fails_with_the_documented_errors;
+    readv_fills_buffers_in_order;
+    writev_sends_buffers_in_order;
     openat_opens_and_creates;
     close_and_drop_close_once;
-    close_spares_what_was_inherited;
-    ppoll_tells_what_came;
-    ppoll_ends_with_its_timeout;
-    epoll_create1_sets_the_flag_or_refuses;
-    epoll_ctl_adds_changes_and_takes_out;
-    epoll_ctl_errors;
+    close_is_not_called_for_inherited_descriptors;
+    ppoll_reports_events;
+    ppoll_returns_after_its_timeout;
+    epoll_create1_accepts_only_known_flags;
+    epoll_ctl_adds_modifies_and_deletes;
+    epoll_ctl_fails_with_the_documented_errors;
     epoll_pwait_fills_the_events_from_the_start;
     eventfd2_counts;
     rt_sigprocmask_blocks_in_this_thread;
@@ -1223,28 +1223,28 @@ witness::tests! {
     exit_group_ends_the_process_with_the_lowest_8_bits;
     [each loopback] {
         socket_has_the_family_type_and_flags_asked_for;
-        bind_takes_the_address;
-        bind_errors;
-        bind_to_a_privileged_port: PrivilegedPorts;
+        bind_sets_the_local_address;
+        bind_fails_with_the_documented_errors;
+        bind_to_a_privileged_port_fails_without_capabilities: PrivilegedPorts;
         listen_lets_clients_connect;
-        listen_errors;
+        listen_fails_with_the_documented_errors;
         accept_returns_the_connection_and_its_peer;
-        accept4_sets_the_flags_too;
+        accept4_sets_the_flags;
         connect_reaches_a_listener;
-        connect_in_the_background;
-        connect_errors;
-        getsockname_and_getpeername_are_the_other_ends_peer_and_name;
+        connect_on_a_nonblocking_socket_completes_later;
+        connect_fails_with_the_documented_errors;
+        getsockname_and_getpeername_match_the_other_end;
         shutdown_ends_one_direction;
         setsockopt_sets_what_the_c_library_reads;
         setsockopt_linger_resets_the_connection;
         getsockopt_reads_what_the_standard_library_sets;
         sendto_and_recvfrom_carry_datagrams_with_addresses;
-        sendto_errors;
-        recvfrom_on_a_connection_has_no_address;
+        sendto_fails_with_the_documented_errors;
+        recvfrom_on_a_connection_returns_no_address;
         sendmsg_gathers_and_recvmsg_scatters;
-        sendmmsg_sends_several;
-        recvmmsg_receives_several;
-        read_errors;
-        write_tells_how_much_was_taken;
+        sendmmsg_sends_several_messages;
+        recvmmsg_receives_several_messages;
+        read_fails_with_the_documented_errors;
+        write_returns_the_number_of_bytes_accepted;
     }
 }

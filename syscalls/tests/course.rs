@@ -116,7 +116,7 @@ fn second_process(test: &str) -> Command {
 /// What the test harness prints before the test runs.
 const PRELUDE: &str = "\nrunning 1 test\n";
 
-fn prints_what_its_head_says(name: &str, test: &str) {
+fn prints_the_documented_output(name: &str, test: &str) {
     let output = second_process(test).output().expect("the program");
     let text = String::from_utf8(output.stdout).expect("UTF-8");
     let errors = String::from_utf8_lossy(&output.stderr);
@@ -136,25 +136,25 @@ macro_rules! programs {
                 let _ = $main;
                 exit(0);
             }
-            prints_what_its_head_says($name, stringify!($test));
+            prints_the_documented_output($name, stringify!($test));
         })*
     };
 }
 
 programs! {
-    hello_prints_what_its_head_says: "01_hello", hello::main().unwrap();
-    errors_prints_what_its_head_says: "02_errors", errors::main().unwrap();
-    half_close_prints_what_its_head_says: "04_half_close", half_close::main().unwrap();
-    many_clients_prints_what_its_head_says: "05_many_clients", many_clients::main().unwrap();
-    watch_it_prints_what_its_head_says: "06_watch_it", watch_it::main();
+    hello_prints_the_documented_output: "01_hello", hello::main().unwrap();
+    errors_prints_the_documented_output: "02_errors", errors::main().unwrap();
+    half_close_prints_the_documented_output: "04_half_close", half_close::main().unwrap();
+    many_clients_prints_the_documented_output: "05_many_clients", many_clients::main().unwrap();
+    watch_it_prints_the_documented_output: "06_watch_it", watch_it::main();
 }
 
 #[test]
-fn socket_by_number_echoes_to_one_client_after_the_other() {
+fn socket_by_number_serves_clients_one_after_the_other() {
     if env::var_os(IS_PROGRAM).is_some() {
         panic!("the server ended: {:?}", socket_by_number::main());
     }
-    let mut server = second_process("socket_by_number_echoes_to_one_client_after_the_other")
+    let mut server = second_process("socket_by_number_serves_clients_one_after_the_other")
         .stdout(Stdio::piped())
         .spawn()
         .expect("the program");
@@ -188,7 +188,7 @@ fn socket_by_number_echoes_to_one_client_after_the_other() {
 }
 
 #[test]
-fn the_course_page_shows_each_program_and_what_it_prints() {
+fn course_page_shows_each_program_and_its_output() {
     for (name, source) in SOURCES {
         assert!(
             README.contains(&format!("({name}.rs)")),

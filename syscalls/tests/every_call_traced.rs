@@ -15,7 +15,7 @@ use syscalls::io::{O_CLOEXEC, O_CREAT, O_TRUNC, O_WRONLY, openat};
 use syscalls::trace::{Format, Trace, Traced};
 use syscalls::{Inherited, Linux};
 
-fn every_call_has_a_line(loopback: IpAddr) {
+fn every_call_has_a_trace_line(loopback: IpAddr) {
     let file = env::temp_dir().join(format!(
         "every-call-traced-{}-{loopback}",
         std::process::id()
@@ -39,6 +39,6 @@ fn every_call_has_a_line(loopback: IpAddr) {
 
 witness::tests! {
     [each loopback] {
-        every_call_has_a_line;
+        every_call_has_a_trace_line;
     }
 }

@@ -31,7 +31,7 @@ static PROGRAM: LazyLock<PathBuf> = LazyLock::new(|| {
 });
 
 #[test]
-fn the_program_is_small_and_has_nothing_to_load() {
+fn program_is_small_and_statically_linked() {
     let elf = fs::read(&*PROGRAM).expect("the program");
     assert!(elf.len() < 16 * 1024, "{} bytes", elf.len());
 
@@ -120,7 +120,7 @@ fn round_trip(connection: TcpStream, data: &[u8]) -> Vec<u8> {
 }
 
 #[test]
-fn it_echoes() {
+fn server_echoes_every_connection() {
     let server = Server::start();
     for n in 0..300 {
         let data = format!("connection {n}");
@@ -140,7 +140,7 @@ fn it_echoes() {
 }
 
 #[test]
-fn it_survives_a_reset() {
+fn server_survives_a_reset() {
     let server = Server::start();
     for _ in 0..20 {
         let mut connection = server.connect();

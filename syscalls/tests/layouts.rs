@@ -128,7 +128,7 @@ fn word(text: &str) -> String {
 }
 
 #[test]
-fn no_struct_is_left_out() {
+fn every_repr_c_struct_is_listed() {
     let sources = sources::read();
     let listed: BTreeSet<String> = sources
         .split("layout!(")
@@ -151,7 +151,7 @@ fn no_struct_is_left_out() {
 }
 
 #[test]
-fn the_packed_event_is_packed_on_x86_64_only() {
+fn epoll_event_is_packed_on_x86_64_only() {
     let event = LAYOUTS
         .iter()
         .find(|layout| layout.name == "struct epoll_event")
@@ -165,7 +165,7 @@ fn the_packed_event_is_packed_on_x86_64_only() {
 }
 
 #[test]
-fn what_has_no_layout_of_its_own_has_the_right_size() {
+fn types_without_a_layout_have_the_expected_size() {
     assert_eq!(SIGNALFD_SIGINFO_SIZE, size_of::<libc::signalfd_siginfo>());
     assert_eq!(std::mem::offset_of!(libc::signalfd_siginfo, ssi_signo), 0);
     // `_NSIG / 8`, which glibc passes as `sigsetsize`.

@@ -225,20 +225,20 @@ fn held(name: &str, committed: &str, drawn: &str) {
 }
 
 #[test]
-fn one_echo_is_drawn_from_its_source() {
+fn one_echo_picture_matches_its_source() {
     let committed = include_str!("../src/one_echo.svg");
     held("one_echo.svg", committed, &sequence(ONE_ECHO));
 }
 
 #[test]
-fn call_path_is_drawn_from_its_source() {
+fn call_path_picture_matches_its_source() {
     let committed = include_str!("../src/call_path.svg");
     held("call_path.svg", committed, &call_path(CALL_PATH));
 }
 
 /// The calls of the picture are those of the text that it illustrates, in the same order.
 #[test]
-fn one_echo_has_the_calls_of_its_text() {
+fn one_echo_picture_has_the_calls_of_its_text() {
     let call_of = |text: &str| {
         let name = text.split('(').next().expect("a first part");
         CALLS
@@ -261,7 +261,7 @@ fn one_echo_has_the_calls_of_its_text() {
 
 /// The registers and the number in the picture are those that the code uses.
 #[test]
-fn call_path_names_the_registers_of_the_code() {
+fn call_path_picture_names_the_registers_of_the_code() {
     let row = lines(CALL_PATH).find(|line| line.starts_with("registers | "));
     let cells: Vec<_> = row.expect("a row of registers").split(" | ").collect();
     let read = CALLS.iter().find(|call| call.name == "read").expect("read");

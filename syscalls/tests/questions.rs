@@ -156,7 +156,7 @@ fn handler_without_restorer_kills_the_process_on_x86_64_only() {
 }
 
 #[test]
-fn the_kernel_takes_the_lower_half_of_a_number_and_of_an_int() {
+fn kernel_ignores_the_upper_half_of_a_number_and_of_an_int() {
     const UPPER: usize = 0xdead_beef << 32;
     // SAFETY: no memory is passed, and 999 is no descriptor.
     let close = |nr, fd: usize| into_result(unsafe { Linux.syscall(nr, [fd]) });
@@ -340,7 +340,7 @@ mod x86_64 {
     }
 
     #[test]
-    fn x32_numbers_have_bit_30_and_are_off_or_the_same_call() {
+    fn x32_number_fails_or_makes_the_same_call() {
         const X32: usize = 1 << 30; // __X32_SYSCALL_BIT
         // SAFETY: no memory is passed.
         let result = into_result(unsafe { Linux.syscall(sc::nr::GETPPID | X32, []) });

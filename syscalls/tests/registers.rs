@@ -283,7 +283,7 @@ fn survives(nr: usize, args: &[usize], flags: u64) -> usize {
 }
 
 #[test]
-fn a_call_changes_the_documented_registers_only() {
+fn call_changes_only_the_documented_registers() {
     let pid = std::process::id() as usize;
     let no_fd = usize::MAX;
     let ebadf = -9isize as usize;
@@ -339,7 +339,7 @@ macro_rules! hold {
 }
 
 #[test]
-fn values_that_the_compiler_keeps_in_registers_survive() {
+fn values_in_registers_survive_a_call() {
     let pid = std::process::id() as usize;
     let no_fd = black_box(usize::MAX);
     let zero = black_box(0);
@@ -403,7 +403,7 @@ fn leaf(call: usize, arg: usize) -> (isize, bool) {
 }
 
 #[test]
-fn the_red_zone_survives() {
+fn red_zone_survives_a_call() {
     let (place, intact) = leaf(sc::nr::CLOSE, usize::MAX);
     assert!(intact);
     if cfg!(target_arch = "x86_64") {

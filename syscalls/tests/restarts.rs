@@ -150,7 +150,7 @@ fn client() -> Socket<Linux> {
 }
 
 #[test]
-fn reading_is_restarted() {
+fn interrupted_reads_are_restarted() {
     let [ours, theirs] = &unix();
     let release = || assert_eq!(theirs.write(b"x"), Ok(1));
     restarts(|| (|| ours.read(&mut [0; 1]), release));
@@ -183,7 +183,7 @@ fn reading_is_restarted() {
 }
 
 #[test]
-fn writing_is_restarted() {
+fn interrupted_writes_are_restarted() {
     let [ours, theirs] = &unix();
     let release = || drain(theirs);
     // Until there is no room left.
@@ -207,7 +207,7 @@ fn writing_is_restarted() {
 }
 
 #[test]
-fn accepting_and_connecting_are_restarted() {
+fn interrupted_accept_and_connect_are_restarted() {
     let (listening, addr) = &listener(16);
     let release = || client().connect(addr).unwrap();
     restarts(|| {
@@ -248,7 +248,7 @@ fn accepting_and_connecting_are_restarted() {
 }
 
 #[test]
-fn opening_a_fifo_is_restarted() {
+fn interrupted_open_of_a_fifo_is_restarted() {
     let dir = env::temp_dir();
     fs::create_dir_all(&dir).unwrap();
     let path = dir.join(format!("syscalls-restarts-{}", process::id()));
@@ -263,7 +263,7 @@ fn opening_a_fifo_is_restarted() {
 }
 
 #[test]
-fn waiting_for_many_is_never_restarted() {
+fn epoll_pwait_and_ppoll_are_never_restarted() {
     let set = &Epoll::new(Linux, EPOLL_CLOEXEC).unwrap();
     for signal in [RESTARTING, PLAIN] {
         let long = Some(Duration::from_secs(60));
@@ -324,7 +324,7 @@ fn goes_on_after_a_stop(call: impl FnOnce() -> Result<usize, Errno>) -> bool {
 }
 
 #[test]
-fn a_stop_without_any_handler_interrupts_epoll_pwait_alone() {
+fn stop_without_a_handler_interrupts_only_epoll_pwait() {
     let set = &Epoll::new(Linux, EPOLL_CLOEXEC).unwrap();
     assert!(!goes_on_after_a_stop(
         || set.wait(&mut [EpollEvent::default()], 2000)

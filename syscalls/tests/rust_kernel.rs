@@ -416,7 +416,7 @@ fn waiting<K: Kernel>(k: &K) {
 }
 
 #[test]
-fn typed_calls_touch_their_own_memory_and_close_their_own_descriptors() {
+fn typed_calls_touch_only_their_own_memory_and_descriptors() {
     let model = Model::default();
     every_call(&model);
     let state = model.0.borrow();
@@ -425,7 +425,7 @@ fn typed_calls_touch_their_own_memory_and_close_their_own_descriptors() {
 }
 
 #[test]
-fn trace_reads_what_the_calls_pass_and_nothing_else() {
+fn trace_reads_only_the_memory_that_calls_pass() {
     for form in [Format::Calls, Format::Registers] {
         let model = Model::default();
         let log = eventfd2(model.clone(), 0, 0).unwrap();
@@ -451,7 +451,7 @@ fn inherited_descriptors_stay_open_when_dropped_moved_and_swapped() {
 /// The address that [`Model`] gives is no internet address, whatever its bytes; one of IPv6 that is
 /// made in Rust comes back whole.
 #[test]
-fn addresses_come_back_as_they_went_in() {
+fn sockaddr_converts_back_to_the_same_address() {
     let address = SocketAddr::from((Ipv6Addr::LOCALHOST, 80));
     let name = Sockaddr::from(address);
     assert_eq!((name.family(), name.to_ip()), (AF_INET6, Some(address)));

@@ -95,7 +95,7 @@ fn is_installed(target: &str) -> bool {
 }
 
 #[test]
-fn a_typed_read_is_the_bare_instruction() {
+fn typed_read_compiles_to_the_bare_instruction() {
     let (here, other) = match syscalls::arch::NAME {
         "x86_64" => (X86_64, AARCH64),
         _ => (AARCH64, X86_64),

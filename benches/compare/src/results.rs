@@ -210,7 +210,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn median_of_odd_and_even_numbers() {
+    fn median_of_an_even_count_is_the_mean_of_the_middle_two() {
         let odd = Spread {
             min: 1.0,
             median: 2.0,

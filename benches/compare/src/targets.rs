@@ -367,7 +367,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_target_is_met_by_the_median_or_within_the_spread_or_not() {
+    fn target_is_met_by_the_median_or_within_the_spread_or_not_at_all() {
         let found = Spread {
             min: 1.0,
             median: 2.0,

@@ -57,7 +57,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_total_is_found() {
+    fn allocation_count_is_parsed() {
         let log = "==7== HEAP SUMMARY:\n==7==     in use at exit: 544 bytes in 1 blocks\n\
                    ==7==   total heap usage: 1,034 allocs, 33 frees, 73,330 bytes allocated\n";
         assert_eq!(counted(log), Some(1034.0));

@@ -90,14 +90,14 @@ mod tests {
     }
 
     #[test]
-    fn connections_differ() {
+    fn connections_have_different_streams() {
         let pattern = Pattern::new();
         let first = pattern.window(0, 0, 64);
         assert!((1..20_000).all(|key| pattern.window(key, 0, 64) != first));
     }
 
     #[test]
-    fn a_window_goes_on_where_the_last_ended() {
+    fn adjacent_windows_are_contiguous() {
         let pattern = Pattern::new();
         let whole = pattern.window(9, 60_000, MAX_IO).to_vec();
         let parts = [

@@ -227,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_left_unread_or_unsent() {
+    fn pool_sends_and_receives_every_byte() {
         // More than the kernel's buffers hold, so that both ways fill up.
         const BYTES: u64 = 32 << 20;
         let (mut pool, mut server) = pair();
@@ -249,7 +249,7 @@ mod tests {
     }
 
     #[test]
-    fn an_end_right_behind_the_last_bytes_is_noticed() {
+    fn early_end_of_stream_is_an_error() {
         let (mut pool, mut server) = pair();
         pool.send(0, 1000).unwrap();
         let mut half = [0; 500];
@@ -261,7 +261,7 @@ mod tests {
     }
 
     #[test]
-    fn a_reset_is_noticed() {
+    fn reset_is_an_error() {
         let (mut pool, server) = pair();
         pool.send(0, 1000).unwrap();
         // Closed with bytes unread: a reset.

@@ -104,7 +104,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_message_is_due_at_its_time_and_not_before() {
+    fn message_is_due_at_its_time_and_not_before() {
         let plan = Plan {
             rate: 49_999,
             connections: 3,

@@ -175,7 +175,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_short_span_lasts_until_what_is_on_the_way_has_come_back() {
+    fn short_span_lasts_until_bytes_in_flight_are_back() {
         let span = Span {
             seconds: Duration::ZERO,
             warmup: Duration::ZERO,
@@ -191,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn a_long_one_lasts_as_long_as_it_says() {
+    fn long_span_lasts_for_its_duration() {
         let second = Duration::from_secs(1);
         let span = Span {
             seconds: second,

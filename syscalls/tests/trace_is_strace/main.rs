@@ -29,11 +29,11 @@ const TRACE_TO: &str = "SYSCALLS_TRACE_TO";
 /// What the second process ends with.
 const EXIT_CODE: i32 = 7;
 
-fn decoded_calls_are_those_of_strace(loopback: IpAddr) {
+fn decoded_calls_match_strace(loopback: IpAddr) {
     if let Some(file) = env::var_os(TRACE_TO) {
         second_process(file.as_encoded_bytes(), Format::Calls, loopback);
     }
-    let (own, strace) = two_traces("decoded_calls_are_those_of_strace", loopback, &[]);
+    let (own, strace) = two_traces("decoded_calls_match_strace", loopback, &[]);
     assert_same_lines(&own, &strace);
     // None has been forgotten.
     let made: BTreeSet<_> = own.iter().filter_map(|line| name(line)).collect();
@@ -45,7 +45,7 @@ fn decoded_calls_are_those_of_strace(loopback: IpAddr) {
     assert_every_call(&failed, &format!("{remedy}, so that it fails"));
 }
 
-fn registers_are_those_of_strace(loopback: IpAddr) {
+fn registers_match_strace(loopback: IpAddr) {
     if let Some(file) = env::var_os(TRACE_TO) {
         second_process(file.as_encoded_bytes(), Format::Registers, loopback);
     }
@@ -53,7 +53,7 @@ fn registers_are_those_of_strace(loopback: IpAddr) {
     // these two, decoded, so that the trace's own calls can be told from the layer's.
     let options = ["-n", "-e", "raw=!openat,ppoll"];
     let decoded = |line: &String| ["openat", "ppoll"].contains(&name(line).expect("a call"));
-    let (own, mut strace) = two_traces("registers_are_those_of_strace", loopback, &options);
+    let (own, mut strace) = two_traces("registers_match_strace", loopback, &options);
     let mut own: Vec<_> = own.iter().map(|line| from_registers(line)).collect();
     own.retain(|line| !decoded(line));
     strace.retain(|line| !decoded(line));
@@ -136,7 +136,7 @@ fn second_process(file: &[u8], form: Format, loopback: IpAddr) -> ! {
 // musl blocks signals while it makes a thread or a child, by calls that the layer has a name for.
 witness::tests! {
     [each loopback] {
-        decoded_calls_are_those_of_strace: Strace, Glibc;
-        registers_are_those_of_strace: Strace, Glibc;
+        decoded_calls_match_strace: Strace, Glibc;
+        registers_match_strace: Strace, Glibc;
     }
 }

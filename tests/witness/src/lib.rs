@@ -12,12 +12,12 @@
 //! ```no_run
 //! use witness::Witness::Strace;
 //!
-//! fn calls_are_those_of_strace() {}
-//! fn lines_are_split() {}
+//! fn calls_match_strace() {}
+//! fn lines_are_split_at_newlines() {}
 //!
 //! witness::tests! {
-//!     calls_are_those_of_strace: Strace;
-//!     lines_are_split;
+//!     calls_match_strace: Strace;
+//!     lines_are_split_at_newlines;
 //! }
 //! ```
 //!
