@@ -1,6 +1,6 @@
-//! Anything may come on standard input: lines by a grammar of nearly right messages, with bytes
-//! changed, and a collection of JSON that has brought parsers down. The node lives, answers each
-//! line at most once, and what it answers is JSON to a second parser too.
+//! Sends hostile lines to the node's standard input: messages that a grammar generates nearly right,
+//! some with changed bytes, and a collection of JSON that has crashed parsers. The node survives and
+//! answers each line at most once, and a second parser accepts its replies as JSON.
 
 mod common;
 
@@ -15,13 +15,13 @@ use proptest::sample::{Index, select};
 use proptest::test_runner::{Config, TestRunner};
 use tinyjson::JsonValue;
 
-/// The longest line that the node takes in.
+/// The longest line that the node parses, in bytes.
 const MAX_LINE_BYTES: usize = rawecho::stdio::MAX_LINE_BYTES;
 
-/// A node that is sent one hostile line after the other.
+/// A node that receives one hostile line after the other.
 struct Victim {
     node: Node,
-    /// Its name: a line may be an `init` with another one.
+    /// Its `node_id`, which changes if a line is an `init` with another one.
     name: String,
     /// The `msg_id` of its next message.
     next: f64,
@@ -52,7 +52,7 @@ impl Victim {
             return None;
         }
         if name != self.name {
-            // The probe was for the name that it had before.
+            // The line was an `init`, and the probe named the node by its former `node_id`.
             self.name = name;
             self.probe();
         }
@@ -61,7 +61,7 @@ impl Victim {
         Some(body)
     }
 
-    /// Sends a request whose answer is known: what comes before that answers another.
+    /// Sends a request whose reply is known. A reply that comes before it answers the hostile line.
     fn probe(&mut self) {
         let name = JsonValue::from(self.name.clone())
             .stringify()
@@ -71,7 +71,7 @@ impl Victim {
         ));
     }
 
-    /// The next message: who sent it, and its body.
+    /// Reads the next message. Returns its sender and its body.
     fn receive(&mut self) -> (String, Object) {
         let line = self.node.line();
         let message: JsonValue = line
@@ -89,7 +89,8 @@ impl Victim {
         (name, body)
     }
 
-    /// It lives, serves, and has said nothing of what must not be.
+    /// Checks that the node still answers, exits with success, and has reported nothing but ignored
+    /// lines on standard error.
     fn finish(mut self) {
         self.send(br#"{"src":"c1","dest":"n1","body":{"type":"tcp_echo_stop","msg_id":1}}"#);
         let end = self.node.finish();
@@ -101,7 +102,7 @@ impl Victim {
     }
 }
 
-/// The `msg_id` of the probes, which no hostile line has.
+/// The `msg_id` of the probes. No hostile line has it.
 const PROBE: u32 = 271_828_182;
 
 fn is_answer_to_probe(body: &Object) -> bool {
@@ -120,18 +121,18 @@ fn echo(value: &str) -> String {
     format!(r#"{{"src":"c1","dest":"n1","body":{{"type":"echo","msg_id":7,"echo":{value}}}}}"#)
 }
 
-/// What must become of a line.
+/// The expected outcome of a line.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Fate {
-    /// It is a request that is answered as such.
+    /// A reply that is not an error.
     Ok,
-    /// It is answered by this error.
+    /// An error reply with this code.
     Error(f64),
-    /// It is nobody's.
+    /// No reply.
     Ignored,
 }
 
-/// The second parser calls itself for each level.
+/// The stack size for the second parser, which recurses for each level of nesting.
 const DEEP_STACK: usize = 1 << 30;
 
 #[test]
@@ -149,7 +150,7 @@ fn hostile_collection() {
     let body = |fields: &str| format!(r#"{{"src":"c1","dest":"n1","body":{{{fields}}}}}"#);
     #[rustfmt::skip]
     let lines: Vec<(Vec<u8>, Fate)> = vec![
-        // Deep nesting: in the place of a message, of a value that is passed over, of one that counts.
+        // Deep nesting: of the message, of an ignored value, of a value that is used.
         (deep.clone().into(), Ignored),
         ("[".repeat(100_000).into(), Ignored),
         (r#"{"a":"#.repeat(100_000).into(), Ignored),
@@ -175,12 +176,12 @@ fn hostile_collection() {
         (body(r#""type":"tcp_echo_stats","msg_id":1e0"#).into(), Error(12.0)),
         (body(r#""type":"tcp_echo_start","msg_id":1,"port":1e999"#).into(), Error(12.0)),
         (body(r#""type":"tcp_echo_start","msg_id":1,"port":-0"#).into(), Error(12.0)),
-        // The same name twice: the last one counts.
+        // Repeated fields: the last one counts.
         (body(r#""type":"nonsense","msg_id":1,"type":"tcp_echo_stats""#).into(), Ok),
         (body(r#""type":"tcp_echo_stats","msg_id":1,"type":7"#).into(), Error(12.0)),
         (br#"{"src":"c1","src":"c2","dest":"n1","body":{},"body":{"type":"tcp_echo_stats","msg_id":1}}"#.to_vec(), Ok),
         (body(r#""ty\u0070e":"tcp_echo_stats","msg_id":1"#).into(), Ok),
-        // Escapes: all of them, and those that are none.
+        // Escapes: every valid one, and some invalid ones.
         (echo(r#""\"\\\/\b\f\n\r\t\u0000\u001f\u2028\ud83d\ude00""#).into(), Ok),
         (body(r#""type":"tcp_echo_send","msg_id":1,"data":"\"\\\/\b\f\n\r\t\u0000\u007f\u2028\ud83d\ude00""#).into(), Ok),
         (echo(r#"{"\ud800":1}"#).into(), Error(12.0)),
@@ -191,7 +192,7 @@ fn hostile_collection() {
         (body(r#""type":"tcp_echo_send","msg_id":1,"data":"\u00g0""#).into(), Ignored),
         (body(r#""type":"tcp_echo_send","msg_id":1,"data":"\u004""#).into(), Ignored),
         (body(r#""type":"tcp_echo_send","msg_id":1,"data":"\"#).into(), Ignored),
-        // Bytes that are no text, or none for JSON.
+        // Bytes that are not UTF-8, or that JSON does not allow.
         (body("\"type\":\"tcp_echo_send\",\"msg_id\":1,\"data\":\"\0\"").into(), Ignored),
         (body("\"type\":\"tcp_echo_send\",\"msg_id\":1,\"data\":\"\x1f\"").into(), Ignored),
         (body("\"type\":\"tcp_echo_send\",\"msg_id\":1,\"data\":\"\x7f\u{feff}\"").into(), Ok),
@@ -205,11 +206,11 @@ fn hostile_collection() {
         (b"\xff".to_vec(), Ignored),
         (b"\xe2\x82".to_vec(), Ignored),
         (echo("\"~\"").bytes().map(|byte| if byte == b'~' { 0xe2 } else { byte }).collect(), Ignored),
-        // CESU-8 of an emoji, an overlong slash, a number beyond Unicode.
+        // An emoji in CESU-8, an overlong slash, a code point above U+10FFFF.
         ([br#"{"src":""#.as_slice(), b"\xed\xa0\xbd\xed\xb8\x80", br#""}"#].concat(), Ignored),
         ([br#"{"src":""#.as_slice(), b"\xc0\xaf", br#""}"#].concat(), Ignored),
         ([br#"{"src":""#.as_slice(), b"\xf4\x90\x80\x80", br#""}"#].concat(), Ignored),
-        // Not quite JSON.
+        // Almost JSON, and JSON that is not a message.
         (b"{'src':'c1'}".to_vec(), Ignored),
         (b"{src:1}".to_vec(), Ignored),
         (echo("[1,]").into(), Ignored),
@@ -218,7 +219,7 @@ fn hostile_collection() {
         (b"null".to_vec(), Ignored),
         (br#"["c1","n1",{"type":"tcp_echo_stats","msg_id":1}]"#.to_vec(), Ignored),
         (body("").into(), Error(12.0)),
-        // As long as a line may be, and one byte more.
+        // Lines of the maximum length, and of one byte more.
         ("[".repeat(MAX_LINE_BYTES).into(), Ignored),
         (echo(&format!("\"{}\"", "x".repeat(MAX_LINE_BYTES - echo("\"\"").len()))).into(), Ok),
         (echo(&format!("\"{}\"", "x".repeat(MAX_LINE_BYTES + 1 - echo("\"\"").len()))).into(), Ignored),
@@ -240,7 +241,7 @@ fn hostile_collection() {
     victim.finish();
 }
 
-/// A JSON value, or nearly so.
+/// Generates a JSON value, or almost one.
 fn value() -> impl Strategy<Value = String> {
     let number = select(vec![
         "0",
@@ -291,7 +292,7 @@ fn value() -> impl Strategy<Value = String> {
     })
 }
 
-/// A field of a message's body: mostly with a value that suits its name.
+/// Generates a field of a message's body, mostly with a value that suits its name.
 fn field() -> impl Strategy<Value = String> {
     let likely = prop_oneof![
         4 => select(vec![
@@ -301,7 +302,7 @@ fn field() -> impl Strategy<Value = String> {
         .prop_map(|r#type| format!(r#""type":"{type}""#)),
         4 => select(vec!["0", "1", "-7", "123456789012345678901234567890"])
             .prop_map(|id| format!(r#""msg_id":{id}"#)),
-        // No real port: others may use it.
+        // No fixed port, because another program may use it.
         1 => select(vec!["0", "-1", "65536", "1.0"]).prop_map(|port| format!(r#""port":{port}"#)),
         1 => Just(r#""node_id":"n1","node_ids":["n1"]"#.to_string()),
         1 => "[a-z]{0,9}".prop_map(|data| format!(r#""data":"{data}""#)),
@@ -324,7 +325,7 @@ fn field() -> impl Strategy<Value = String> {
     ]
 }
 
-/// A line: mostly a message, in which bytes may have been changed.
+/// Generates a line: mostly a message, in which some bytes may be changed.
 fn line() -> impl Strategy<Value = Vec<u8>> {
     let body = proptest::collection::vec(field(), 0..8)
         .prop_map(|fields| format!("{{{}}}", fields.join(",")));
@@ -376,7 +377,7 @@ fn generated_lines_get_an_answer_or_a_report() {
         failure_persistence: None,
         ..Config::default()
     };
-    // A node that has failed is none any more: the search for the shortest line takes a new one.
+    // A failure discards the node: the search for the shortest failing line starts a new one.
     let victim = RefCell::new(Some(Victim::new()));
     let (answered, errors) = (RefCell::new(0), RefCell::new(0));
     let outcome = TestRunner::new(config).run(&line(), |line| {
@@ -391,7 +392,7 @@ fn generated_lines_get_an_answer_or_a_report() {
     outcome.unwrap_or_else(|error| panic!("{error}"));
     let (answered, errors) = (answered.into_inner(), errors.into_inner());
     println!("{LINES} lines: {answered} answered, {errors} of them by errors");
-    // A grammar that only ever makes rubbish tests little.
+    // A grammar whose lines are hardly ever valid tests little.
     assert!(
         errors > LINES / 20 && answered - errors > LINES / 50,
         "{answered} {errors}"

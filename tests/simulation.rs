@@ -1,6 +1,7 @@
-//! The whole node in a simulated kernel: faults of all kinds, each run replayed from its seed.
+//! Runs the whole node in a simulated kernel, which injects faults of all kinds. A seed determines
+//! each run.
 //!
-//! `cargo run --profile sim -p sim -- --seeds 100000` runs as many as you like.
+//! To run more seeds: `cargo run --profile sim -p sim -- --seeds 100000`.
 
 use core::net::{Ipv4Addr, SocketAddr};
 use std::thread;
@@ -20,7 +21,7 @@ use syscalls::socket::{
 };
 use syscalls::{Errno, Fd, Kernel, Linux, Socket};
 
-/// Enough to take a few seconds without optimization.
+/// The number of seeds, which take a few seconds without optimization.
 const SEEDS: u64 = 200;
 
 #[test]
@@ -65,7 +66,7 @@ fn hold(seeds: &[u64]) {
 
 #[test]
 fn runs_of_one_seed_are_identical() {
-    // Every eighth of them has threads.
+    // About one run in eight has workers.
     for seed in 0..40 {
         let [once, again] = [(); 2].map(|()| sim::run(seed, &Cuts::default(), true));
         assert_eq!(once.trace, again.trace, "seed {seed}");
@@ -104,7 +105,7 @@ scenarios! {
     eventfd_counter_matches_the_real_kernel
 }
 
-/// Notes an outcome: a number that is the same on both, or the error's name.
+/// Records an outcome: a value on which both kernels must agree, or the error's name.
 fn note<T>(seen: &mut Seen, step: &str, outcome: Result<T, Errno>, show: impl Fn(T) -> String) {
     seen.push(match outcome {
         Ok(value) => format!("{step}: {}", show(value)),
@@ -135,14 +136,14 @@ fn listener<K: Kernel>(kernel: &K) -> (Socket<K>, Sockaddr) {
     (listener, name)
 }
 
-/// Waits for one of `events`, for a while.
+/// Waits for one of `events`, for at most 500 ms.
 fn wait<K: Kernel>(fd: &Fd<K>, events: i16) {
     let mut fds = [PollFd::new(fd, events)];
     let patience = Some(Duration::from_millis(500));
     let _ = ppoll(fd.kernel(), &mut fds, patience);
 }
 
-/// The two ends of a connection, the client's first.
+/// Returns the two ends of a connection, the client's first.
 fn pair<K: Kernel>(kernel: &K) -> [Socket<K>; 2] {
     let (listener, name) = listener(kernel);
     let client = socket(kernel);
@@ -163,7 +164,7 @@ fn event(events: u32, data: u64) -> EpollEvent {
     EpollEvent { events, data }
 }
 
-/// What epoll reports now, sorted by token.
+/// Returns the events that epoll reports now, sorted by token.
 fn reported<K: Kernel>(epoll: &Epoll<K>) -> String {
     let mut events = [EpollEvent::default(); 8];
     let count = epoll.wait(&mut events, 0).expect("events");
@@ -278,7 +279,7 @@ mod scenarios {
         let none: &mut [EpollEvent] = &mut [];
         count(seen, "wait with no room", epoll.wait(none, 0));
         let [client, _server] = pair(&kernel);
-        // The second one only tells that the first has done its work, if that was not sure then.
+        // If the connect in `pair` was in progress, this one only reports that it has completed.
         let _ = client.connect(&name);
         done(seen, "connect time and again", client.connect(&name));
         let family = Socket::new(kernel.clone(), 9_999, SOCK_STREAM, IPPROTO_IP);
@@ -373,7 +374,7 @@ mod scenarios {
         for _ in 0..2 {
             seen.push(reported(&epoll));
         }
-        // What is left is not told of, unless one asks.
+        // Unread bytes are not reported again until the registration is modified.
         let mut buffer = [0; 16];
         count(seen, "read a part", server.read(&mut buffer[..1]));
         seen.push(reported(&epoll));

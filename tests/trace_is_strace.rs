@@ -1,6 +1,6 @@
-//! `rawecho --trace=FILE`, run under `strace(1)`: both show the same calls, with the same arguments
-//! and results, line for line. See `syscalls/tests/trace_is_strace/strace.rs` for what is left out
-//! of strace's output, which is little.
+//! Runs `rawecho --trace=FILE` under `strace(1)` and compares both traces line by line: they show the
+//! same calls, with the same arguments and results. `syscalls/tests/trace_is_strace/strace.rs` lists
+//! what it leaves out of strace's output.
 
 #[path = "../syscalls/tests/trace_is_strace/strace.rs"]
 mod strace;
@@ -17,7 +17,7 @@ use syscalls::{Linux, Socket};
 
 use strace::{TempFile, assert_same_lines, calls_of_the_layer, strace};
 
-/// The line that asks for what is in `body`.
+/// Returns the line of a request with the fields `body`.
 fn request(body: &str) -> String {
     format!("{{\"src\": \"c1\", \"dest\": \"n1\", \"body\": {{\"msg_id\": 1, {body}}}}}\n")
 }
@@ -35,7 +35,7 @@ fn send(data: &str) -> String {
     format!(r#""type": "tcp_echo_send", "data": "{data}""#)
 }
 
-/// The program, under strace.
+/// The program, which runs under strace.
 struct Run {
     strace: Child,
     input: Option<ChildStdin>,
@@ -72,7 +72,7 @@ impl Run {
         input.write_all(line.as_ref()).expect("it is read");
     }
 
-    /// The next line that the program writes.
+    /// Reads the next line that the program writes.
     fn hear(&mut self) -> String {
         let mut line = String::new();
         self.output.read_line(&mut line).expect("UTF-8");
@@ -85,17 +85,18 @@ impl Run {
         self.hear()
     }
 
-    /// The process that strace runs.
+    /// Returns the number of the process that strace runs.
     fn process(&self) -> String {
         let strace = self.strace.id();
         let children = fs::read_to_string(format!("/proc/{strace}/task/{strace}/children"));
         children.expect("strace has children").trim().to_owned()
     }
 
-    /// Lets the program end, and compares. Returns how it ended, and its trace.
+    /// Closes the program's input, waits for its exit and compares the traces. Returns its exit status
+    /// and its trace.
     fn end(mut self) -> (ExitStatus, Vec<String>) {
         drop(self.input.take());
-        // What it has yet to say is of no interest, but must not hold it up.
+        // Read the rest of the output, so that the program does not block on a full pipe.
         let _ = self.output.read_to_end(&mut Vec::new());
         let status = self.strace.wait().expect("strace ends");
         let own: Vec<_> = self.own.read().lines().map(String::from).collect();
@@ -107,7 +108,7 @@ impl Run {
     }
 }
 
-/// Whether any of `calls` is `call` and says `what`.
+/// Checks that one of the lines `calls` shows `call` and contains `what`.
 fn assert_seen(calls: &[String], call: &str, what: &str) {
     let seen = calls
         .iter()
@@ -119,7 +120,7 @@ fn assert_seen(calls: &[String], call: &str, what: &str) {
     );
 }
 
-/// The port in a reply.
+/// Returns the port in `reply`.
 fn port(reply: &str) -> u16 {
     let (_, rest) = reply
         .split_once("\"port\": ")
@@ -130,13 +131,13 @@ fn port(reply: &str) -> u16 {
         .unwrap_or_else(|| panic!("{reply}"))
 }
 
-/// A port of `address` that is taken for as long as its listener lives.
+/// Returns a port of `address` that is in use until the returned listener is dropped.
 fn taken_port(address: IpAddr) -> (u16, TcpListener) {
     let listener = TcpListener::bind((address, 0)).expect("a free port");
     (listener.local_addr().expect("an address").port(), listener)
 }
 
-/// A client that sends `bytes` and reads them back. It leaves the connection open.
+/// Connects, sends `bytes` and reads them back. Returns the open connection.
 fn client(server: SocketAddr, bytes: &[u8]) -> TcpStream {
     let mut client = TcpStream::connect(server).expect("the server listens");
     client
@@ -152,7 +153,7 @@ fn client(server: SocketAddr, bytes: &[u8]) -> TcpStream {
 fn trace_of_a_session_with_errors_matches_strace() {
     let mut run = Run::new("conversation", &[], Stdio::piped());
     let (taken, _listener) = taken_port(Ipv4Addr::LOCALHOST.into());
-    // Before it has a name.
+    // Before `init`.
     run.ask(STATS);
     run.ask(INIT);
     for nonsense in [
@@ -168,7 +169,7 @@ fn trace_of_a_session_with_errors_matches_strace() {
     run.ask(r#""type": "no such request""#);
     run.ask(&send("nobody listens"));
     run.ask(&start_on(taken));
-    // Needs a privilege, if the test has it not.
+    // A privileged port: the bind fails unless the test has the privilege.
     run.ask(&start_on(1));
     run.ask(STOP);
 
@@ -183,12 +184,13 @@ fn trace_of_a_session_with_errors_matches_strace() {
         let reply = run.ask(&send(data));
         assert!(reply.contains("tcp_echo_send_ok"), "{reply}");
     }
-    // More than the sockets hold.
+    // More than the socket buffers hold.
     run.ask(&send(&"large ".repeat(1_000_000)));
     run.ask(r#""type": "echo", "echo": {"any": ["JSON", 1, null]}"#);
     run.ask(STATS);
 
-    // Outside clients: two that stay, one that resets its connection, one that says nothing.
+    // Outside clients: one stays connected, one shuts down and reads to the end, one sends nothing, and
+    // one resets its connection.
     let every_byte: Vec<u8> = (0..=255).collect();
     let stays = client(server, &every_byte);
     let leaves = client(server, b"and goes");
@@ -198,7 +200,7 @@ fn trace_of_a_session_with_errors_matches_strace() {
     let _ = (&leaves).read_to_end(&mut Vec::new());
     let silent = TcpStream::connect(server).expect("the server listens");
     let resets = client_that_resets(server);
-    // It stands in the epoll set by the time of the reply.
+    // The connection is registered in epoll by the time of the reply.
     run.ask(STATS);
     drop(resets);
     run.ask(STATS);
@@ -219,7 +221,7 @@ fn trace_of_a_session_with_errors_matches_strace() {
     assert_seen(&calls, "epoll_pwait", "EPOLLIN|EPOLLERR|EPOLLHUP");
 }
 
-/// A client that gets its echo, and will reset the connection when it is dropped.
+/// Connects and gets an echo. Dropping the returned socket resets the connection.
 fn client_that_resets(server: SocketAddr) -> Socket<Linux> {
     let client = Socket::new(Linux, AF_INET, SOCK_STREAM, IPPROTO_IP).expect("a socket");
     client
@@ -269,7 +271,7 @@ fn trace_of_failed_bind_and_closed_output_matches_strace() {
     let mut run = Run::new("gone", &["--bind", &elsewhere], Stdio::piped());
     run.ask(INIT);
     run.ask(START);
-    // Nobody will read the next reply.
+    // The next reply has no reader.
     let strace_out = std::mem::replace(&mut run.output, BufReader::new(closed_output()));
     drop(strace_out);
     run.say(request(STATS));
@@ -279,7 +281,7 @@ fn trace_of_failed_bind_and_closed_output_matches_strace() {
     assert_seen(&calls, "write", "= -1 EPIPE");
 }
 
-/// The output of a program that has ended.
+/// Returns the standard output of a program that has exited.
 fn closed_output() -> ChildStdout {
     let mut child = std::process::Command::new("true")
         .stdout(Stdio::piped())

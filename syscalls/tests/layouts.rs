@@ -1,8 +1,8 @@
-//! Proves that each struct lies in memory as the C library's does on this architecture: its size,
-//! its alignment, and where each field starts and ends.
+//! Checks that each struct has the layout of the C library's on this architecture: its size, its
+//! alignment, and where each field starts and ends.
 //!
-//! The kernel's `struct sigaction` and `sigset_t` are not the C library's; `headers.rs` compares
-//! those (and others again) with the kernel's headers.
+//! The kernel's `struct sigaction` and `sigset_t` differ from the C library's. The tests in `numbers/`
+//! compare them, and other structs too, with the kernel's headers.
 
 use std::collections::BTreeSet;
 use std::mem::{align_of, size_of};

@@ -1,4 +1,4 @@
-//! A call as strace shows it: `name(argument, …) = result`.
+//! Formats a call as strace does: `name(argument, …) = result`.
 
 use core::fmt::{self, Write};
 
@@ -21,39 +21,39 @@ use crate::socket::PROTOCOLS;
 use crate::time::Timespec;
 use crate::{Call, Errno, into_result};
 
-/// A call that is being shown.
+/// Formats one call.
 ///
-/// As strace does, it shows what the call reads before the call, while it is still as the call
-/// finds it, and what the call writes after it.
+/// Like strace, it formats the memory that the call reads before the call, while that memory is
+/// unchanged, and the memory that the call writes after the call.
 pub struct Decoder<'c> {
     nr: usize,
     args: &'c [usize],
     kinds: &'static [Arg],
-    /// What was at [`Pointee::Length`] before the call.
+    /// The length at [`Pointee::Length`] before the call.
     room: Option<u32>,
-    /// What was at [`Pointee::TimeLeft`] before the call.
+    /// The time at [`Pointee::TimeLeft`] before the call.
     time: Option<Timespec>,
-    /// What was at [`Pointee::Offset`] before the call.
+    /// The offset at [`Pointee::Offset`] before the call.
     offset: Option<u64>,
 }
 
 impl<'c> Decoder<'c> {
-    /// Shows call `nr` with `args`, which is about to be made.
+    /// Prepares to format call `nr` with `args`, which is about to be made.
     ///
     /// # Safety
-    /// As for [`Kernel::syscall`](crate::Kernel::syscall), for as long as the decoder is in use.
-    /// So, and this is what all that is `unsafe` below rests on, an argument that the table of calls has
-    /// for an address is the address of that, or null.
+    /// The requirements of [`Kernel::syscall`](crate::Kernel::syscall) apply for as long as the decoder
+    /// is in use. All `unsafe` code below relies on what follows from them: an argument that the table
+    /// of calls declares as a pointer points to the declared object, or is null.
     pub unsafe fn new(nr: usize, args: &'c [usize]) -> Decoder<'c> {
         let kinds = Call::by_number(nr).map_or(&[][..], |call| call.kinds);
         let (mut room, mut time, mut offset) = (None, None, None);
         for (&kind, &arg) in kinds.iter().zip(args) {
             match kind {
-                // SAFETY: the call reads a length there, unless it is null.
+                // SAFETY: the call reads a length there, unless the pointer is null.
                 Arg::Out(Pointee::Length) => room = unsafe { object(arg) },
-                // SAFETY: the call reads a timespec there, unless it is null.
+                // SAFETY: the call reads a timespec there, unless the pointer is null.
                 Arg::Out(Pointee::TimeLeft) => time = unsafe { object(arg) },
-                // SAFETY: the call reads an offset there, unless it is null.
+                // SAFETY: the call reads an offset there, unless the pointer is null.
                 Arg::Out(Pointee::Offset) => offset = unsafe { object(arg) },
                 _ => {}
             }
@@ -68,7 +68,7 @@ impl<'c> Decoder<'c> {
         }
     }
 
-    /// Shows the call up to the first argument that is shown after it.
+    /// Writes the call up to its first output argument.
     pub fn before(&self, out: &mut dyn Write) -> fmt::Result {
         match Call::by_number(self.nr) {
             Some(call) => write!(out, "{}(", call.name)?,
@@ -77,15 +77,15 @@ impl<'c> Decoder<'c> {
         (0..self.first_out()).try_for_each(|i| self.argument(i, None, out))
     }
 
-    /// Shows the rest of a call that will not return.
+    /// Writes the rest of a call that does not return.
     pub fn never_returns(&self, out: &mut dyn Write) -> fmt::Result {
         out.write_str(") = ?")
     }
 
-    /// Shows the rest of the call, which has returned `result`.
+    /// Writes the rest of the call, which has returned `result`.
     ///
     /// # Safety
-    /// The call has been made, and `result` is what it returned.
+    /// The call must have been made and have returned `result`.
     pub unsafe fn after(&self, result: usize, out: &mut dyn Write) -> fmt::Result {
         let outcome = into_result(result);
         let mut rest = self.first_out()..self.args.len();
@@ -99,13 +99,14 @@ impl<'c> Decoder<'c> {
         }
     }
 
-    /// The index of the first argument that is shown after the call.
+    /// Returns the index of the first output argument, which is formatted after the call.
     fn first_out(&self) -> usize {
         let out = |kind: &Arg| matches!(kind, Arg::Out(_));
         self.kinds.iter().position(out).unwrap_or(self.args.len())
     }
 
-    /// Shows argument `i`, and the comma before it. `outcome` is the call's, once it is made.
+    /// Writes argument `i` and the comma before it. `outcome` is the call's result, once it has been
+    /// made.
     fn argument(
         &self,
         i: usize,
@@ -125,10 +126,10 @@ impl<'c> Decoder<'c> {
         }
     }
 
-    /// Shows an argument that is no address.
+    /// Writes an argument that is not a pointer to known memory.
     fn number(&self, i: usize, kind: Arg, out: &mut dyn Write) -> fmt::Result {
         let arg = self.args[i];
-        // A call takes the lowest 32 bits of a register for an int.
+        // The kernel uses only the lowest 32 bits of a register for an int.
         let (int, unsigned) = (arg as i32, arg as u32);
         match kind {
             Arg::Int => write!(out, "{int}"),
@@ -155,7 +156,7 @@ impl<'c> Decoder<'c> {
         }
     }
 
-    /// Shows what an argument is the address of: what the call will read, or, if there is a
+    /// Writes the memory that argument `i` points to: what the call will read, or, if there is a
     /// `result`, what the call has written.
     fn memory(
         &self,
@@ -169,15 +170,15 @@ impl<'c> Decoder<'c> {
             return write!(out, "{}", Pointer(arg));
         }
         let next = self.args.get(i + 1).copied().unwrap_or(0);
-        // How many have been written: as many as the call returned, but some calls can return more
-        // than there was room for, which the next argument tells.
+        // The number of elements that the call has written is its result, but at most the capacity in
+        // the next argument: some calls can return more than that.
         let count = result.map_or(next, |result| result.min(next));
         let bytes_in_all = result.unwrap_or(usize::MAX);
         let room = self.room.unwrap_or_default();
-        // SAFETY: by the contract of `new`, `arg` is the address of what `pointee` says. Before the
-        // call, as many of it are initialized as the next argument says, with what they in turn
-        // point to; afterwards, those that the call has written: that is what it returned, or what
-        // the length at the next argument's address says.
+        // SAFETY: by the contract of `new`, `arg` points to what `pointee` declares. Before the call,
+        // the next argument is the number of initialized elements, and what they in turn point to is
+        // initialized, too. After the call, the elements that it has written are initialized: their
+        // number is the result, or the length at the address in the next argument.
         unsafe {
             let length = || object::<u32>(next).unwrap_or_default();
             match pointee {
@@ -230,8 +231,8 @@ impl<'c> Decoder<'c> {
         }
     }
 
-    /// Shows an argument that a failed call has not written to: what was there before, or else the
-    /// address.
+    /// Writes the value that an output argument had before the call, or its address if the decoder does
+    /// not read that value.
     fn unwritten(&self, i: usize, pointee: Pointee, out: &mut dyn Write) -> fmt::Result {
         let arg = self.args[i];
         let next = self.args.get(i + 1).copied().unwrap_or(0);
@@ -241,12 +242,12 @@ impl<'c> Decoder<'c> {
             }
             (Pointee::Length, Some(room), _) => write!(out, "[{room}]"),
             (Pointee::TimeLeft, _, Some(time)) => write!(out, "{time}"),
-            // SAFETY: by the contract of `new` the call may read as many as the next argument says.
+            // SAFETY: by the contract of `new`, there are as many buffers as the next argument says.
             (Pointee::Buffers, ..) if arg != 0 => unsafe { unread_buffers(arg, next, out) },
-            // SAFETY: as before.
+            // SAFETY: as above, for messages.
             (Pointee::MessagesSent, ..) if arg != 0 => unsafe { messages_sent(arg, next, 0, out) },
             (Pointee::Message, ..) if arg != 0 => {
-                // SAFETY: by the contract of `new` the call may read a message.
+                // SAFETY: by the contract of `new`, `arg` points to a message that the call may read.
                 let MsgHdr { msg_namelen, .. } = unsafe { object(arg) }.unwrap_or_default();
                 write!(out, "{{msg_namelen={msg_namelen}}}")
             }
@@ -254,22 +255,22 @@ impl<'c> Decoder<'c> {
         }
     }
 
-    /// Shows what there is to say of a `result` besides its number.
+    /// Writes strace's comment on `result`, if it makes one.
     fn comment(&self, result: usize, out: &mut dyn Write) -> fmt::Result {
         match (self.nr, self.args) {
             (sc::nr::PPOLL | sc::nr::RECVMMSG, _) if result == 0 => out.write_str(" (Timeout)"),
             (sc::nr::PPOLL, &[fds, count, time, ..]) => {
                 out.write_str(" (")?;
-                // SAFETY: by the contract of `new` there are `count` of them.
+                // SAFETY: by the contract of `new`, there are `count` elements at `fds`.
                 unsafe { ready(fds, count, out) }?;
-                // SAFETY: the call has written how much time is left, unless it is null.
+                // SAFETY: the call has written the remaining time there, unless the pointer is null.
                 if let Some(left) = unsafe { object::<Timespec>(time) } {
                     write!(out, ", left {left}")?;
                 }
                 out.write_char(')')
             }
             (sc::nr::RECVMMSG, &[.., time]) => {
-                // SAFETY: the call has written how much time is left, unless it is null.
+                // SAFETY: the call has written the remaining time there, unless the pointer is null.
                 match unsafe { object::<Timespec>(time) } {
                     Some(left) => write!(out, " (left {left})"),
                     None => Ok(()),

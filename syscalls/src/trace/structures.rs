@@ -1,4 +1,4 @@
-//! Structures of more than one piece, and those that point elsewhere.
+//! Formats structures that have a variable part or point to other memory, as strace does.
 
 use core::fmt::{self, Display, Write};
 
@@ -11,22 +11,22 @@ use crate::poll::{POLL_EVENTS, PollFd};
 use crate::socket::{Linger, MESSAGE_FLAGS, SOCKET_OPTIONS, SOL_IP, SOL_SOCKET, SOL_TCP};
 use crate::{Errno, Linux};
 
-/// Shows the object at `at`.
+/// Writes the object at `at`.
 ///
 /// # Safety
-/// As for [`object`].
+/// The requirements of [`object`] apply.
 pub unsafe fn show<T: Copy + Display>(at: usize, out: &mut dyn Write) -> fmt::Result {
-    // SAFETY: the caller's promise, handed on.
+    // SAFETY: the caller upholds the contract.
     match unsafe { object::<T>(at) } {
         Some(object) => write!(out, "{object}"),
         None => write!(out, "{}", Pointer(at)),
     }
 }
 
-/// Shows the address of `len` bytes at `at`.
+/// Writes the socket address of `len` bytes at `at`.
 ///
 /// # Safety
-/// As for [`bytes`].
+/// The requirements of [`bytes`] apply.
 pub unsafe fn address(at: usize, len: usize, out: &mut dyn Write) -> fmt::Result {
     const FAMILY: usize = size_of::<u16>();
     const V4: usize = size_of::<SockaddrIn>();
@@ -34,28 +34,29 @@ pub unsafe fn address(at: usize, len: usize, out: &mut dyn Write) -> fmt::Result
     if at == 0 || len < FAMILY {
         return write!(out, "{}", Pointer(at));
     }
-    // SAFETY: there are two bytes at least, and any two are a family.
+    // SAFETY: there are at least two bytes, and any two bytes are a valid family.
     let family: u16 = unsafe { object(at) }.unwrap_or_default();
     match (i32::from(family), len) {
-        // SAFETY: there are bytes enough for it, and any are a sockaddr_in.
+        // SAFETY: there are enough bytes, and any bytes are a valid sockaddr_in.
         (AF_INET, V4..) => unsafe { show::<SockaddrIn>(at, out) },
-        // SAFETY: there are bytes enough for it, and any are a sockaddr_in6.
+        // SAFETY: there are enough bytes, and any bytes are a valid sockaddr_in6.
         (AF_INET6, V6..) => unsafe { show::<SockaddrIn6>(at, out) },
         (_, FAMILY) => write!(out, "{{sa_family={}}}", Family(family)),
         _ => {
-            // SAFETY: the caller vouches for all of them.
+            // SAFETY: the caller guarantees all `len` bytes.
             let data = Quoted(unsafe { bytes(at + FAMILY, len - FAMILY) });
             write!(out, "{{sa_family={}, sa_data={data}}}", Family(family))
         }
     }
 }
 
-/// Shows the `len` buffers at `at`, filled one after the other with `data` bytes in all.
+/// Writes the `len` buffers at `at`, which hold `data` bytes in total, each filled before the next.
 ///
 /// # Safety
-/// As for [`objects`]; and the bytes that a buffer holds are initialized, and stay as they are.
+/// The requirements of [`objects`] apply. In addition, the bytes that a buffer holds must be initialized
+/// and must not change.
 pub unsafe fn buffers(at: usize, len: usize, mut data: usize, out: &mut dyn Write) -> fmt::Result {
-    // SAFETY: the caller's promise, handed on.
+    // SAFETY: the caller upholds the contract.
     let buffers = unsafe { objects::<IoSlice<'_>>(at, len) };
     list(
         buffers,
@@ -66,19 +67,19 @@ pub unsafe fn buffers(at: usize, len: usize, mut data: usize, out: &mut dyn Writ
          out| {
             let filled = iov_len.min(data);
             data -= filled;
-            // SAFETY: the caller vouches for the bytes that the buffer holds.
+            // SAFETY: the caller guarantees the bytes that the buffer holds.
             let bytes = Quoted(unsafe { bytes(iov_base, filled) });
             write!(out, "{{iov_base={bytes}, iov_len={iov_len}}}")
         },
     )
 }
 
-/// Shows the `len` buffers at `at`, with nothing in them.
+/// Writes the `len` buffers at `at` without their contents.
 ///
 /// # Safety
-/// As for [`objects`].
+/// The requirements of [`objects`] apply.
 pub unsafe fn unread_buffers(at: usize, len: usize, out: &mut dyn Write) -> fmt::Result {
-    // SAFETY: the caller's promise, handed on.
+    // SAFETY: the caller upholds the contract.
     let buffers = unsafe { objects::<IoSlice<'_>>(at, len) };
     list(
         buffers,
@@ -93,10 +94,11 @@ pub unsafe fn unread_buffers(at: usize, len: usize, out: &mut dyn Write) -> fmt:
     )
 }
 
-/// Shows a message that holds `data` bytes.
+/// Writes a message that holds `data` bytes.
 ///
 /// # Safety
-/// Its address and its buffers are as [`address`] and [`buffers`] ask for.
+/// The requirements of [`address`] apply to the message's address, and those of [`buffers`] to its
+/// buffers.
 pub unsafe fn message(header: MsgHdr, data: usize, out: &mut dyn Write) -> fmt::Result {
     let MsgHdr {
         msg_name,
@@ -105,13 +107,13 @@ pub unsafe fn message(header: MsgHdr, data: usize, out: &mut dyn Write) -> fmt::
         msg_iovlen,
         msg_controllen,
         msg_flags,
-        .. // Ancillary data is not offered by this crate.
+        .. // This crate does not offer ancillary data.
     } = header;
     out.write_str("{msg_name=")?;
-    // SAFETY: the caller's promise, handed on.
+    // SAFETY: the caller upholds the contract.
     unsafe { address(msg_name, msg_namelen as usize, out) }?;
     write!(out, ", msg_namelen={msg_namelen}, msg_iov=")?;
-    // SAFETY: the caller's promise, handed on.
+    // SAFETY: the caller upholds the contract.
     unsafe { buffers(msg_iov, msg_iovlen, data, out) }?;
     let flags = Flags(msg_flags, MESSAGE_FLAGS, "MSG_???");
     write!(
@@ -120,17 +122,17 @@ pub unsafe fn message(header: MsgHdr, data: usize, out: &mut dyn Write) -> fmt::
     )
 }
 
-/// Shows the `len` messages at `at`, of which the first `sent` have been sent.
+/// Writes the `len` messages at `at`, of which the first `sent` have been sent.
 ///
 /// # Safety
-/// As for [`objects`] and, for each of them, [`message`].
+/// The requirements of [`objects`] apply, and for each message those of [`message`].
 pub unsafe fn messages_sent(
     at: usize,
     len: usize,
     sent: usize,
     out: &mut dyn Write,
 ) -> fmt::Result {
-    // SAFETY: the caller's promise, handed on.
+    // SAFETY: the caller upholds the contract.
     let messages = unsafe { objects::<SendMessage<'_>>(at, len) };
     list(
         messages.enumerate(),
@@ -143,7 +145,7 @@ pub unsafe fn messages_sent(
         ),
          out| {
             out.write_str("{msg_hdr=")?;
-            // SAFETY: the caller's promise, handed on.
+            // SAFETY: the caller upholds the contract.
             unsafe { message(msg_hdr, usize::MAX, out) }?;
             if i < sent {
                 write!(out, ", msg_len={msg_len}")?;
@@ -153,12 +155,12 @@ pub unsafe fn messages_sent(
     )
 }
 
-/// Shows the `len` messages at `at`, which have been received.
+/// Writes the `len` received messages at `at`.
 ///
 /// # Safety
-/// As for [`objects`] and, for each of them, [`message`].
+/// The requirements of [`objects`] apply, and for each message those of [`message`].
 pub unsafe fn messages_received(at: usize, len: usize, out: &mut dyn Write) -> fmt::Result {
-    // A message is laid out alike for both directions, and this one can be copied.
+    // Messages of both directions have the same layout, and a `SendMessage` can be copied.
     const {
         assert!(size_of::<SendMessage<'_>>() == size_of::<RecvMessage<'_>>());
         assert!(
@@ -166,7 +168,7 @@ pub unsafe fn messages_received(at: usize, len: usize, out: &mut dyn Write) -> f
                 == core::mem::offset_of!(RecvMessage<'_>, msg_len)
         );
     }
-    // SAFETY: the caller's promise, handed on.
+    // SAFETY: the caller upholds the contract.
     let messages = unsafe { objects::<SendMessage<'_>>(at, len) };
     list(
         messages,
@@ -176,31 +178,31 @@ pub unsafe fn messages_received(at: usize, len: usize, out: &mut dyn Write) -> f
          },
          out| {
             out.write_str("{msg_hdr=")?;
-            // SAFETY: the caller's promise, handed on.
+            // SAFETY: the caller upholds the contract.
             unsafe { message(msg_hdr, msg_len as usize, out) }?;
             write!(out, ", msg_len={msg_len}}}")
         },
     )
 }
 
-/// Shows what is waited for on the `len` descriptors at `at`.
+/// Writes the requested events of the `len` descriptors at `at`.
 ///
 /// # Safety
-/// As for [`objects`].
+/// The requirements of [`objects`] apply.
 pub unsafe fn polled(at: usize, len: usize, out: &mut dyn Write) -> fmt::Result {
-    // SAFETY: the caller's promise, handed on.
+    // SAFETY: the caller upholds the contract.
     let fds = unsafe { objects::<PollFd<'_, Linux>>(at, len) };
     list(fds, out, |PollFd { fd, events, .. }, out| {
         write!(out, "{{fd={fd}, events={}}}", poll_events(events))
     })
 }
 
-/// Shows what came to the `len` descriptors at `at`, without those to which nothing came.
+/// Writes the reported events of the `len` descriptors at `at`, without the descriptors that have none.
 ///
 /// # Safety
-/// As for [`objects`].
+/// The requirements of [`objects`] apply.
 pub unsafe fn ready(at: usize, len: usize, out: &mut dyn Write) -> fmt::Result {
-    // SAFETY: the caller's promise, handed on.
+    // SAFETY: the caller upholds the contract.
     let fds = unsafe { objects::<PollFd<'_, Linux>>(at, len) };
     let ready = fds.filter(|fd| fd.revents != 0);
     list(ready, out, |PollFd { fd, revents, .. }, out| {
@@ -212,14 +214,14 @@ fn poll_events(events: i16) -> Flags {
     Flags(u32::from(events as u16), POLL_EVENTS, "POLL???")
 }
 
-/// The name of the socket option with this level and number.
+/// Returns the name of the socket option with this level and number.
 fn option((level, number): (i32, i32)) -> Option<&'static str> {
     let mut options = SOCKET_OPTIONS.iter();
     let known = options.find(|&&(_, of, option)| (of, option) == (level, number));
     known.map(|&(name, ..)| name)
 }
 
-/// Shows the name of option `number` of `level`.
+/// Writes the name of option `number` of `level`.
 pub fn option_name(level: i32, number: i32, out: &mut dyn Write) -> fmt::Result {
     if let Some(name) = option((level, number)) {
         return out.write_str(name);
@@ -233,11 +235,11 @@ pub fn option_name(level: i32, number: i32, out: &mut dyn Write) -> fmt::Result 
     write!(out, "{number:#x} /* {unknown} */")
 }
 
-/// Shows the value, of `len` bytes at `at`, of the socket option with this level and number. Has
-/// the call `written` it, or does it read it?
+/// Writes the value, of `len` bytes at `at`, of the socket option with this level and number. `written`
+/// is true if the call has written the value, and false if it reads the value.
 ///
 /// # Safety
-/// As for [`bytes`].
+/// The requirements of [`bytes`] apply.
 pub unsafe fn option_value(
     id: (i32, i32),
     written: bool,
@@ -248,10 +250,10 @@ pub unsafe fn option_value(
     const LINGER: usize = size_of::<Linger>();
     const INT: usize = size_of::<i32>();
     match (option(id), len) {
-        // SAFETY: there are bytes enough for it, and any are a linger.
+        // SAFETY: there are enough bytes, and any bytes are a valid linger.
         (Some("SO_LINGER"), LINGER..) => unsafe { show::<Linger>(at, out) },
         (name, INT..) => {
-            // SAFETY: there are bytes enough for it, and any are an int.
+            // SAFETY: there are enough bytes, and any bytes are a valid int.
             let value: i32 = unsafe { object(at) }.unwrap_or_default();
             match (name, value) {
                 (Some("SO_ERROR"), 1..=4095) if written => {

@@ -1,4 +1,4 @@
-//! Values as strace shows them.
+//! Formats values as strace does.
 
 use core::fmt::{self, Display, Formatter, Write};
 use core::net::{Ipv4Addr, Ipv6Addr};
@@ -12,10 +12,11 @@ use crate::signal::{SIGNALS, SigAction, SigSet};
 use crate::socket::{Linger, SOCKET_FLAGS, SOCKET_TYPES};
 use crate::time::Timespec;
 
-/// Elements of an array, and bytes of a string, that are shown: strace's option `-s`.
+/// The number of elements of an array, and of bytes of a string, that are shown: the default of strace's
+/// option `-s`.
 pub const SHOWN: usize = 32;
 
-/// An address in memory.
+/// A memory address.
 pub struct Pointer(pub usize);
 
 impl Display for Pointer {
@@ -27,10 +28,11 @@ impl Display for Pointer {
     }
 }
 
-/// One value of a family of constants; `AF_???` and the like for one that is not in the table.
+/// A value, the table that names it, and the text for a value that is not in the table, such as
+/// `AF_???`.
 pub struct Name(pub u32, pub ConstantTable, pub &'static str);
 
-/// What `value` is called in the table `names`.
+/// Returns the name of `value` in the table `names`.
 pub fn name(value: u32, names: ConstantTable) -> Option<&'static str> {
     let named = names.iter().find(|&&(_, named)| named as u32 == value);
     named.map(|&(name, _)| name)
@@ -46,7 +48,8 @@ impl Display for Name {
     }
 }
 
-/// Any number of flags of a family; `MSG_???` and the like if none is in the table.
+/// A set of flags, the table that names them, and the text for a set without any flag of the table, such
+/// as `MSG_???`.
 pub struct Flags(pub u32, pub ConstantTable, pub &'static str);
 
 impl Display for Flags {
@@ -72,10 +75,10 @@ impl Display for Flags {
     }
 }
 
-/// The type argument of `socket`: a type, and flags in the bits above it.
+/// The type argument of `socket`: a type, with flags in the bits above it.
 pub struct SocketType(pub u32);
 
-/// The bits of it that hold the type: `SOCK_TYPE_MASK` in `include/linux/net.h`.
+/// The bits that hold the type: `SOCK_TYPE_MASK` in `include/linux/net.h`.
 const SOCK_TYPE_MASK: u32 = 0xf;
 
 impl Display for SocketType {
@@ -90,7 +93,7 @@ impl Display for SocketType {
     }
 }
 
-/// The flags of `openat`. The lowest two bits are no flags, but one of three ways to open a file.
+/// The flags of `openat`. The lowest two bits are not flags: they hold one of three access modes.
 pub struct OpenFlags(pub u32);
 
 impl Display for OpenFlags {
@@ -104,7 +107,7 @@ impl Display for OpenFlags {
     }
 }
 
-/// A string as in C, without what follows the first [`SHOWN`] bytes.
+/// A string in C syntax, truncated after [`SHOWN`] bytes.
 pub struct Quoted<'a>(pub &'a [u8]);
 
 impl Display for Quoted<'_> {
@@ -119,7 +122,7 @@ impl Display for Quoted<'_> {
     }
 }
 
-/// Bytes in hexadecimal as in C, without those that follow the first [`SHOWN`].
+/// Bytes in hexadecimal as a string in C syntax, truncated after [`SHOWN`] bytes.
 pub struct QuotedHex<'a>(pub &'a [u8]);
 
 impl Display for QuotedHex<'_> {
@@ -137,8 +140,8 @@ impl Display for QuotedHex<'_> {
     }
 }
 
-/// A file's path as in C. The kernel takes none that is longer than `PATH_MAX`, its NUL included
-/// (`include/uapi/linux/limits.h`), and strace shows no more.
+/// A path in C syntax. The kernel accepts at most `PATH_MAX` bytes with the NUL
+/// (`include/uapi/linux/limits.h`), and strace shows at most as many.
 pub struct QuotedPath<'a>(pub &'a [u8]);
 
 const PATH_MAX: usize = 4096;
@@ -166,7 +169,8 @@ fn quote(bytes: &[u8], f: &mut Formatter<'_>) -> fmt::Result {
             b'\x0c' => f.write_str("\\f")?,
             b'\r' => f.write_str("\\r")?,
             b' '..=b'~' => f.write_char(byte.into())?,
-            // All three digits if one follows that would be taken for theirs.
+            // Write all three digits if the next byte is an octal digit, which would otherwise belong to
+            // the escape.
             _ if matches!(bytes.get(i + 1), Some(b'0'..=b'7')) => write!(f, "\\{byte:03o}")?,
             _ => write!(f, "\\{byte:o}")?,
         }
@@ -174,7 +178,7 @@ fn quote(bytes: &[u8], f: &mut Formatter<'_>) -> fmt::Result {
     f.write_char('"')
 }
 
-/// `[a, b, c]`, without what follows the first [`SHOWN`] elements.
+/// Writes `[a, b, c]`, truncated after [`SHOWN`] elements.
 pub fn list<T>(
     elements: impl Iterator<Item = T>,
     out: &mut dyn Write,
@@ -228,8 +232,8 @@ impl Display for Family {
     }
 }
 
-/// An IPv6 address in the spelling of `inet_ntop(3)`, which has the last 32 bits of an
-/// "IPv4-compatible" address as IPv4 would.
+/// An IPv6 address in the notation of `inet_ntop(3)`, which writes the last 32 bits of an
+/// "IPv4-compatible" address in IPv4 notation.
 struct Ipv6(Ipv6Addr);
 
 impl Display for Ipv6 {
@@ -275,7 +279,7 @@ impl Display for Rlimit {
     }
 }
 
-/// One number of an [`Rlimit`].
+/// One value of an [`Rlimit`].
 struct Limit(u64);
 
 impl Display for Limit {
@@ -288,11 +292,11 @@ impl Display for Limit {
     }
 }
 
-/// The number of the first of the real-time signals: `SIGRTMIN` in
-/// `include/uapi/asm-generic/signal.h`. They have no names of their own.
+/// The number of the first real-time signal: `SIGRTMIN` in `include/uapi/asm-generic/signal.h`.
+/// Real-time signals have no individual names.
 const SIGRTMIN: i32 = 32;
 
-/// The number of the last signal: `_NSIG` in the same place.
+/// The number of the last signal: `_NSIG` in the same header.
 const LAST_SIGNAL: i32 = 64;
 
 /// A signal, with `prefix` before its name.
@@ -310,7 +314,8 @@ impl Display for Signal {
     }
 }
 
-/// `[INT TERM]`; if it has most signals, those that it lacks: `~[KILL STOP]`.
+/// Writes the signals of the set: `[INT TERM]`. If the set has at least two thirds of all signals, it
+/// writes those that the set lacks: `~[KILL STOP]`.
 impl Display for SigSet {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         let signals = 1..=LAST_SIGNAL;

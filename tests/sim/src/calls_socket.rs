@@ -1,4 +1,4 @@
-//! The socket calls.
+//! The simulated socket calls.
 
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::collections::VecDeque;
@@ -18,7 +18,7 @@ use crate::world::{Actor, Attempt, File, MILLISECOND, Socket, State, World};
 /// `net.core.somaxconn`.
 const SOMAXCONN: usize = 4096;
 
-/// The numbers of the options that the simulator gives a meaning to.
+/// The numbers of the socket options that the simulator implements.
 const REUSEADDR: i32 = 2;
 const ERROR: i32 = 4;
 const LINGER: i32 = 13;
@@ -29,11 +29,12 @@ const INT: usize = 4;
 const SOCKADDR_IN: usize = 16;
 const SOCKADDR_IN6: usize = 28;
 
-/// What a connection holds in each direction: tiny in a few, so that each byte takes a call.
+/// The capacities of a connection in each direction, in bytes. A few connections get tiny ones, so that
+/// each byte takes a call.
 const SMALL: [usize; 3] = [1, 7, 100];
 const CAPACITIES: [usize; 5] = [512, 4_096, 65_536, 200_000, 200_000];
 
-/// The first port that is given to who does not ask for one.
+/// The first ephemeral port. The kernel assigns one to a client that has not bound a port.
 pub(crate) const EPHEMERAL: u16 = 32_768;
 
 impl World {
@@ -116,7 +117,7 @@ impl World {
         Ok(SocketAddr::new(ip, port))
     }
 
-    /// Puts `address` at `at`, cut to the room that `len_at` tells of.
+    /// Writes `address` at `at`, truncated to the length that is stored at `len_at`.
     fn put_address(
         &mut self,
         address: SocketAddr,
@@ -170,7 +171,7 @@ impl World {
             return Err(errno);
         }
         if self.sockets[socket].late_port {
-            // It stays without a port until it connects.
+            // The socket has no port until it connects.
         } else if address.port() == 0 {
             address.set_port(40_000 + self.rng.u16(..10_000));
         }
@@ -251,7 +252,7 @@ impl World {
         if let State::Listening { failed, .. } = &mut self.sockets[listener].state {
             *failed = false;
         }
-        // The kernel reserves the descriptor first, whether a connection waits or not.
+        // The kernel reserves the descriptor first, even if no connection is queued.
         if !self.has_descriptor() {
             self.faults.counts.count(Fault::DescriptorLimit);
             self.blame_accept(listener, Errno::EMFILE);
@@ -326,9 +327,9 @@ impl World {
         Ok(new)
     }
 
-    /// A port for a client. The lowest free one: so that ports come back soon.
+    /// Returns the lowest free port for a client, so that ports are reused soon.
     pub(crate) fn ephemeral_port(&mut self) -> u16 {
-        // One that a connection in a queue came from is not free, even if its client has gone.
+        // A port stays in use while its connection is queued, even if the client has closed its end.
         let conns = &self.conns;
         self.ports.retain(|_, &mut conn| {
             let conn = &conns[conn];
@@ -338,7 +339,7 @@ impl World {
         EPHEMERAL + taken.take_while(|&(&port, free)| port == free).count() as u16
     }
 
-    /// A connection to `server`, on its way.
+    /// Creates a connection to `server` whose connect request is in flight.
     pub(crate) fn new_conn(&mut self, owner: Owner, server: SocketAddr) -> usize {
         let client = SocketAddr::new(server.ip(), self.ephemeral_port());
         let small = self.rng.u8(..16) == 0;
@@ -431,7 +432,8 @@ impl World {
         Ok(0)
     }
 
-    /// Why listeners are not watched: their accepting rests since it failed.
+    /// Returns the last accept error of each listener that is not registered in epoll, because its
+    /// accept backs off after that error.
     fn accepting_rests(&self) -> Vec<Errno> {
         let why = |listener: usize| {
             let mut sets = self.epolls.iter().flat_map(|epoll| &epoll.set);
@@ -620,12 +622,12 @@ impl World {
                 if end == SERVER {
                     self.server_closes(conn);
                 } else {
-                    // The program may give up on its own client, and answers for it.
+                    // The program may give up on its own client; its reply is checked against that.
                     let excuse = &mut self.conns[conn].excuse;
                     excuse.get_or_insert_with(|| "its client is closed".into());
                 }
                 if self.conns[conn].phase == Phase::Connecting {
-                    // The request is taken back.
+                    // The connect request is withdrawn.
                     self.conns[conn].phase = Phase::Failed;
                 }
                 let aborts = self.sockets[socket].aborts;

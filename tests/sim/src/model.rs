@@ -1,11 +1,11 @@
-//! What the program must answer, judged from the requests and from what the kernel has seen.
+//! Checks each reply against its request and the calls that the simulated kernel has seen.
 
 use serde_json::Value;
 use syscalls::Errno;
 
 use crate::world::{Attempt, Count, MILLISECOND, World};
 
-/// Maelstrom's error codes in use.
+/// Maelstrom's error codes that the program uses.
 const TIMEOUT: u64 = 0;
 const NOT_SUPPORTED: u64 = 10;
 const UNAVAILABLE: u64 = 11;
@@ -14,13 +14,14 @@ const CRASH: u64 = 13;
 const ABORT: u64 = 14;
 const PRECONDITION: u64 = 22;
 
-/// How long nothing must have moved before a request may end with [`TIMEOUT`].
+/// The time without progress, in nanoseconds, after which a request may end with [`TIMEOUT`].
 const STALL_TIMEOUT: u64 = rawecho::engine::STALL_TIMEOUT.as_nanos() as u64;
 
-/// What a call fails with when the process or the machine lacks something, which may pass.
+/// The errors of a call for which the process or the machine lacks a descriptor or memory. The lack
+/// may be temporary.
 const SHORTAGES: [Errno; 4] = [Errno::EMFILE, Errno::ENFILE, Errno::ENOBUFS, Errno::ENOMEM];
 
-/// What a request asks for.
+/// The kind of a request, with the fields that matter.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Ask {
     Init {
@@ -38,7 +39,7 @@ pub(crate) enum Ask {
     Stats,
     Stop,
     Unknown,
-    /// With the name of the field.
+    /// A request whose field of this name is malformed.
     Malformed(&'static str),
     NoMessageId,
 }
@@ -50,7 +51,7 @@ pub(crate) struct Request {
     pub(crate) dest: String,
     pub(crate) msg_id: u64,
     pub(crate) ask: Ask,
-    /// Where its line ends in the input.
+    /// The offset in the input at which its line ends.
     pub(crate) end: usize,
 }
 
@@ -58,22 +59,22 @@ pub(crate) struct Request {
 #[derive(Clone, Copy, Debug)]
 struct Server {
     port: u16,
-    /// The attempt to listen.
+    /// The index of the attempt that made its listener.
     attempt: usize,
 }
 
-/// The protocol's state, as the replies tell it.
+/// The protocol's state, as the replies so far imply it.
 #[derive(Debug)]
 pub(crate) struct Model {
     requests: Vec<Request>,
-    /// The call with which each request's line was read to its end.
+    /// The number of the call that completed the reading of each request's line.
     read_at: Vec<u64>,
     pub(crate) answered: usize,
     id: Option<String>,
     listening: Option<Server>,
-    /// How many of the program's attempts belong to requests that are answered.
+    /// The number of the program's attempts that belong to answered requests.
     attempts: usize,
-    /// The last call of those attempts.
+    /// The number of the last call of those attempts.
     attempts_until: u64,
 }
 
@@ -90,7 +91,7 @@ impl Model {
         }
     }
 
-    /// The program has read the input up to offset `taken`.
+    /// Records that the program has read the input up to offset `taken` in call number `call`.
     pub(crate) fn read_up_to(&mut self, taken: usize, call: u64) {
         while let Some(request) = self.requests.get(self.read_at.len()) {
             if request.end > taken {
@@ -104,22 +105,22 @@ impl Model {
         self.requests.len() - self.answered
     }
 
-    /// How many attempts belong to requests that are answered.
+    /// Returns the number of attempts that belong to answered requests.
     pub(crate) fn attempts(&self) -> usize {
         self.attempts
     }
 }
 
-/// A reply, cut into what is the same for all and what is its own.
+/// A reply without the parts that all replies share.
 struct Reply<'a> {
-    /// What stands between `"type": ` and `, "msg_id": `.
+    /// The text between `"type": ` and `, "msg_id": `.
     own: &'a str,
 }
 
 type Checked = Result<(), String>;
 
 impl World {
-    /// The program has written `bytes` to standard output.
+    /// Records that the program has written `bytes` to standard output, and checks each complete line.
     pub(crate) fn replies_written(&mut self, bytes: &[u8]) {
         self.stdout.line.extend(bytes);
         while let Some(end) = self.stdout.line.iter().position(|&byte| byte == b'\n') {
@@ -244,7 +245,7 @@ impl World {
         }
     }
 
-    /// The next attempt that no reply has told of.
+    /// Takes the first attempt that belongs to no answered request, and returns its index.
     fn next_attempt(&mut self) -> Result<usize, String> {
         let next = self.model.attempts;
         if next >= self.attempts.len() {
@@ -256,8 +257,8 @@ impl World {
         Ok(next)
     }
 
-    /// A server was to be started. Returns its port if it was; if not, the reply is an error and
-    /// has been checked.
+    /// Checks the start of a server. Returns its port, or `None` if the start failed and `reply` is the
+    /// right error.
     fn check_start(
         &mut self,
         port: u16,
@@ -293,7 +294,7 @@ impl World {
         Ok(Some(got))
     }
 
-    /// The server was to be stopped.
+    /// Checks the stop of the server, and `reply` to it.
     fn check_stop(&mut self, id: u64, reply: &Reply<'_>) -> Checked {
         let Some(Server { port, attempt }) = self.model.listening.take() else {
             return reply.error(Some(id), PRECONDITION, "");
@@ -314,8 +315,9 @@ impl World {
         ))
     }
 
-    /// A connection was to be made for a message. Returns the attempt that counts: the program tries
-    /// again while it gets no socket, and once from another address when no port is left.
+    /// Takes the attempts to connect for one message, and returns the last one, which decides the
+    /// outcome. The program retries while it gets no socket, and once from another address when no
+    /// port is left.
     fn last_attempt_to_connect(&mut self) -> Result<usize, String> {
         let first = self.next_attempt()?;
         let (mut last, mut other_address) = (first, false);
@@ -336,8 +338,8 @@ impl World {
         }
     }
 
-    /// A message was to be sent and to come back. Returns whether it was; if not, the
-    /// reply is an error and has been checked.
+    /// Checks the round trip of `message`. Returns whether the message came back; if it did not,
+    /// `reply` is the right error.
     fn check_round_trip(
         &mut self,
         message: &[u8],
@@ -425,8 +427,9 @@ impl World {
         Ok(false)
     }
 
-    /// The counters must be what they were at some moment between the request's reading (or the
-    /// end of what was done for the requests before it) and now.
+    /// Checks that the counters had the values in `reply` at some moment between the reading of the
+    /// request and now. If calls for earlier requests came after that reading, the interval begins
+    /// with the last of them.
     fn check_stats(&mut self, id: u64, read_at: u64, reply: &Reply<'_>) -> Checked {
         let from = read_at.max(self.model.attempts_until);
         let sum = |(connections, bytes): (u64, u64), count: &Count| {
@@ -453,7 +456,7 @@ impl World {
             if self.threads.len() == 1 {
                 possible.contains(&told)
             } else {
-                // What different threads have done is counted in any order.
+                // Different threads update the counters in any order.
                 (first.0..=last.0).contains(&told.0) && (first.1..=last.1).contains(&told.1)
             }
         };
@@ -489,7 +492,7 @@ impl<'a> Reply<'a> {
             .ok_or_else(|| format!("expected {head} … {tail}"))
     }
 
-    /// The code, if this is an error.
+    /// Returns the error code, if the reply is an error.
     fn code(&self) -> Option<u64> {
         let (_, rest) = self
             .own
@@ -498,7 +501,7 @@ impl<'a> Reply<'a> {
         rest.split_once(',')?.0.parse().ok()
     }
 
-    /// Checks that this is an error with `code`, the text of which has `part` in it.
+    /// Checks that the reply is an error with `code` whose text contains `part`.
     fn error(&self, id: Option<u64>, code: u64, part: &str) -> Checked {
         let id = id.map_or(String::new(), |id| format!(", \"in_reply_to\": {id}"));
         let text = self.between(&format!("\"error\"{id}, \"code\": {code}, \"text\": "), "")?;
@@ -509,7 +512,7 @@ impl<'a> Reply<'a> {
     }
 }
 
-/// A request without its data, for a message.
+/// Shortens the data of a request, for a message.
 fn shorten(ask: &Ask) -> Ask {
     let cut = |text: &str| text.chars().take(16).collect::<String>();
     match ask {

@@ -1,4 +1,4 @@
-//! What a run consists of, drawn from its seed.
+//! Draws the parameters of a run from its seed.
 
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::collections::BTreeSet;
@@ -14,26 +14,26 @@ use crate::script;
 use crate::stdio::{Gate, Input, Kind, Output};
 use crate::world::{MICROSECOND, MILLISECOND, SECOND};
 
-/// Parts of a run that are left out, to find the shortest that shows the same.
+/// Parts that are left out of a run, in the search for the shortest run with the same violation.
 #[derive(Clone, Debug, Default)]
 pub struct Cuts {
-    /// Kinds of fault that do not happen.
+    /// The kinds of fault that do not happen.
     pub faults: BTreeSet<Fault>,
-    /// Clients that do not come, by number.
+    /// The indices of the clients that do not connect.
     pub clients: BTreeSet<usize>,
-    /// Lines of the input that are not written, by number.
+    /// The indices of the input lines that are not written.
     pub lines: BTreeSet<usize>,
-    /// Whether the main thread is alone.
+    /// Whether the program runs without workers.
     pub alone: bool,
 }
 
-/// What a run consists of.
+/// The parameters of a run.
 pub(crate) struct Plan {
     pub(crate) rng: Rng,
     pub(crate) bind: IpAddr,
-    /// How long the program polls before it sleeps.
+    /// How long the program busy-polls before it sleeps.
     pub(crate) spin: Polling,
-    /// How many threads serve beside the main one.
+    /// The number of threads that serve connections beside the main thread.
     pub(crate) workers: usize,
     pub(crate) quick: bool,
     pub(crate) limit: u64,
@@ -43,25 +43,27 @@ pub(crate) struct Plan {
     pub(crate) stdout: Output,
     pub(crate) stderr: Output,
     pub(crate) requests: Vec<Request>,
-    /// How many lines and clients there were before any was left out.
+    /// The numbers of lines and of clients before the cuts.
     pub(crate) lines: usize,
     pub(crate) all_clients: usize,
 }
 
-/// How many bytes a client sends: mostly few, so that many runs fit into a second.
+/// The numbers of bytes that a client may send: mostly small ones, so that many runs fit into a second.
 const CLIENT_BYTES: [u32; 9] = [0, 1, 5, 64, 1_000, 4_096, 10_000, 70_000, 300_000];
 
-/// Threads beside the main one, where there are any.
+/// The largest number of workers in a run that has workers.
 const MOST_WORKERS: usize = 3;
 
-/// Descriptors in a run that is short of them: the program's own five, and few more.
+/// The descriptor limits of a run that is short of descriptors: the program's own five, and a few more.
 const SCARCE: [u64; 4] = [8, 10, 12, 16];
 
-/// Descriptors that a worker takes: its epoll set and its eventfd. All share one more.
+/// The descriptors that each worker needs: its epoll set and its eventfd. All workers share one more.
 const PER_WORKER: u64 = 2;
+
+/// The descriptor limit of any other run.
 const PLENTY: u64 = 1_024;
 
-/// Draws the run of `seed`, without `cuts`.
+/// Draws the run of `seed` less `cuts`.
 pub(crate) fn draw(seed: u64, cuts: &Cuts) -> (Plan, Faults) {
     let mut rng = Rng::with_seed(seed);
     let mut faults = Faults::draw(rng.u64(..));

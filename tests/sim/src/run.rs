@@ -1,4 +1,4 @@
-//! One run: the whole node against one seed's world; and the shortest run that shows a violation.
+//! Runs the whole node in the simulated world of one seed, and shrinks a run that shows a violation.
 
 use core::net::IpAddr;
 use std::thread;
@@ -17,28 +17,28 @@ use crate::threads::MAIN;
 use crate::trace;
 use crate::world::{File, Violation, World};
 
-/// What a run came to.
+/// The result of a run.
 #[derive(Debug)]
 pub struct Report {
-    /// What did not hold, if anything.
+    /// The first violation, if there was one.
     pub violation: Option<Violation>,
-    /// The faults that happened.
+    /// How often each kind of fault happened.
     pub faults: Counts,
-    /// How many calls the program made.
+    /// The number of system calls that the program made.
     pub calls: u64,
-    /// The most bytes that one connection held.
+    /// The largest number of bytes that one connection had read and not written.
     pub most_owed: usize,
-    /// Requests answered.
+    /// The number of answered requests.
     pub answered: usize,
-    /// The bytes echoed.
+    /// The number of echoed bytes.
     pub bytes: u64,
-    /// The calls, if they were asked for.
+    /// The system calls, if a trace was requested.
     pub trace: Vec<String>,
     clients: usize,
     lines: usize,
 }
 
-/// Runs the node against the world of `seed`, without `cuts`; with `trace`, writes down the calls.
+/// Runs the node in the world of `seed` less `cuts`. Records the system calls if `trace` is set.
 pub fn run(seed: u64, cuts: &Cuts, trace: bool) -> Report {
     let (plan, faults) = plan::draw(seed, cuts);
     let program = Program {
@@ -60,7 +60,8 @@ pub fn run(seed: u64, cuts: &Cuts, trace: bool) -> Report {
     if let Some(stop) = outcome {
         world.check_the_end(stop);
     }
-    // What is inherited is never dropped, nor is the handle of its kernel: let go of what is behind.
+    // Inherited descriptors are never dropped, and neither are their handles of the kernel. Replace
+    // the world behind those handles, so that its memory is freed.
     let mut world = std::mem::replace(&mut *world, World::calm());
     let bytes = world.counts.iter().map(|count| count.bytes).sum();
     Report {
@@ -76,7 +77,7 @@ pub fn run(seed: u64, cuts: &Cuts, trace: bool) -> Report {
     }
 }
 
-/// The program, from its beginning to its end.
+/// The program under test, from its start to its exit.
 struct Program {
     bind: IpAddr,
     spin: Polling,
@@ -84,8 +85,8 @@ struct Program {
 }
 
 impl Program {
-    /// Runs it, with all its threads, on `kernel`, which is `sim` behind all. Returns how it ended,
-    /// unless it came to a violation.
+    /// Runs the program with all its threads on `kernel`, which is `sim` or passes its calls to `sim`.
+    /// Returns the program's result, or `None` if a violation ended the run.
     fn run<K: Kernel + Send + Sync>(&self, sim: &Sim, kernel: K) -> Option<Result<(), ExitReason>> {
         thread::scope(|scope| {
             let start = |worker: Worker<K>| {
@@ -111,7 +112,7 @@ impl Program {
 }
 
 impl World {
-    /// What must hold when the program has ended.
+    /// Checks the invariants that hold when the program has exited with `stop`.
     fn check_the_end(&mut self, stop: Result<(), ExitReason>) {
         if self.violation.is_some() {
             return;
@@ -174,8 +175,8 @@ impl World {
     }
 }
 
-/// The smallest part of the run of `seed` that still shows a violation of the same invariant, and
-/// its report with the trace.
+/// Searches for the smallest part of the run of `seed` that still violates `invariant`. Returns the
+/// cuts that lead to it, and its report with the trace.
 pub fn shrink(seed: u64, invariant: &str) -> (Cuts, Report) {
     let mut cuts = Cuts::default();
     let shows = |cuts: &Cuts| {
@@ -209,7 +210,7 @@ pub fn shrink(seed: u64, invariant: &str) -> (Cuts, Report) {
             attempt(&|cuts| cuts.faults.insert(fault), &cuts);
         }
         for more in attempts {
-            // On top of what has been left out since.
+            // Add this cut to those that were accepted after it was proposed.
             let mut merged = cuts.clone();
             merged.clients.extend(&more.clients);
             merged.lines.extend(&more.lines);

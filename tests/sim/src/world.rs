@@ -1,8 +1,8 @@
-//! Everything outside of the program: the kernel's state, the network, the clients, and time.
+//! Everything outside the program: the kernel's state, the network, the clients, and time.
 //!
-//! Time is a number. It grows a little with each call, and when the program waits it leaps to what
-//! comes next. Whatever acts by itself (a client, the network, whoever writes the requests) stands
-//! in one agenda, ordered by time and then by who came first: so a seed decides all.
+//! Time is a number. Each call adds a little to it, and when the program waits, it jumps to the time of
+//! the next event. All actors (the clients, the network, the writer of the requests) are scheduled in
+//! one agenda, ordered by time and then by insertion, so that the seed determines every event.
 
 use core::net::SocketAddr;
 use std::cmp::Reverse;
@@ -22,43 +22,43 @@ use crate::plan::Plan;
 use crate::stdio::{Input, Output};
 use crate::threads::{MAIN, Thread};
 
-/// Nanoseconds.
+/// Units of time, in nanoseconds.
 pub(crate) const MICROSECOND: u64 = 1_000;
 pub(crate) const MILLISECOND: u64 = 1_000_000;
 pub(crate) const SECOND: u64 = 1_000_000_000;
 
-/// What a call costs, in time.
+/// The time that a call takes.
 const CALL_COST: u64 = 500;
 
-/// How many calls the program may make in a row that bring nothing forward. A busy loop makes more.
+/// The number of calls in a row that the program may make without progress. A busy loop makes more.
 const IDLE_CALLS: i64 = 3_000;
 
-/// How many more calls each step forward allows. A step may come at the end of the time for which the
-/// program polls before it sleeps.
+/// The number of further calls that each step of progress allows. A step may come at the end of the
+/// time for which the program busy-polls before it sleeps.
 const CALLS_PER_STEP: i64 = 64 + (Polling::DEFAULT.as_nanos() / CALL_COST as u128) as i64;
 
-/// No run that goes on takes so many calls.
+/// The largest number of calls of a run. A run that makes progress needs fewer.
 const MAX_CALLS: u64 = 3_000_000;
 
-/// No run that goes on takes so long.
+/// The longest simulated duration of a run. A run that makes progress takes less.
 const MAX_TIME: u64 = 3_600 * SECOND;
 
-/// The time at which a run begins.
+/// The simulated time at which a run begins.
 const BEGINNING: u64 = 1_000 * SECOND;
 
-/// How much later than named a deadline may be kept: the simulator wakes late, too.
+/// The tolerance of a deadline: the simulator may wake the program late.
 const SLACK: u64 = 300 * MILLISECOND;
 
-/// What must always hold, and did not.
+/// The violation of an invariant.
 #[derive(Clone, Debug)]
 pub struct Violation {
-    /// Which invariant.
+    /// The invariant.
     pub invariant: &'static str,
-    /// What was seen.
+    /// The observation that contradicts it.
     pub seen: String,
 }
 
-/// What a descriptor stands for.
+/// The object behind a descriptor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum File {
     Stdin,
@@ -76,9 +76,9 @@ pub(crate) enum State {
     Listening {
         queue: VecDeque<usize>,
         backlog: usize,
-        /// The last try to accept has failed.
+        /// Whether the last attempt to accept has failed.
         failed: bool,
-        /// Why the last one that failed did.
+        /// The error of the last attempt to accept that failed.
         failure: Option<Errno>,
     },
     Stream {
@@ -92,7 +92,7 @@ pub(crate) enum State {
 pub(crate) struct Socket {
     pub(crate) ipv4: bool,
     pub(crate) nonblocking: bool,
-    /// `SO_LINGER` with no patience: closing resets.
+    /// `SO_LINGER` with a timeout of 0: closing resets the connection.
     pub(crate) aborts: bool,
     pub(crate) reuses_address: bool,
     pub(crate) no_delay: bool,
@@ -104,26 +104,26 @@ pub(crate) struct Socket {
     pub(crate) closed: bool,
 }
 
-/// A socket that the program made itself, for a request: its server's or its client's.
+/// An attempt of the program to make a socket for a request: a listener or a client of its own.
 #[derive(Debug, Default)]
 pub(crate) struct Attempt {
     pub(crate) listened: bool,
-    /// In the epoll set, as far as a server needs it.
+    /// Whether it has been registered in epoll, as a listener must be.
     pub(crate) watched: bool,
     pub(crate) port: u16,
     /// The first call that failed while the server was set up.
     pub(crate) failure: Option<(&'static str, Errno)>,
-    /// What went wrong around it.
+    /// The calls that failed around it, with their errors.
     pub(crate) excuses: Vec<(&'static str, Errno)>,
     pub(crate) conn: Option<usize>,
-    /// When it last came forward, and how long it had not when it was closed.
+    /// When it last made progress, and how long it had made none when it was closed.
     pub(crate) moved_at: u64,
     pub(crate) stood_still: u64,
-    /// The call that closed it.
+    /// The number of the call that closed it.
     pub(crate) closed_at: Option<u64>,
 }
 
-/// Who acts by itself.
+/// An actor outside the program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Actor {
     Client(usize),
@@ -132,11 +132,11 @@ pub(crate) enum Actor {
     Stdout,
 }
 
-/// Something that the program counts.
+/// An increment of the program's counters.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Count {
-    /// The call from which on it must be counted: the thread's next, since it counts what a call has
-    /// done right after it.
+    /// The number of the call from which on the counters must include it. This is the thread's next
+    /// call, because a thread counts the effect of a call right after it.
     pub(crate) since: u64,
     pub(crate) connections: u64,
     pub(crate) bytes: u64,
@@ -149,7 +149,7 @@ pub(crate) struct World {
     scheduled: u64,
     pub(crate) faults: Faults,
     pub(crate) rng: Rng,
-    /// Delivers what is sent at once, mostly.
+    /// Whether most bytes are delivered as soon as they are sent.
     pub(crate) quick: bool,
     pub(crate) table: Vec<Option<File>>,
     pub(crate) limit: u64,
@@ -158,15 +158,15 @@ pub(crate) struct World {
     pub(crate) attempts: Vec<Attempt>,
     pub(crate) conns: Vec<Conn>,
     pub(crate) epolls: Vec<Epoll>,
-    /// The counters of eventfds.
+    /// The counters of the eventfds.
     pub(crate) events: Vec<u64>,
     pub(crate) clients: Vec<Client>,
     pub(crate) stdin: Input,
     pub(crate) stdout: Output,
     pub(crate) stderr: Output,
     pub(crate) model: Model,
-    /// Whether a wrong use of the kernel is a violation; it is, but when the simulator is compared
-    /// with a real kernel.
+    /// Whether an invalid call is a violation. It is not when the simulator is compared with a real
+    /// kernel.
     pub(crate) strict: bool,
     pub(crate) violation: Option<Violation>,
     pub(crate) trace: Option<Vec<String>>,
@@ -174,16 +174,17 @@ pub(crate) struct World {
     pub(crate) trace_ended: bool,
     credit: i64,
     pub(crate) ignores_sigpipe: bool,
-    /// The program has been told to end: it may end conversations.
+    /// Whether the program has seen the end of its input, or that its output is closed. It may close
+    /// connections early then.
     pub(crate) exiting: bool,
-    /// When the program closed its listener, if conversations are left from then.
+    /// When the program closed its listener, while connections from before that are still open.
     pub(crate) stopping_since: Option<u64>,
-    /// What was to be counted, in order.
+    /// The increments of the counters, in order.
     pub(crate) counts: Vec<Count>,
     pub(crate) threads: Vec<Thread>,
-    /// Whose turn it is.
+    /// The index of the running thread.
     pub(crate) running: usize,
-    /// Ports of clients, and the connection that each is in use for.
+    /// The clients' ports in use, each with its connection.
     pub(crate) ports: BTreeMap<u16, usize>,
     pub(crate) most_owed: usize,
 }
@@ -247,7 +248,7 @@ impl World {
         world
     }
 
-    /// Records that an invariant does not hold. The first one counts.
+    /// Records that an invariant does not hold. Only the first violation is kept.
     pub(crate) fn violated(&mut self, invariant: &'static str, seen: impl Into<String>) {
         if !self.strict {
             return;
@@ -257,7 +258,7 @@ impl World {
         self.violation.get_or_insert(Violation { invariant, seen });
     }
 
-    /// The program used the kernel wrongly, which the kernel answers with `errno`.
+    /// Records that the program made an invalid call, and returns the error `errno` for it.
     pub(crate) fn misused(&mut self, call: &str, errno: Errno) -> Errno {
         if self.strict {
             self.violated(
@@ -268,7 +269,7 @@ impl World {
         errno
     }
 
-    // Time and who acts in it.
+    // Time and the agenda.
 
     fn due(&mut self, actor: Actor) -> &mut u64 {
         match actor {
@@ -279,7 +280,7 @@ impl World {
         }
     }
 
-    /// Has `actor` act at `at`, or before if that was to be so.
+    /// Schedules `actor` at time `at`, unless it is scheduled earlier.
     pub(crate) fn schedule(&mut self, actor: Actor, at: u64) {
         let due = self.due(actor);
         if *due > at {
@@ -293,14 +294,14 @@ impl World {
         self.schedule(actor, self.now + delay);
     }
 
-    /// Lets everything happen until `until`.
+    /// Runs all events up to time `until`.
     pub(crate) fn advance(&mut self, until: u64) {
         while let Some(&Reverse((at, _, actor))) = self.agenda.peek() {
             if at > until || self.violation.is_some() {
                 break;
             }
             self.agenda.pop();
-            // It may have been brought forward since.
+            // Skip it if the actor has been rescheduled to an earlier time since.
             if *self.due(actor) != at {
                 continue;
             }
@@ -316,12 +317,12 @@ impl World {
         self.now = self.now.max(until);
     }
 
-    /// When something happens next.
+    /// Returns the time of the next event.
     pub(crate) fn next_event(&self) -> Option<u64> {
         self.agenda.peek().map(|&Reverse((at, ..))| at)
     }
 
-    /// Who has not finished, for a message.
+    /// Describes the requests and the clients that are not finished, for a message.
     pub(crate) fn who_waits(&self) -> String {
         let clients = self.clients.iter().enumerate();
         let waiting = clients
@@ -341,7 +342,7 @@ impl World {
         )
     }
 
-    // What a call begins with.
+    // The start of each call.
 
     pub(crate) fn enter(&mut self) {
         self.calls += 1;
@@ -369,7 +370,7 @@ impl World {
         self.check_deadlines();
     }
 
-    /// The program came forward: it may call on.
+    /// Records progress, which allows the program further calls.
     pub(crate) fn step(&mut self) {
         self.credit = (self.credit + CALLS_PER_STEP).min(IDLE_CALLS);
     }
@@ -399,7 +400,8 @@ impl World {
         }
     }
 
-    /// Whether `fault` happens now. It takes nothing from the program's allowance of calls.
+    /// Returns whether `fault` happens now. A fault counts as progress, so that handling it does not
+    /// use up the program's allowance of calls.
     pub(crate) fn happens(&mut self, fault: Fault) -> bool {
         let happens = self.faults.happens(fault);
         if happens {
@@ -408,16 +410,16 @@ impl World {
         happens
     }
 
-    // What went wrong, and where.
+    // The errors that replies may report.
 
-    /// `call` on socket `socket` has failed for good.
+    /// Records that `call` on socket `socket` has failed permanently.
     pub(crate) fn blame(&mut self, socket: usize, call: &'static str, errno: Errno) {
         if let State::Stream { conn, .. } = self.sockets[socket].state {
             self.blame_conn(conn, call, errno);
             return;
         }
         if let State::Listening { .. } = self.sockets[socket].state {
-            // Nobody is accepted as long as the listener is not watched.
+            // No connection is accepted while the listener is not registered in epoll.
             self.blame_accept(socket, errno);
         }
         if let Some(attempt) = self.sockets[socket].attempt {
@@ -441,7 +443,7 @@ impl World {
         attempt.excuses.push((call, errno));
     }
 
-    /// `accept4` has failed for want of something: nobody is accepted for a while.
+    /// Records that `accept4` has failed for lack of a resource, so that accept backs off.
     pub(crate) fn blame_accept(&mut self, listener: usize, errno: Errno) {
         if let State::Listening {
             queue,
@@ -460,7 +462,7 @@ impl World {
         }
     }
 
-    /// The attempt of the program's own client that is under way.
+    /// Returns the attempt of the program's own client whose connection is open, if there is one.
     pub(crate) fn open_client(&self) -> Option<usize> {
         let last = self.attempts.last()?;
         (last.conn.is_some() && last.closed_at.is_none()).then_some(self.attempts.len() - 1)
@@ -468,7 +470,7 @@ impl World {
 
     // The network.
 
-    /// Something is to be delivered on `conn`.
+    /// Schedules delivery on `conn`, if anything is in flight.
     pub(crate) fn kick(&mut self, conn: usize) {
         if !self.conns[conn]
             .flows
@@ -486,14 +488,14 @@ impl World {
                     delay / MILLISECOND
                 )
             });
-            // Nothing brings it forward.
+            // Set the time directly: the silence delays an earlier delivery, too.
             self.conns[conn].due = self.now + delay;
             self.scheduled += 1;
             let entry = (self.now + delay, self.scheduled, Actor::Network(conn));
             self.agenda.push(Reverse(entry));
             return;
         }
-        // On the way already, or silent.
+        // Delivery is scheduled already, or the connection is silent.
         if self.conns[conn].due != u64::MAX {
             return;
         }
@@ -505,7 +507,7 @@ impl World {
         }
     }
 
-    /// How long the network takes.
+    /// Draws the delay of the network.
     pub(crate) fn delay(&mut self) -> u64 {
         if self.happens(Fault::Slow) {
             self.rng.u64(..200 * MILLISECOND)
@@ -572,7 +574,7 @@ impl World {
         }
     }
 
-    /// The request to connect arrives.
+    /// Handles the arrival of the connect request.
     fn connection_comes_to_be(&mut self, conn: usize) {
         let server = self.conns[conn].addresses[SERVER];
         let fails = self.conns[conn].fails;
@@ -598,7 +600,7 @@ impl World {
         }
     }
 
-    /// Both ends of `conn` are told that it is reset.
+    /// Resets `conn` at both ends.
     pub(crate) fn reset(&mut self, conn: usize, errno: Errno) {
         for end in [CLIENT, SERVER] {
             self.conns[conn].reset(end, errno);
@@ -606,7 +608,7 @@ impl World {
         self.wake_owner(conn);
     }
 
-    /// The client outside, if it is one, looks again at its connection.
+    /// Wakes the outside client that owns `conn`, if one does.
     pub(crate) fn wake_owner(&mut self, conn: usize) {
         if let Owner::Outside(client) = self.conns[conn].owner {
             let delay = self.clients[client].gap();
@@ -614,12 +616,12 @@ impl World {
         }
     }
 
-    /// The socket that listens on `address`.
+    /// Returns the socket that listens on `address`.
     pub(crate) fn listener_at(&mut self, address: SocketAddr) -> Option<usize> {
         self.some_listener(|socket| socket.local == Some(address))
     }
 
-    /// A socket that listens, wherever.
+    /// Returns any socket that listens.
     pub(crate) fn any_listener(&mut self) -> Option<usize> {
         self.some_listener(|_| true)
     }
@@ -628,7 +630,7 @@ impl World {
         self.listeners(right).first().copied()
     }
 
-    /// The sockets that listen, of those that are `right`.
+    /// Returns the listening sockets for which `right` is true.
     pub(crate) fn listeners(&self, right: impl Fn(&Socket) -> bool) -> Vec<usize> {
         let listens = |socket: &Socket| {
             !socket.closed && matches!(socket.state, State::Listening { .. }) && right(socket)
@@ -638,7 +640,7 @@ impl World {
         listeners.map(|(i, _)| i).collect()
     }
 
-    // What the program does with connections.
+    // The program's use of its connections.
 
     pub(crate) fn count(&mut self, connections: u64, bytes: u64) {
         self.threads[self.running].uncounted = Some(self.counts.len());
@@ -649,14 +651,16 @@ impl World {
         });
     }
 
-    /// Thread `id` makes a call, so it has counted what its last one did.
+    /// Records that thread `id` makes a call, which means that it has counted the effect of its last
+    /// one.
     pub(crate) fn settle_count(&mut self, id: usize) {
         if let Some(i) = self.threads[id].uncounted.take() {
             self.counts[i].since = self.calls;
         }
     }
 
-    /// The program has read `bytes` at the server's end of `conn` (none: the end of the stream).
+    /// Records that the program has read `bytes` at the server's end of `conn`. If there are none, it
+    /// has read the end of the stream.
     pub(crate) fn server_read(&mut self, conn: usize, bytes: &[u8]) {
         let state = &mut self.conns[conn];
         state.server_saw_end |= bytes.is_empty();
@@ -671,7 +675,8 @@ impl World {
         }
     }
 
-    /// The program writes `bytes` at the server's end of `conn`, of which the kernel takes `count`.
+    /// Records that the program writes `bytes` at the server's end of `conn`, of which the kernel
+    /// accepts `count`.
     pub(crate) fn server_writes(&mut self, conn: usize, bytes: &[u8], count: usize) {
         let state = &mut self.conns[conn];
         let right =
@@ -691,7 +696,7 @@ impl World {
         self.count(0, count as u64);
     }
 
-    /// The program closes the server's end of `conn`.
+    /// Records that the program closes the server's end of `conn`.
     pub(crate) fn server_closes(&mut self, conn: usize) {
         let patience = DRAIN_TIMEOUT.as_nanos() as u64;
         let now = self.now;
@@ -717,7 +722,7 @@ impl World {
         );
     }
 
-    /// Whether no conversation with a client is open at the program's end.
+    /// Returns whether the program has closed the server's end of every accepted connection.
     pub(crate) fn no_conversation(&self) -> bool {
         !self
             .conns
@@ -725,7 +730,7 @@ impl World {
             .any(|conn| conn.phase == Phase::Accepted && !conn.ends[SERVER].closed)
     }
 
-    // Standard input and output, from their other ends.
+    // The processes at the other ends of standard input and output.
 
     fn stdin_acts(&mut self) {
         if self.stdin.closed {
@@ -748,7 +753,7 @@ impl World {
             self.remark(|| "standard input ends".into());
             return;
         } else {
-            // A reply, a client or a read brings it on.
+            // A reply, a client or a read will schedule the writer again.
             return;
         }
         let delay = input.rng.u64(..=input.pause);
@@ -774,7 +779,7 @@ impl World {
         }
     }
 
-    /// The clients outside that must finish have done so.
+    /// Returns whether all outside clients that must finish have done so.
     fn clients_are_done(&self) -> bool {
         self.clients
             .iter()
@@ -782,7 +787,8 @@ impl World {
     }
 }
 
-/// The flow's end, if it has one, gets to where nobody is.
+/// Marks the end of `flow`, if it has been sent, as arrived at a closed end. Returns whether it had
+/// been sent.
 fn flow_ends(flow: &mut crate::net::Flow) -> bool {
     let ends = flow.fin == Fin::Sent;
     if ends {
