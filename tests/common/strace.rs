@@ -4,7 +4,7 @@
 #![allow(dead_code)]
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
@@ -29,15 +29,29 @@ pub struct Trace {
 
 /// Starts a node with the command line `args` under strace, with these `--inject=`.
 pub fn start(args: &[&str], injects: &[&str]) -> (Node, Log) {
+    let mut command = Command::new("timeout");
+    command.args(["--foreground", "--signal=KILL", LIMIT, "strace"]);
+    let log = write_log(&mut command);
+    command.args(injects.iter().map(|inject| format!("--inject={inject}")));
+    (spawn(&mut command, args), log)
+}
+
+/// Starts `program`, another build of the program, with the command line `args` under strace.
+pub fn start_program(program: &Path, args: &[&str]) -> (Node, Log) {
+    let mut command = Command::new("strace");
+    let log = write_log(&mut command);
+    let node = Node::spawn(with_pipes(command.arg(program).args(args)));
+    (node, log)
+}
+
+/// Lets `strace` write the calls of all threads to a file.
+fn write_log(strace: &mut Command) -> Log {
     static NUMBER: AtomicUsize = AtomicUsize::new(0);
     let name = format!("{}.{}", std::process::id(), NUMBER.fetch_add(1, Relaxed));
     let log = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("strace.{name}"));
-    let mut command = Command::new("timeout");
-    command.args(["--foreground", "--signal=KILL", LIMIT, "strace"]);
     // -D: the node is this process's child, and strace somebody else's.
-    command.args(["-D", "-f", "-q", "-s", "16", "-o"]).arg(&log);
-    command.args(injects.iter().map(|inject| format!("--inject={inject}")));
-    (spawn(&mut command, args), Log(log))
+    strace.args(["-D", "-f", "-q", "-s", "16", "-o"]).arg(&log);
+    Log(log)
 }
 
 /// Starts a node with the command line `args` under `strace`, a command that lacks only the

@@ -53,6 +53,10 @@ pub enum Witness {
     Glibc,
     /// Process namespaces that a user may make, for tests of a process with PID 1.
     PidNamespaces,
+    /// Rust's standard library for static builds with musl, for this machine.
+    MuslTarget,
+    /// The same for aarch64, and `qemu-aarch64(1)` to run what is built.
+    Aarch64Program,
 }
 
 impl Witness {
@@ -81,6 +85,11 @@ impl Witness {
                 (!works)
                     .then(|| "needs unshare(1) and user namespaces: unshare --user --pid".into())
             }
+            Witness::MuslTarget => musl_absence(env::consts::ARCH),
+            Witness::Aarch64Program => musl_absence("aarch64").or_else(|| {
+                let works = succeeds(Command::new("qemu-aarch64").arg("--version"));
+                (!works).then(|| "needs qemu-aarch64: apt-get install qemu-user".into())
+            }),
             Witness::Glibc => (!cfg!(target_env = "gnu"))
                 .then(|| "needs glibc: build for a target whose name ends with -gnu".into()),
         }
@@ -96,6 +105,23 @@ fn succeeds(command: &mut Command) -> bool {
         .stdout(Stdio::null())
         .stderr(Stdio::null());
     quiet.status().is_ok_and(|status| status.success())
+}
+
+fn musl_absence(arch: &str) -> Option<String> {
+    // A guest of `.ci/kernels` has no cargo, and the program in the place where cargo would build it.
+    if !Path::new(env!("CARGO")).exists() {
+        return None;
+    }
+    let target = format!("{arch}-unknown-linux-musl");
+    let rustc = env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
+    let mut command = Command::new(rustc);
+    let output = command.args(["--print=target-libdir", "--target", &target]);
+    let library = output
+        .output()
+        .ok()
+        .and_then(|output| String::from_utf8(output.stdout).ok());
+    let is_there = library.is_some_and(|library| Path::new(library.trim()).is_dir());
+    (!is_there).then(|| format!("needs Rust's target {target}: rustup target add {target}"))
 }
 
 fn headers_absence(arch: &str, debian: &str) -> Option<String> {
