@@ -25,7 +25,7 @@ Usage: cargo run --profile sim -p sim -- [--seeds N] [--from S] [--jobs J] [--br
 ";
 
 /// The real time after which a run is reported as hanging between two calls.
-const HUNG: Duration = Duration::from_secs(60);
+const HUNG: Duration = Duration::from_secs(120);
 
 /// The interval at which the progress bar and the watchdog check the runs.
 const TICK: Duration = Duration::from_millis(100);
