@@ -14,7 +14,8 @@ use crate::programs::Programs;
 use crate::running::Running;
 use crate::sample::{Cell, Measure};
 use crate::servers::{
-    FLOOR_EPOLL, RAWECHO, RAWECHO_SPIN0, RAWECHO_WORKERS2, Role, SERVERS, Server, role,
+    FEW_CONNECTIONS, FLOOR_EPOLL, RAWECHO, RAWECHO_SPIN0, RAWECHO_WORKERS2, Role, SERVERS, Server,
+    role,
 };
 
 /// Who shares a CPU with the load generator: enough to compare with.
@@ -194,7 +195,7 @@ fn is_the_question(measure: Measure, cell: Cell, server: &Server) -> bool {
         (_, RAWECHO) | (Measure::Workers, RAWECHO_WORKERS2) | (Measure::OneCpu, RAWECHO_SPIN0) => {
             true
         }
-        (Measure::Closed, RAWECHO_SPIN0) => cell.connections == 1,
+        (Measure::Closed, RAWECHO_SPIN0) => cell.connections <= FEW_CONNECTIONS,
         (Measure::Send, _) => server.role == Role::OnceFloor,
         _ => false,
     }
@@ -208,7 +209,10 @@ fn fits(measure: Measure, cell: Cell, server: &Server) -> bool {
         (_, Role::OnceFloor) => false,
         (measure, _) if Measure::NODE.contains(&measure) => false,
         (Measure::Closed, Role::SpinFloor) => cell.connections == 1,
-        (_, Role::SpinFloor) => false,
+        (Measure::Closed, Role::PollFloor) => {
+            cell.connections <= FEW_CONNECTIONS && cell.in_flight == 1
+        }
+        (_, Role::SpinFloor | Role::PollFloor) => false,
         (_, Role::Variant) => true,
         (Measure::OneCpu, _) => ON_ONE_CPU.contains(&server.name),
         (Measure::Allocations, _) => COUNTED.contains(&server.name),

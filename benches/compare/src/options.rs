@@ -29,7 +29,7 @@ pub struct Options {
     /// Servers to measure, by name; rawecho is always one [default: all but the variants of rawecho]
     #[arg(long, value_delimiter = ',')]
     pub servers: Option<Vec<String>>,
-    /// Numbers of connections in the grid [default: 1,10,50,1000,10000, quick: 1,50,1000]
+    /// Numbers of connections in the grid [default: 1,2,3,4,8,10,50,1000,10000, quick: 1,2,50,1000]
     #[arg(long, value_delimiter = ',')]
     connections: Option<Vec<u64>>,
     /// Message sizes in the grid [default: 64,1024,16384,65536, quick: 64,16384]
@@ -173,8 +173,8 @@ impl Options {
         };
         let all_connections = or(
             &self.connections,
-            &[1, SOME, 1000],
-            &[1, 10, SOME, 1000, MANY],
+            &[1, 2, SOME, 1000],
+            &[1, 2, 3, 4, 8, 10, SOME, 1000, MANY],
         );
         let sizes = or(&self.sizes, &[SMALL, 16384], &[SMALL, 1024, 16384, 65536]);
         let mut cells = Vec::new();

@@ -38,6 +38,7 @@ impl Programs {
                     Some(given) => fs::canonicalize(given).context("--rawecho")?,
                     None => cargo(&benches.join(".."))?.join("rawecho"),
                 }),
+                Program::FloorPoll => floor_poll(&benches).map_err(|error| format!("{error:#}")),
                 Program::Libuv => libuv(&benches).map_err(|error| format!("{error:#}")),
                 Program::Go => go(&benches).map_err(|error| format!("{error:#}")),
             };
@@ -83,18 +84,31 @@ fn cargo(folder: &Path) -> Result<PathBuf> {
     Ok(Path::new(target).join("release"))
 }
 
+fn floor_poll(benches: &Path) -> Result<PathBuf> {
+    c_program(benches, "floor-poll", &[]).context("needs a C compiler")
+}
+
 fn libuv(benches: &Path) -> Result<PathBuf> {
     let flags = Command::new("pkg-config")
         .args(["--cflags", "--libs", "libuv"])
         .output();
     let flags = flags.context("needs pkg-config and libuv1-dev")?;
     ensure!(flags.status.success(), "needs libuv1-dev");
-    let binary = foreign(benches)?.join("libuv");
+    let flags = String::from_utf8(flags.stdout)?;
+    c_program(
+        benches,
+        "libuv",
+        &flags.split_whitespace().collect::<Vec<_>>(),
+    )
+}
+
+/// Compiles `peers/foreign/NAME.c`.
+fn c_program(benches: &Path, name: &str, flags: &[&str]) -> Result<PathBuf> {
+    let binary = foreign(benches)?.join(name);
     let mut cc = Command::new("cc");
-    cc.args(["-O2", "-o"])
-        .arg(&binary)
-        .arg(benches.join("peers/foreign/libuv.c"));
-    cc.args(String::from_utf8(flags.stdout)?.split_whitespace());
+    cc.args(["-O2", "-o"]).arg(&binary);
+    cc.arg(benches.join("peers/foreign").join(name).with_extension("c"));
+    cc.args(flags);
     run(cc)?;
     Ok(binary)
 }

@@ -29,6 +29,8 @@ pub enum Role {
     Floor,
     /// The most that polling can bring. It serves one connection at a time.
     SpinFloor,
+    /// What polling brings to few connections, if it is done in any case.
+    PollFloor,
     /// The least one thread can do for an echo on a connection of its own.
     OnceFloor,
 }
@@ -40,6 +42,8 @@ pub enum Program {
     Rawecho,
     /// A binary of this workspace.
     Cargo(&'static str),
+    /// `peers/foreign/floor-poll.c`, by the C compiler.
+    FloorPoll,
     /// `peers/foreign/libuv.c`, by the C compiler.
     Libuv,
     /// `peers/foreign/go`, by Go.
@@ -60,6 +64,12 @@ pub const FLOOR_EPOLL: &str = "floor-epoll";
 
 /// What polling can bring at most.
 pub const FLOOR_SPIN: &str = "floor-spin";
+
+/// What polling brings to few connections, if it is done in any case.
+pub const FLOOR_POLL: &str = "floor-poll";
+
+/// Up to as many connections, polling may pay: the grid then has the servers that show what it brings.
+pub const FEW_CONNECTIONS: u64 = 10;
 
 /// All servers, in the order of the report.
 pub const SERVERS: &[Server] = &[
@@ -120,6 +130,7 @@ pub const SERVERS: &[Server] = &[
         Program::Cargo("floor-spin"),
         &[],
     ),
+    row(FLOOR_POLL, Role::PollFloor, Program::FloorPoll, &[]),
     row(
         "floor-once",
         Role::OnceFloor,

@@ -3,7 +3,9 @@
 use crate::report::{number, spread};
 use crate::results::{Better, Duel, Results, Spread};
 use crate::sample::{Cell, Measure, Metric};
-use crate::servers::{FLOOR_EPOLL, FLOOR_SPIN, RAWECHO, RAWECHO_SPIN0, RAWECHO_WORKERS2};
+use crate::servers::{
+    FEW_CONNECTIONS, FLOOR_EPOLL, FLOOR_POLL, FLOOR_SPIN, RAWECHO, RAWECHO_SPIN0, RAWECHO_WORKERS2,
+};
 
 /// Share of the floor's throughput in every cell.
 const OF_THE_FLOOR: f64 = 0.97;
@@ -15,6 +17,10 @@ pub const ROUND_TRIP: Cell = Cell {
     size: 64,
     in_flight: 1,
 };
+/// One and two connections, against the floor that polls in any case.
+const OF_POLLING: f64 = 0.95;
+/// A few more, against the better of polling and not polling.
+const OF_THE_BETTER: f64 = 0.97;
 /// Round trips on a CPU shared with the client, against no polling.
 const SHARED: f64 = 0.97;
 /// Heap allocations for a message that count as none: less than one in thousand.
@@ -84,6 +90,7 @@ impl Goal {
 /// All targets that a comparison can tell of.
 pub fn verdicts(results: &Results) -> Vec<Verdict> {
     let mut verdicts = Vec::from(grid(results));
+    verdicts.extend(few_connections(results));
     verdicts.extend(server(results));
     verdicts.extend(workers(results));
     verdicts.extend(node(results));
@@ -120,6 +127,37 @@ fn grid(results: &Results) -> [Verdict; 3] {
             results,
             peers(Metric::P99, Better::Less),
             Goal::AtMost(1.0),
+        ),
+    ]
+}
+
+/// What holds for few connections, where polling may pay.
+fn few_connections(results: &Results) -> [Verdict; 2] {
+    let against = |cell, other| {
+        let pair = [RAWECHO, other];
+        results.duel(Measure::Closed, cell, Metric::PerSecond, pair)
+    };
+    // The measured ratio is the lower of the two.
+    let better = |cell| {
+        let duels = [FLOOR_POLL, RAWECHO_SPIN0].map(|other| against(cell, other));
+        let duels = duels.into_iter().flatten();
+        duels.min_by(|a, b| a.ratio.median.total_cmp(&b.ratio.median))
+    };
+    let small = |cell: &Cell| cell.size <= 1024 && cell.in_flight == 1;
+    [
+        every_cell(
+            "1 and 2 connections, up to 1 KiB",
+            "at least 0.95 of floor-poll's",
+            results,
+            |cell| against(cell, FLOOR_POLL).filter(|_| small(&cell) && cell.connections <= 2),
+            Goal::AtLeast(OF_POLLING),
+        ),
+        every_cell(
+            "3 to 10 connections",
+            "at least 0.97 of the better of floor-poll's and that without busy-polling",
+            results,
+            |cell| better(cell).filter(|_| (3..=FEW_CONNECTIONS).contains(&cell.connections)),
+            Goal::AtLeast(OF_THE_BETTER),
         ),
     ]
 }

@@ -10,7 +10,7 @@ use plotters::style::text_anchor::{HPos, Pos, VPos};
 use super::palette::{self, INK, PAPER};
 use super::spread;
 use crate::results::{Better, Results, Spread};
-use crate::sample::{Measure, Metric};
+use crate::sample::{Cell, Measure, Metric};
 use crate::targets::ROUND_TRIP;
 
 type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
@@ -31,17 +31,17 @@ const LONGEST: f64 = 310.0;
 struct Question {
     title: &'static str,
     measure: Measure,
+    /// Of the grid: the others have one cell.
+    connections: Option<u64>,
     metric: Metric,
     better: Better,
 }
 
-const QUESTIONS: [Question; 8] = [
-    ask(
-        "Round trips/s, 1 connection, 64 B",
-        Measure::Closed,
-        Metric::PerSecond,
-        Better::More,
-    ),
+const QUESTIONS: [Question; 11] = [
+    round_trips("Round trips/s, 1 connection, 64 B", 1),
+    round_trips("Round trips/s, 2 connections, 64 B", 2),
+    round_trips("Round trips/s, 4 connections, 64 B", 4),
+    round_trips("Round trips/s, 10 connections, 64 B", 10),
     ask(
         "Server CPU µs/message at 50,000/s",
         Measure::Rate,
@@ -90,8 +90,16 @@ const fn ask(title: &'static str, measure: Measure, metric: Metric, better: Bett
     Question {
         title,
         measure,
+        connections: None,
         metric,
         better,
+    }
+}
+
+const fn round_trips(title: &'static str, connections: u64) -> Question {
+    Question {
+        connections: Some(connections),
+        ..ask(title, Measure::Closed, Metric::PerSecond, Better::More)
     }
 }
 
@@ -107,12 +115,16 @@ impl Panel {
         let Question {
             title,
             measure,
+            connections,
             metric,
             better,
         } = *question;
-        let cell = match measure {
-            Measure::Closed => ROUND_TRIP,
-            _ => *results.cells(measure).first()?,
+        let cell = match connections {
+            Some(connections) => Cell {
+                connections,
+                ..ROUND_TRIP
+            },
+            None => *results.cells(measure).first()?,
         };
         let names = results.servers(measure).into_iter();
         let mut bars: Vec<_> = names

@@ -6,7 +6,9 @@ use super::{number, spread};
 use crate::machine::Header;
 use crate::results::{Better, Results};
 use crate::sample::{Cell, Measure, Metric};
-use crate::servers::{FLOOR_EPOLL, FLOOR_SPIN, RAWECHO, RAWECHO_SPIN0};
+use crate::servers::{
+    FEW_CONNECTIONS, FLOOR_EPOLL, FLOOR_POLL, FLOOR_SPIN, RAWECHO, RAWECHO_SPIN0,
+};
 use crate::targets::{Met, Verdict, verdicts};
 
 /// A table of one metric: what it shows and of which measure.
@@ -176,25 +178,29 @@ fn duels(text: &mut String, results: &Results) {
     *text += "\n";
 }
 
-/// Compares one connection with and without busy-polling, and with the most that it could gain.
+/// Compares few connections with and without busy-polling, and with the floors that poll.
 fn polling(text: &mut String, results: &Results) {
+    let few = |cell: &Cell| cell.connections <= FEW_CONNECTIONS && cell.in_flight == 1;
     let cells = results.cells(Measure::Closed).into_iter();
-    let mut cells = cells.filter(|cell| cell.connections == 1).peekable();
+    let mut cells = cells.filter(few).peekable();
     if cells.peek().is_none() {
         return;
     }
-    let servers = [RAWECHO, RAWECHO_SPIN0, FLOOR_EPOLL, FLOOR_SPIN];
+    let servers = [RAWECHO, RAWECHO_SPIN0, FLOOR_EPOLL, FLOOR_POLL, FLOOR_SPIN];
     *text += &format!(
-        "## One connection, with and without busy-polling: messages/s\n\n\
-         | cell | {} | rawecho to {FLOOR_SPIN} |\n| --- | --- | --- | --- | --- | --- |\n",
-        servers.join(" | ")
+        "## Few connections, with and without busy-polling: messages/s\n\n\
+         | cell | {} | rawecho to {FLOOR_POLL} | rawecho to {RAWECHO_SPIN0} |\n| --- |{}\n",
+        servers.join(" | "),
+        " --- |".repeat(servers.len() + 2)
     );
     for cell in cells {
         let (measure, metric) = (Measure::Closed, Metric::PerSecond);
         let found = servers.map(|name| results.spread(measure, cell, name, metric).map(spread));
-        let share = results.duel(measure, cell, metric, [RAWECHO, FLOOR_SPIN]);
-        let share = share.map(|duel| spread(duel.ratio));
-        row(text, cell, found.into_iter().chain([share]));
+        let ratios = [FLOOR_POLL, RAWECHO_SPIN0].map(|other| {
+            let duel = results.duel(measure, cell, metric, [RAWECHO, other]);
+            duel.map(|duel| spread(duel.ratio))
+        });
+        row(text, cell, found.into_iter().chain(ratios));
     }
     *text += "\n";
 }

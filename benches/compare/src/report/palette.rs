@@ -43,7 +43,10 @@ pub fn of(name: &str) -> RGBColor {
     if role(name) == Some(Role::Variant) {
         return VARIANT;
     }
-    if matches!(role(name), Some(Role::Floor | Role::SpinFloor)) {
+    if matches!(
+        role(name),
+        Some(Role::Floor | Role::SpinFloor | Role::PollFloor)
+    ) {
         return FLOOR;
     }
     let mut peers = SERVERS.iter().filter(|server| server.role == Role::Peer);
@@ -56,7 +59,7 @@ pub fn by_role(name: &str) -> RGBColor {
     match role(name) {
         Some(Role::Subject) => ACCENT,
         Some(Role::Variant) => VARIANT,
-        Some(Role::Floor | Role::SpinFloor | Role::OnceFloor) => FLOOR_BAR,
+        Some(Role::Floor | Role::SpinFloor | Role::PollFloor | Role::OnceFloor) => FLOOR_BAR,
         _ => PEER,
     }
 }
