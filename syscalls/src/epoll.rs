@@ -27,15 +27,11 @@
 //! which carries them out and writes the results into a second ring. One `io_uring_enter` submits many
 //! requests.
 //!
-//! A version of this server on `io_uring`, measured on one machine, had the same throughput as this one
-//! up to 50 connections and 12 % more at 1,000; its rings took 35 MB. The server therefore uses epoll. In
-//! addition, each `read` and `write` of an echo shows in a trace, whereas strace sees only
-//! `io_uring_enter`; the kernel would hold buffers beyond the call, which the types of this crate do not
-//! describe; and some systems forbid it (`kernel.io_uring_disabled`, seccomp filters of containers).
-//!
-//! The program measured is not part of this project. To compare on your machine with two other servers on
-//! `io_uring`, monoio and glommio, at 1 to 10,000 connections:
-//! `cd benches && cargo run --release -p compare`.
+//! The server uses epoll because each `read` and `write` of an echo then shows in a trace, whereas strace
+//! sees only `io_uring_enter`. With `io_uring`, the kernel would also hold buffers beyond the call, which the
+//! types of this crate do not describe; and some systems forbid it (`kernel.io_uring_disabled`, seccomp
+//! filters of containers). To compare the server on your machine with two on `io_uring`, monoio and glommio,
+//! at 1 to 10,000 connections: `cd benches && cargo run --release -p compare`.
 
 use core::{mem, ptr};
 
@@ -74,7 +70,8 @@ constants! {
         EPOLLOUT = 0x4;
         /// An error is pending. Always reported.
         EPOLLERR = 0x8;
-        /// Both directions are shut down. Always reported.
+        /// A hang-up: both directions of a connection are shut down, it was reset, or the last writer of a
+        /// pipe has closed it. The end of the peer's side of a TCP stream alone is not one. Always reported.
         EPOLLHUP = 0x10;
         /// The peer has shut down its sending side. Since Linux 2.6.17.
         EPOLLRDHUP = 0x2000;

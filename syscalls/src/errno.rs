@@ -11,7 +11,7 @@ use core::fmt;
 ///
 /// A few other calls do. `fcntl(F_GETOWN)` returns the negative number of a process group on
 /// success; a C library that checks the result as above mistakes it for an error if it is greater than
-/// −4096 (fcntl(2), BUGS; the comment in `fs/fcntl.c` ends with "Oops"). glibc therefore uses
+/// −4096 (fcntl(2), BUGS; the comment at `F_GETOWN` in `fs/fcntl.c`). glibc therefore uses
 /// `F_GETOWN_EX`, which writes the number to memory. `getpriority` returns 20 − nice, 1 to 40, to avoid
 /// negative results.
 ///
@@ -32,15 +32,16 @@ use core::fmt;
 /// | by number | the C library then |
 /// |---|---|
 /// | `fork`, `vfork`, `clone` | runs no `pthread_atfork(3)` handlers and does not reset its locks: if another thread held the lock of `malloc`, the child waits for it for ever. It has the thread's old id cached as well. (The process's id was cached up to glibc 2.24: getpid(2).) |
-/// | `setuid`, `setgid`, `setgroups` and their relatives | changes the one thread only. Credentials belong to a thread in the kernel; the wrapper has all threads make the call, by a signal (nptl(7)). |
+/// | `setuid`, `setgid`, `setgroups` and their relatives | changes the one thread only. Credentials belong to a thread in the kernel; the wrapper sends each thread a signal, whose handler makes the call (nptl(7)). |
 /// | `exit_group`, `exit` | runs no `atexit(3)` handlers, and loses what standard output still buffers |
 /// | `write` to a descriptor with a `FILE` | writes ahead of what the `FILE` still buffers |
 /// | `rt_sigprocmask` | may block signals 32 and 33, which it uses for cancellation and for `setuid`; the wrapper leaves these out of the set (nptl(7)) |
 /// | `brk`, `munmap` of its memory, `set_robust_list`, `arch_prctl(ARCH_SET_FS)` | loses its heap, its mutexes or its thread-local storage |
 ///
 /// Of this crate's calls, [`exit_group`](crate::process::exit_group) and
-/// [`rt_sigprocmask`](crate::signal::rt_sigprocmask) are in the table. The other calls concern memory of
-/// the caller and descriptors of the kernel, of which the C library keeps no copy.
+/// [`rt_sigprocmask`](crate::signal::rt_sigprocmask) are in the table, and any call on a descriptor that a
+/// `FILE` uses. The other calls concern memory of the caller and descriptors of the kernel, of which the C
+/// library keeps no copy.
 pub const MAX_ERRNO: usize = 4095;
 
 /// A Linux error number: `errno(3)`.
@@ -272,9 +273,10 @@ pub const fn into_result(result: usize) -> Result<usize, Errno> {
 ///
 /// Do not use it for these calls:
 ///
-/// - `connect`: an interrupted `connect` continues in the background.
+/// - `connect`: on a TCP socket, the interrupted attempt continues in the background. Wait until the socket
+///   is writable and read [`SO_ERROR`](crate::socket::SO_ERROR).
 /// - `close`: the descriptor is closed already, and another file may have its number.
-/// - `epoll_pwait` and `ppoll` with a timeout: the deadline may have passed in the meantime.
+/// - `epoll_pwait` and `ppoll` with a timeout: each repetition would wait for the whole timeout again.
 #[inline]
 pub fn retry_on_eintr<T>(mut call: impl FnMut() -> Result<T, Errno>) -> Result<T, Errno> {
     loop {

@@ -62,8 +62,9 @@ use crate::{Errno, Kernel, into_result};
 /// # Threads
 ///
 /// Threads may use one descriptor at the same time: `Fd<Linux>` is `Send` and `Sync`, and `read` and
-/// `write` take `&self`. Each call is complete in itself, but the order of the calls of two threads is
-/// not defined.
+/// `write` take `&self`. The order of the calls of two threads is not defined. A write to a pipe of at most
+/// `PIPE_BUF` bytes (4096) is atomic. Longer writes, and writes to a stream socket, can interleave with those
+/// of another thread (pipe(7)).
 ///
 /// ```
 /// use syscalls::{Errno, Linux, event::eventfd2};

@@ -115,7 +115,8 @@ impl<K: Kernel> Fd<K> {
     /// # Errors
     /// - `EAGAIN`: there is nothing to read now, and the descriptor is non-blocking.
     /// - `EINTR`: a signal arrived first ([which calls restart](crate::signal)).
-    /// - `ECONNRESET`: the peer reset the connection.
+    /// - `ECONNRESET`: the peer reset the connection. The first call after the reset returns it; later reads
+    ///   return 0.
     /// - `ETIMEDOUT`: the peer's host no longer responds.
     /// - `EBADF`: the descriptor is not open for reading.
     /// - `EISDIR`: it is a directory.
@@ -141,11 +142,17 @@ impl<K: Kernel> Fd<K> {
     /// # Errors
     /// - `EAGAIN`: the buffer of the pipe or socket is full, and the descriptor is non-blocking.
     /// - `EINTR`: a signal arrived before the first byte was written.
-    /// - `EPIPE`: the reader of the pipe or the peer has closed. The process also gets `SIGPIPE`, which
-    ///   kills it unless it is [ignored](crate::signal::rt_sigaction_ignore).
-    /// - `ECONNRESET`: the peer reset the connection.
+    /// - `EPIPE`: the reader of the pipe or the peer of an `AF_UNIX` socket has closed, the sending side is
+    ///   shut down, or the connection was reset and an earlier call has returned `ECONNRESET`. The process
+    ///   also gets `SIGPIPE`, which kills it unless it is
+    ///   [ignored](crate::signal::rt_sigaction_ignore).
+    /// - `ECONNRESET`: the peer reset the connection, and no call has returned this yet. There is no signal.
     /// - `ENOSPC`, `EIO`, `EFBIG`: the file's device is full or failed, or the file is too large.
     /// - `EBADF`: the descriptor is not open for writing.
+    ///
+    /// After the peer of a TCP connection has closed its socket, a write still succeeds: the kernel takes the
+    /// bytes, and the peer answers with a reset. A write after that fails with `EPIPE`. (After the end of the
+    /// peer's stream, a reset shows as `EPIPE` and not as `ECONNRESET`.)
     ///
     /// To write all of a buffer, repeat the call with the rest:
     ///

@@ -23,7 +23,8 @@
 //! ```
 //!
 //! x86_64 and aarch64 have no `send` and `recv`: these are `sendto` and `recvfrom` without an address.
-//! Ancillary data (`cmsg(3)`) is not supported: a descriptor that arrives in it would need an owner.
+//! A message can carry more than bytes, such as open descriptors passed to another process (*ancillary data*,
+//! `cmsg(3)`). This crate does not support it: each descriptor that arrives would need an `Fd` to close it.
 
 use core::marker::PhantomData;
 use core::time::Duration;
@@ -152,7 +153,8 @@ impl<K: Kernel> Socket<K> {
     /// - `EMSGSIZE`: `buf` is too long for a datagram.
     /// - `EDESTADDRREQ`: there is neither an address nor a peer.
     /// - `ENOTCONN`: the socket is not connected. (TCP returns `EPIPE`.)
-    /// - `EISCONN`: there is an address and the socket is connected. (TCP ignores the address.)
+    /// - `EISCONN`: there is an address, and the socket is a connected stream socket of `AF_UNIX`. (A
+    ///   connected datagram socket sends to the address. TCP ignores it.)
     pub fn sendto(&self, buf: &[u8], flags: i32, addr: Option<&Sockaddr>) -> Result<usize, Errno> {
         let (name, name_len) = addr.map_or((0, 0), |addr| (addr.ptr_arg(), addr.len_arg()));
         let buf_at = buf.as_ptr().expose_provenance();
@@ -169,8 +171,11 @@ impl<K: Kernel> Socket<K> {
         into_result(unsafe { self.kernel().syscall(sc::nr::SENDTO, args) })
     }
 
-    /// Receives up to `buf.len()` bytes. Returns the number of bytes and the sender's address (of family
-    /// `AF_UNSPEC` on a connection).
+    /// Receives up to `buf.len()` bytes. Returns the number of bytes and the sender's address. On a connection
+    /// there is no address: its family is `AF_UNSPEC`, "none".
+    ///
+    /// Of a datagram that is longer than `buf` the rest is discarded, without an error.
+    /// [`recvmsg`](Socket::recvmsg) reports that as `MSG_TRUNC` in [the flags](RecvMessage::flags).
     ///
     #[doc = call_doc!(recvfrom)]
     ///
@@ -240,9 +245,10 @@ impl<K: Kernel> Socket<K> {
     /// Receives several messages in one call and returns their number. Each has
     /// [its number of bytes](RecvMessage::bytes_received).
     ///
-    /// The kernel checks `timeout` only after each message: without `MSG_WAITFORONE`, a call that waits
-    /// for another message can exceed it (`recvmmsg(2)`, BUGS). The kernel overwrites the timeout with the
-    /// time that is left; this function passes a copy.
+    /// The kernel looks at `timeout` only after each message (`recvmmsg(2)`, BUGS). A blocking call therefore
+    /// waits for its first message without a limit, with `MSG_WAITFORONE` too; without that flag, for each
+    /// later one as well. To wait for a limited time, call [`ppoll`](crate::poll::ppoll) first. The kernel
+    /// overwrites the timeout with the time that is left; this function passes a copy.
     ///
     #[doc = call_doc!(recvmmsg)]
     ///

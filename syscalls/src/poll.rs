@@ -36,7 +36,8 @@ constants! {
         POLLOUT = 0x4;
         /// An error is pending. Always reported.
         POLLERR = 0x8;
-        /// The other end is closed. Always reported.
+        /// A hang-up: both directions of a connection are shut down, it was reset, or the last writer of a
+        /// pipe has closed it. The end of the peer's side of a TCP stream alone is not one. Always reported.
         POLLHUP = 0x10;
         /// The descriptor is not open. Always reported.
         POLLNVAL = 0x20;

@@ -1,6 +1,11 @@
 //! Signals: ignoring them, blocking them, and reading them from a descriptor. The only handler is
 //! one that ends the process: an event loop does not need asynchronous callbacks.
 //!
+//! A signal is a message from the kernel or another process that interrupts a thread, such as Ctrl-C. By
+//! default most signals end the process. A program can *ignore* a signal, *block* it (it stays pending until
+//! it is unblocked), or name a function, its *handler*, which the kernel runs in the middle of whatever the
+//! thread does.
+//!
 //! ```
 //! use syscalls::signal::{
 //!     SFD_CLOEXEC, SIG_BLOCK, SIGNALFD_SIGINFO_SIZE, SIGUSR1, SigSet, rt_sigprocmask, signalfd4,
@@ -24,10 +29,10 @@
 //! # What restarts after a signal
 //!
 //! A signal with a handler interrupts a call that waits. The kernel then either restarts the call or lets
-//! it fail with `EINTR`. A program with handlers can use this library, so both can happen to this crate's
-//! calls:
+//! it fail with `EINTR`. The flag `SA_RESTART` of the handler asks for a restart. A program with handlers can
+//! use this library, so both can happen to this crate's calls:
 //!
-//! | call | handler with `SA_RESTART` | handler without |
+//! | call | handler with `SA_RESTART` | handler without `SA_RESTART` |
 //! |---|---|---|
 //! | `read`, `readv`, `write`, `writev` (pipe, socket, terminal) | restarted | `EINTR` |
 //! | `openat` (of a FIFO) | restarted | `EINTR` |
@@ -39,17 +44,23 @@
 //! - The calls of a socket with a timeout (`SO_RCVTIMEO`, `SO_SNDTIMEO`, which this crate does not have)
 //!   are never restarted. `recvmmsg` with a timeout argument is restarted with the full timeout, contrary
 //!   to signal(7).
-//! - A `connect` that failed with `EINTR` continues in the background, and must not be issued again.
+//! - After `connect` failed with `EINTR`, the attempt of a TCP socket continues. Wait until the socket is
+//!   writable and read [`SO_ERROR`](crate::socket::SO_ERROR). (On Linux, another blocking `connect` waits for
+//!   the same attempt; that is what a restart does.) The attempt of an `AF_UNIX` socket has ended: call
+//!   `connect` again.
 //! - An ignored or blocked signal does not interrupt a call. Stopping the process (Ctrl-Z) and continuing
 //!   it does, without a handler: `epoll_pwait` then fails with `EINTR`, and `ppoll` continues.
 //!
 //! # How a restart works
 //!
-//! Inside the kernel, a call that a signal interrupts returns one of four numbers that a program never
-//! sees (`include/linux/errno.h`). On the way out, the code that delivers signals decides what happens:
+//! Inside the kernel, some calls that a signal interrupts return `EINTR` itself, and are never restarted.
+//! The others return one of four numbers that only a tracer sees (`include/linux/errno.h`). On the way out,
+//! the code that delivers signals decides what happens. "No handler runs" is, for example, a process that
+//! was stopped and continued.
 //!
-//! | from the call | no handler | handler with `SA_RESTART` | handler without |
+//! | from the call | no handler runs | handler with `SA_RESTART` | handler without `SA_RESTART` |
 //! |---|---|---|---|
+//! | `EINTR` (`epoll_pwait`; a call of a socket with a timeout) | `EINTR` | `EINTR` | `EINTR` |
 //! | `ERESTARTSYS` | again | again | `EINTR` |
 //! | `ERESTARTNOINTR` | again | again | again |
 //! | `ERESTARTNOHAND` (`ppoll`) | again | `EINTR` | `EINTR` |
@@ -60,11 +71,13 @@
 //! number, and `orig_x0`, the first argument). The handler runs first. Then the program executes the
 //! same `syscall` or `svc` once more and notices nothing. A handler can look: the program counter in
 //! its `ucontext_t` is at the instruction, or after it if the call is to fail.
-//! `tests/questions.rs` does that, and `strace` shows `ERESTARTSYS`. Source: `do_signal` in
-//! `arch/arm64/kernel/signal.c`, `arch_do_signal_or_restart` in `arch/x86/kernel/signal.c`.
+//! `tests/questions.rs` does that, and `strace` shows `ERESTARTSYS`. Source: `arch_do_signal_or_restart` in
+//! `arch/x86/kernel/signal.c` and `arch/arm64/kernel/signal.c`.
 //!
-//! Each call that can wait therefore needs [`retry_on_eintr`](crate::retry_on_eintr), or an event loop that
-//! makes the call again. Source: signal(7), "Interruption of system calls and library functions by signal
+//! A program with handlers must expect `EINTR` from every call in the first table.
+//! [`retry_on_eintr`](crate::retry_on_eintr) makes the call again. Do not use it for `connect` (see above),
+//! nor for a wait with a timeout: compute the time that is left, and wait for that.
+//! Source: signal(7), "Interruption of system calls and library functions by signal
 //! handlers"; `tests/restarts.rs` interrupts each call.
 
 use core::{mem, ptr};
@@ -133,7 +146,7 @@ constants! {
         SIGPROF = 27;
         /// The size of the terminal's window changed.
         SIGWINCH = 28;
-        /// A descriptor is ready for which `fcntl(F_SETOWN)` has requested this signal.
+        /// A descriptor with `O_ASYNC` is ready. `fcntl(F_SETOWN)` names the receiver.
         SIGIO = 29;
         /// Power failure.
         SIGPWR = 30;
@@ -210,10 +223,11 @@ impl SigSet {
 /// `arch/x86/include/uapi/asm/signal.h`, with the same layout). The C library's differs.
 ///
 /// `sa_restorer` is the address to which a handler returns: code that calls `rt_sigreturn`, which restores
-/// the registers that the kernel saved on the stack. On x86_64 the program must provide it and set
-/// `SA_RESTORER`; otherwise the kernel cannot deliver the signal and kills the process with `SIGSEGV`. On
-/// aarch64 the code is in the vDSO. The C library's `sigaction` sets it. (`tests/questions.rs`.) This
-/// crate's only handler never returns, so the field is 0 here.
+/// the registers that the kernel saved on the stack. On x86_64 the kernel runs a handler only if
+/// `SA_RESTORER` is set; without the flag it kills the process with `SIGSEGV`. It does not check the
+/// address, which is used only when the handler returns. On aarch64 the code is in the vDSO. The C library's
+/// `sigaction` sets flag and address. (`tests/questions.rs`.) This crate's only handler never returns, so it
+/// sets the flag and leaves the address 0.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub(crate) struct SigAction {
@@ -283,7 +297,7 @@ pub fn rt_sigaction_ignore<K: Kernel>(kernel: &K, signal: i32) -> Result<(), Err
 pub fn rt_sigaction_exit<K: Kernel>(kernel: &K, signal: i32) -> Result<(), Errno> {
     let action = SigAction {
         sa_handler: (exit as extern "C" fn(i32) -> ! as *const ()).expose_provenance(),
-        // The handler never returns, but x86_64 delivers no signal without this flag.
+        // The handler never returns, but x86_64 runs no handler without this flag.
         sa_flags: if cfg!(target_arch = "x86_64") {
             SigAction::SA_RESTORER
         } else {

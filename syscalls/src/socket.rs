@@ -43,7 +43,8 @@ constants! {
     SOCKET_TYPES: i32 {
         /// A connection that carries a stream of bytes in order: TCP.
         SOCK_STREAM = 1;
-        /// Messages of bounded length, unordered: UDP.
+        /// Messages of bounded length. Over UDP they can be lost or reordered; within the machine
+        /// (`AF_UNIX`) they arrive in order.
         SOCK_DGRAM = 2;
     }
 }
@@ -73,7 +74,8 @@ constants! {
 constants! {
     /// The directions that `shutdown` ends: `include/linux/net.h`.
     SHUTDOWN_HOW: i32 {
-        /// Receiving.
+        /// Receiving: a read of an empty queue returns 0. TCP tells the peer nothing, and still accepts
+        /// its data.
         SHUT_RD = 0;
         /// Sending. The peer reads the end of the stream.
         SHUT_WR = 1;
@@ -178,7 +180,8 @@ socket_options! {
     /// The options: name, level, number. `include/uapi/asm-generic/socket.h`,
     /// `include/uapi/linux/tcp.h`.
     SOCKET_OPTIONS {
-        /// Allow `bind` to a port that has connections in `TIME_WAIT`.
+        /// Allow `bind` to a TCP port that still has connections, in any state, if no socket listens on it.
+        /// The earlier socket must have set the option too (socket(7), NOTES).
         SO_REUSEADDR: i32 = SOL_SOCKET, 2;
         /// The pending error: the number of an [`Errno`], or 0. Reading clears it.
         SO_ERROR: i32 = SOL_SOCKET, 4;
@@ -205,8 +208,8 @@ socket_options! {
         TCP_KEEPINTVL: i32 = SOL_TCP, 5;
         /// Unanswered keepalive probes before the connection is dropped.
         TCP_KEEPCNT: i32 = SOL_TCP, 6;
-        /// Milliseconds that sent data may stay unacknowledged before the connection is dropped.
-        /// Since Linux 2.6.37.
+        /// Milliseconds that data may stay unacknowledged, or unsent because the peer's window is 0,
+        /// before the connection is dropped. Overrides `TCP_KEEPCNT`. Since Linux 2.6.37.
         TCP_USER_TIMEOUT: i32 = SOL_TCP, 18;
     }
 }
@@ -284,8 +287,8 @@ impl<K: Kernel> Socket<K> {
         into_result(unsafe { self.kernel().syscall(sc::nr::BIND, args) }).map(|_| ())
     }
 
-    /// Starts to accept connections. Up to `backlog` of them (at most `net.core.somaxconn`) wait for
-    /// [`accept4`](Socket::accept4).
+    /// Starts to accept connections. Up to `backlog` + 1 of them wait for [`accept4`](Socket::accept4). The
+    /// kernel limits `backlog` to `net.core.somaxconn`.
     ///
     #[doc = call_doc!(listen)]
     ///
@@ -356,8 +359,8 @@ impl<K: Kernel> Socket<K> {
     ///
     /// # Errors
     /// - `EINPROGRESS`: the socket is non-blocking, and connects in the background.
-    /// - `EINTR`: a signal arrived, and the socket connects in the background. Do not retry; wait until
-    ///   it is writable.
+    /// - `EINTR`: a signal arrived. A TCP socket connects in the background: do not retry, but wait until
+    ///   it is writable and read [`SO_ERROR`]. The attempt of an `AF_UNIX` socket has ended: call again.
     /// - `ECONNREFUSED`: no socket listens at the address.
     /// - `EADDRNOTAVAIL`: no local port is free.
     /// - `ETIMEDOUT`, `ENETUNREACH`, `EHOSTUNREACH`: the host cannot be reached.

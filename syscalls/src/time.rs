@@ -60,12 +60,14 @@ impl From<Duration> for Timespec {
 ///
 #[doc = call_doc!(clock_gettime)]
 ///
-/// The C library reads this clock without entering the kernel. The kernel maps a small library into
+/// The C library usually reads this clock without entering the kernel. The kernel maps a small library into
 /// each process, the vDSO; its `__vdso_clock_gettime` (`__kernel_clock_gettime` on aarch64) computes
-/// the time from a page of data that the kernel updates. `execve` passes the vDSO's address in the
-/// auxiliary vector as `AT_SYSINFO_EHDR` (`vdso(7)`, `getauxval(3)`). It has only calls that need no
-/// privilege and change nothing in the kernel: the time, the processor's number, and since Linux 6.11
-/// random numbers.
+/// the time from a page of data that the kernel updates. (It makes the call if the machine's clock source can
+/// be read only in the kernel.) `execve` passes the vDSO's address in the auxiliary vector as
+/// `AT_SYSINFO_EHDR` (`vdso(7)`, `getauxval(3)`). Besides the time, it computes random numbers (x86_64: since
+/// Linux 6.11, aarch64: since 6.12) and, on x86_64, the number of the processor: all of them need no
+/// privilege and change nothing in the kernel. On aarch64 it also has the code to which a signal handler
+/// returns (`__kernel_rt_sigreturn`).
 ///
 /// This function makes the system call, so that a simulated kernel and a tracer receive it. The cost, on
 /// one virtual machine, by `cargo run -q -p rawecho-syscalls --release --example cost`:

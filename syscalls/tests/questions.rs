@@ -1,18 +1,33 @@
 //! Tests the claims of the documentation about the way between a program and the kernel: restarts as a
 //! handler sees them, the signal restorer, the upper half of an argument, the tables of 32-bit programs,
-//! structures that change during a call, descriptors that are closed in use, and `fork` by number.
+//! structures that change during a call, descriptors that are closed in use, `fork` by number, writes of
+//! two threads, and how a connection ends.
 
 use std::arch::global_asm;
 use std::fs;
-use std::os::fd::{AsRawFd, IntoRawFd};
-use std::os::unix::net::UnixStream;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::os::fd::{AsRawFd, FromRawFd, IntoRawFd};
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix;
+use std::os::unix::net::{UnixDatagram, UnixStream};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc;
 use std::time::Duration;
-use std::{io::Write, mem, ptr, thread};
+use std::{
+    io::{Read, Write},
+    mem, process, ptr, thread,
+};
 
+use syscalls::addr::{AF_INET, Sockaddr};
+use syscalls::io::IoSliceMut;
+use syscalls::message::RecvMessage;
+use syscalls::poll::{POLLERR, POLLHUP, POLLIN, POLLOUT, PollFd, ppoll};
 use syscalls::process::exit_group;
-use syscalls::{Errno, Kernel, Linux, into_result};
+use syscalls::socket::{
+    Linger, MSG_DONTWAIT, MSG_PEEK, MSG_WAITFORONE, SHUT_RD, SHUT_WR, SO_LINGER, SO_REUSEADDR,
+    SOCK_CLOEXEC, SOCK_DGRAM, SOCK_NONBLOCK, SOCK_STREAM,
+};
+use syscalls::{Errno, Fd, Kernel, Linux, Socket, into_result};
 
 #[path = "common/child.rs"]
 mod child;
@@ -250,6 +265,301 @@ fn fork_by_number_skips_the_handlers_of_the_c_library() {
         exit_group(&Linux, ran());
     }
     assert_eq!(wait_for_end(child as i32), Ok(0));
+}
+
+/// A socket of IPv4: `ty` is its type and flags.
+fn socket(ty: i32) -> Socket<Linux> {
+    Socket::new(Linux, AF_INET, ty | SOCK_CLOEXEC, 0).expect("a socket")
+}
+
+/// A socket of type `ty` with a port of its own.
+fn bound(ty: i32) -> Socket<Linux> {
+    let socket = socket(ty);
+    let any_port = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+    socket.bind(&any_port.into()).expect("a free port");
+    socket
+}
+
+fn name(socket: &Socket<Linux>) -> Sockaddr {
+    socket.getsockname().expect("a name")
+}
+
+/// The two ends of a TCP connection.
+fn connection() -> [Socket<Linux>; 2] {
+    let listener = bound(SOCK_STREAM);
+    listener.listen(1).expect("a bound socket");
+    let client = socket(SOCK_STREAM);
+    client.connect(&name(&listener)).expect("a connection");
+    [client, listener.accept4(SOCK_CLOEXEC).expect("a client").0]
+}
+
+/// The ends of a pipe: for reading, and for writing.
+fn pipe() -> [fs::File; 2] {
+    let mut ends = [0; 2];
+    // SAFETY: the kernel writes two descriptors, which are ours then.
+    unsafe {
+        assert_eq!(libc::pipe2(ends.as_mut_ptr(), libc::O_CLOEXEC), 0);
+        ends.map(|fd| fs::File::from_raw_fd(fd))
+    }
+}
+
+/// Waits until one of `events`, or an error or a hang-up, is there.
+fn wait_for(fd: &Fd<Linux>, events: i16) -> i16 {
+    let mut fds = [PollFd::new(fd, events)];
+    assert_eq!(ppoll(&Linux, &mut fds, None), Ok(1));
+    fds[0].revents()
+}
+
+/// Closes `socket` so that its peer receives a reset.
+fn reset(socket: Socket<Linux>) {
+    let at_once = Linger {
+        l_onoff: 1,
+        l_linger: 0,
+    };
+    socket.setsockopt(SO_LINGER, at_once).expect("the option");
+    drop(socket);
+}
+
+/// The result of `call` as a child's exit code, in a process that `SIGPIPE` kills.
+fn with_sigpipe(call: impl FnOnce() -> Result<usize, Errno>) -> Result<i32, i32> {
+    in_child(|| {
+        // SAFETY: no memory is passed. (Rust's runtime ignores this signal.)
+        unsafe { libc::signal(libc::SIGPIPE, libc::SIG_DFL) };
+        call().map_or_else(|errno| i32::from(errno.number()), |_| 0)
+    })
+}
+
+#[test]
+fn first_call_after_a_reset_fails_with_econnreset_and_later_writes_with_epipe_and_sigpipe() {
+    let [client, server] = connection();
+    reset(server);
+    wait_for(&client, 0);
+    let write = || client.write(b"x");
+    let econnreset = i32::from(Errno::ECONNRESET.number());
+    assert_eq!(with_sigpipe(write), Ok(econnreset), "no signal");
+    assert_eq!(with_sigpipe(write), Err(libc::SIGPIPE));
+    assert_eq!(write(), Err(Errno::EPIPE));
+    assert_eq!(client.read(&mut [0; 8]), Ok(0));
+
+    let [client, server] = connection();
+    reset(server);
+    wait_for(&client, 0);
+    assert_eq!(client.read(&mut [0; 8]), Err(Errno::ECONNRESET));
+    assert_eq!(client.read(&mut [0; 8]), Ok(0));
+    assert_eq!(client.write(b"x"), Err(Errno::EPIPE));
+}
+
+#[test]
+fn write_to_a_closed_peer_succeeds_once_and_then_fails_with_epipe_and_sigpipe() {
+    let [client, server] = connection();
+    drop(server);
+    assert_eq!(client.read(&mut [0; 8]), Ok(0), "the end of the stream");
+    assert_eq!(client.write(b"x"), Ok(1), "the kernel took the byte");
+    wait_for(&client, 0); // until the reset that answers it
+    assert_eq!(with_sigpipe(|| client.write(b"x")), Err(libc::SIGPIPE));
+    assert_eq!(client.write(b"x"), Err(Errno::EPIPE));
+}
+
+#[test]
+fn hang_up_is_both_directions_or_a_reset_or_the_last_writer_of_a_pipe() {
+    let [client, server] = connection();
+    server.shutdown(SHUT_WR).expect("a connection");
+    assert_eq!(wait_for(&client, POLLIN), POLLIN, "one direction is none");
+    client.shutdown(SHUT_WR).expect("a connection");
+    assert_eq!(wait_for(&client, POLLIN), POLLIN | POLLHUP);
+
+    let [client, server] = connection();
+    drop(server);
+    assert_eq!(wait_for(&client, POLLIN), POLLIN, "nor is a peer's close");
+
+    let [client, server] = connection();
+    reset(server);
+    let events = wait_for(&client, POLLIN);
+    assert_eq!(events, POLLIN | POLLERR | POLLHUP);
+
+    let [reader, writer] = pipe();
+    // SAFETY: `File` has just given up the descriptor.
+    let reader = unsafe { Fd::from_raw(Linux, reader.into_raw_fd()) };
+    let another = writer.try_clone().expect("a descriptor");
+    drop(writer);
+    let mut fds = [PollFd::new(&reader, POLLIN)];
+    let now = Some(Duration::ZERO);
+    assert_eq!(ppoll(&Linux, &mut fds, now), Ok(0), "a writer is left");
+    drop(another);
+    assert_eq!(wait_for(&reader, POLLIN), POLLHUP);
+}
+
+#[test]
+fn shut_rd_ends_reads_here_and_is_unknown_to_the_peer() {
+    let [client, server] = connection();
+    server.shutdown(SHUT_RD).expect("a connection");
+    assert_eq!(server.read(&mut [0; 8]), Ok(0), "the queue is empty");
+    assert_eq!(client.write(b"taken"), Ok(5));
+    // Poll reports the end of the stream as well, so it cannot tell when the data is there.
+    let mut buf = [0; 8];
+    while server.recvfrom(&mut buf, MSG_PEEK).expect("a connection").0 == 0 {
+        thread::yield_now();
+    }
+    assert_eq!(server.read(&mut buf), Ok(5));
+    assert_eq!(&buf[..5], b"taken");
+    let nothing = client.recvfrom(&mut buf, MSG_DONTWAIT);
+    assert_eq!(nothing.err(), Some(Errno::EAGAIN), "neither FIN nor RST");
+}
+
+#[test]
+fn listen_queues_one_connection_more_than_its_backlog() {
+    for backlog in [0, 1, 16] {
+        let listener = bound(SOCK_STREAM);
+        listener.listen(backlog).expect("a bound socket");
+        let queued: Vec<_> = (0..=backlog)
+            .map(|_| {
+                let client = socket(SOCK_STREAM);
+                client.connect(&name(&listener)).expect("room in the queue");
+                client
+            })
+            .collect();
+        let waiting = socket(SOCK_STREAM | SOCK_NONBLOCK);
+        let begun = waiting.connect(&name(&listener));
+        assert_eq!(begun, Err(Errno::EINPROGRESS));
+        let mut fds = [PollFd::new(&waiting, POLLOUT)];
+        assert_eq!(ppoll(&Linux, &mut fds, Some(Duration::ZERO)), Ok(0));
+        drop(queued);
+    }
+}
+
+#[test]
+fn so_reuseaddr_allows_a_port_with_connections_if_the_earlier_socket_set_it_too() {
+    // Whether the earlier listener sets the option, and a later one: may the later one bind?
+    for (earlier, later) in [(false, false), (false, true), (true, false), (true, true)] {
+        let option = |socket: &Socket<Linux>, on| {
+            let set = socket.setsockopt(SO_REUSEADDR, i32::from(on));
+            set.expect("the option");
+        };
+        let listener = socket(SOCK_STREAM);
+        option(&listener, earlier);
+        let any_port = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        listener.bind(&any_port.into()).expect("a free port");
+        listener.listen(1).expect("a bound socket");
+        let address = name(&listener);
+        let client = socket(SOCK_STREAM);
+        client.connect(&address).expect("a connection");
+        let (_open, _) = listener.accept4(SOCK_CLOEXEC).expect("a client");
+
+        let bind = || {
+            let again = socket(SOCK_STREAM);
+            option(&again, later);
+            again.bind(&address).and_then(|()| again.listen(1))
+        };
+        assert_eq!(bind(), Err(Errno::EADDRINUSE), "while it listens");
+        drop(listener);
+        let expected = match earlier && later {
+            true => Ok(()),
+            false => Err(Errno::EADDRINUSE),
+        };
+        assert_eq!(bind(), expected, "{earlier}, {later}");
+    }
+}
+
+#[test]
+fn connected_datagram_socket_sends_to_a_given_address_and_tcp_ignores_one() {
+    let mut buf = [0; 8];
+    let [ours, peer, other] = [(); 3].map(|()| bound(SOCK_DGRAM));
+    ours.connect(&name(&peer)).expect("a peer");
+    assert_eq!(ours.sendto(b"udp", 0, Some(&name(&other))), Ok(3));
+    assert_eq!(other.read(&mut buf), Ok(3));
+
+    let [peer, other] = ["peer", "other"].map(|which| {
+        let name = format!("syscalls-questions-{}-{which}", process::id());
+        let name = unix::net::SocketAddr::from_abstract_name(name).expect("a name");
+        (UnixDatagram::bind_addr(&name).expect("a free name"), name)
+    });
+    let ours = UnixDatagram::unbound().expect("a socket");
+    ours.connect_addr(&peer.1).expect("a peer");
+    assert_eq!(ours.send_to_addr(b"unix", &other.1).ok(), Some(4));
+    assert_eq!(other.0.recv(&mut buf).ok(), Some(4));
+
+    let [client, server] = connection();
+    let elsewhere = name(&bound(SOCK_STREAM));
+    assert_eq!(client.sendto(b"tcp", 0, Some(&elsewhere)), Ok(3));
+    assert_eq!(server.read(&mut buf), Ok(3));
+}
+
+#[test]
+fn recvmmsg_waits_for_its_first_message_beyond_the_timeout() {
+    for flags in [0, MSG_WAITFORONE] {
+        let receiver = bound(SOCK_DGRAM);
+        let sender = bound(SOCK_DGRAM);
+        let address = name(&receiver);
+        let (tell, told) = mpsc::channel();
+        let waiting = thread::spawn(move || {
+            // SAFETY: no memory is passed.
+            tell.send(unsafe { libc::gettid() }).expect("a receiver");
+            let mut buf = [0; 8];
+            let mut part = [IoSliceMut::new(&mut buf)];
+            let mut messages = [RecvMessage::new(&mut part)];
+            receiver.recvmmsg(&mut messages, flags, Some(Duration::from_millis(1)))
+        });
+        let id = told.recv().expect("the thread");
+        // A call that ended by its timeout would have received nothing.
+        thread::sleep(Duration::from_millis(20));
+        while !sleeps(id) && !waiting.is_finished() {
+            thread::sleep(Duration::from_millis(5));
+        }
+        sender.sendto(b"x", 0, Some(&address)).expect("a receiver");
+        assert_eq!(waiting.join().expect("the thread"), Ok(1));
+    }
+}
+
+/// Writes `len` bytes `count` times in each of two threads, the one `a` and the other `b`, and returns
+/// all of the bytes in the order in which they come out.
+fn two_writers<W: Write + Send>(
+    writer: &(impl Fn() -> W + Sync),
+    mut reader: impl Read,
+    [len, count]: [usize; 2],
+) -> Vec<u8> {
+    let mut all = vec![0; 2 * len * count];
+    thread::scope(|scope| {
+        let (sender, receiver) = mpsc::channel();
+        for byte in *b"ab" {
+            let sender = sender.clone();
+            scope.spawn(move || {
+                // SAFETY: no memory is passed.
+                sender.send(unsafe { libc::gettid() }).expect("a receiver");
+                let text = vec![byte; len];
+                let mut writer = writer();
+                for _ in 0..count {
+                    // One call, which blocks until all of it is written.
+                    assert_eq!(writer.write(&text).expect("a reader"), len);
+                }
+            });
+        }
+        // Both calls have begun, and wait for room.
+        for id in [(); 2].map(|()| receiver.recv().expect("a thread")) {
+            while !sleeps(id) {
+                thread::sleep(Duration::from_millis(5));
+            }
+        }
+        reader.read_exact(&mut all).expect("the bytes");
+    });
+    all
+}
+
+#[test]
+fn write_to_a_pipe_is_atomic_up_to_pipe_buf_and_longer_ones_interleave() {
+    let switches = |all: &[u8]| all.windows(2).filter(|pair| pair[0] != pair[1]).count();
+    let duplicate = |writer: &fs::File| writer.try_clone().expect("a descriptor");
+
+    let [reader, writer] = pipe();
+    let all = two_writers(&|| duplicate(&writer), reader, [libc::PIPE_BUF, 256]);
+    assert!(all.chunks(libc::PIPE_BUF).all(|write| switches(write) == 0));
+
+    let [reader, writer] = pipe();
+    let all = two_writers(&|| duplicate(&writer), reader, [1 << 20, 1]);
+    assert!(switches(&all) > 1, "one after the other");
+
+    let (ours, theirs) = UnixStream::pair().expect("a pair");
+    let all = two_writers(&|| ours.try_clone().expect("one"), theirs, [16 << 20, 1]);
+    assert!(switches(&all) > 1, "one after the other, on a socket");
 }
 
 #[cfg(target_arch = "x86_64")]

@@ -248,6 +248,42 @@ fn interrupted_accept_and_connect_are_restarted() {
 }
 
 #[test]
+fn connect_after_eintr_waits_for_the_same_attempt_on_tcp_and_begins_again_on_unix() {
+    // A connection that nobody accepts fills the queue, and the next one waits.
+    let (listening, addr) = listener(0);
+    client().connect(&addr).unwrap();
+    let second = &client();
+    let interrupted = interrupt(PLAIN, || second.connect(&addr), || ());
+    assert_eq!(interrupted, Err(Errno::EINTR));
+    let port = second.getsockname().unwrap();
+    listening.accept().unwrap();
+    assert_eq!(second.connect(&addr), Ok(()));
+    let (_, peer) = listening.accept().unwrap();
+    assert_eq!(peer.to_ip(), port.to_ip(), "from the same port");
+
+    let unix = || Socket::new(Linux, AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0).unwrap();
+    let listening = unix();
+    // A name without a path: the kernel picks one (unix(7), "Autobind feature").
+    listening.bind(&listening.getsockname().unwrap()).unwrap();
+    listening.listen(0).unwrap();
+    let addr = listening.getsockname().unwrap();
+    let [first, second] = &[unix(), unix()];
+    first.connect(&addr).unwrap();
+    let interrupted = interrupt(PLAIN, || second.connect(&addr), || ());
+    assert_eq!(interrupted, Err(Errno::EINTR));
+    listening.accept().unwrap();
+    // SAFETY: no memory is passed.
+    unsafe { libc::fcntl(listening.as_raw(), libc::F_SETFL, libc::O_NONBLOCK) };
+    assert_eq!(
+        listening.accept().err(),
+        Some(Errno::EAGAIN),
+        "the attempt ended"
+    );
+    assert_eq!(second.connect(&addr), Ok(()));
+    listening.accept().unwrap();
+}
+
+#[test]
 fn interrupted_open_of_a_fifo_is_restarted() {
     let dir = env::temp_dir();
     fs::create_dir_all(&dir).unwrap();
