@@ -10,7 +10,7 @@
 
 use syscalls::{Fd, Linux};
 
-/// Reads from `fd`. Whoever calls it has the number of bytes, or −1.
+/// Reads from `fd`. Returns the number of bytes, or −1.
 #[unsafe(no_mangle)]
 pub fn read_hot_path(fd: &Fd<Linux>, buf: &mut [u8]) -> isize {
     match fd.read(buf) {

@@ -31,9 +31,9 @@
 //!    it.
 //! 3. [`arch::syscall3`] puts each integer into its register and executes the instruction, `syscall` or
 //!    `svc 0`. The processor switches to kernel mode and jumps to the kernel's entry point.
-//! 4. The kernel finds the call by its number, checks the arguments (a bad address is the error
-//!    `EFAULT`, not a crash), does the work or suspends the thread until it can, and stores the result
-//!    in a register.
+//! 4. The kernel finds the call by its number, checks the arguments, does the work or suspends the thread
+//!    until it can, and stores the result in a register. It does not check beforehand that an address is
+//!    mapped: it copies with instructions whose fault it handles, and the call returns `EFAULT`.
 //! 5. [`into_result`] distinguishes a result from an error by one comparison.
 //!
 //! # Where to read on

@@ -12,26 +12,36 @@
 //! | result | `x0` | −4095 … −1 is `-errno`, any other value a success ([exceptions](crate::MAX_ERRNO)) |
 //! | – | all others, flags (`NZCV`), vector registers, stack | unchanged |
 //!
+//! **What `asm!` is told:** `in("x8") nr` puts `nr` into `x8` before the instruction, which keeps it.
+//! `inlateout("x0") a1 => result` puts `a1` into `x0` and takes `result` out of it afterwards. There is no
+//! *clobber*, a register that the instruction overwrites with a value that is not used. The options say
+//! what the instruction leaves alone: `nostack`, the program's stack; `preserves_flags`, the flags.
+//!
 //! **Why nothing is clobbered:** the processor saves the return address and the flags in registers that
 //! only the kernel can access (`ELR_EL1`, `SPSR_EL1`), and `eret` takes them from there. The kernel
-//! saves `x0` to `x30` at entry and restores them at exit, except the result in `x0`.
+//! saves `x0` to `x30` at entry and restores them at exit, except the result in `x0`. (On a host with
+//! [VHE](super), read EL2 for EL1.)
 //!
-//! **What a call leaves of SVE and SME state:** `v0` to `v31` keep their 128 bits. With SVE, the bits
-//! beyond 128 of `z0` to `z31`, the predicate registers and `FFR` may be zeroed. With SME, a call ends
-//! streaming mode, and `ZA` is kept. Code for Rust's aarch64 targets uses none of these unless it is
-//! built for such a processor. (`Documentation/arch/arm64/sve.rst`, section 3; `sme.rst`, section 4;
-//! `fp_user_discard` in the entry code.)
+//! **Why `preserves_flags`:** `eret` restores the flags from `SPSR_EL1`.
+//!
+//! **Why `nostack`:** exception level 1 has its own stack pointer. Below the program's `sp` the kernel writes
+//! only the frame of a signal handler. aarch64 has no red zone.
+//!
+//! **Why memory is not declared:** as on [x86_64](super::x86_64), `asm!` is assumed to read and write
+//! memory.
+//!
+//! **Why `inlateout` and `lateout`:** as on [x86_64](super::x86_64). Here the result replaces the first
+//! argument in `x0`; the number stays in `x8`, which is a plain `in`.
 //!
 //! **Why `svc 0`:** the instruction has a 16-bit operand for use by the operating system. Linux ignores
 //! it; 0 is the convention.
 //!
-//! **Why `preserves_flags`:** `eret` restores the flags from `SPSR_EL1`.
-//!
-//! **Why `nostack`:** exception level 1 has its own stack pointer. The kernel writes nothing below the
-//! program's `sp`.
-//!
-//! **Why memory is not declared:** as on [x86_64](super::x86_64), `asm!` is assumed to read and write
-//! memory.
+//! **What a call leaves of SVE and SME state** (not needed to make a call): SVE is the Scalable Vector
+//! Extension, SME the Scalable Matrix Extension. `v0` to `v31` keep their 128 bits. With SVE, the bits
+//! beyond 128 of `z0` to `z31`, the predicate registers and `FFR` may be zeroed. With SME, a call ends
+//! streaming mode, and `ZA` is kept. Code for Rust's aarch64 targets uses none of these unless it is
+//! built for such a processor. (`Documentation/arch/arm64/sve.rst`, section 3; `sme.rst`, section 4;
+//! `fpsimd_syscall_enter` in `arch/arm64/kernel/entry-common.c`.)
 //!
 //! Sources: `syscall(2)`; the entry code, `arch/arm64/kernel/entry.S` and
 //! `arch/arm64/kernel/syscall.c`; Arm's Architecture Reference Manual for A-profile, `SVC`;
@@ -51,7 +61,7 @@ pub const RESULT_REGISTER: &str = "x0";
 /// Issues call `nr` with no argument.
 ///
 /// # Safety
-/// The caller upholds the contract of call `nr`.
+/// The arguments must be as call `nr` requires: see [`Kernel::syscall`](crate::Kernel::syscall).
 #[inline(always)]
 pub unsafe fn syscall0(nr: usize) -> usize {
     let result;
@@ -70,7 +80,7 @@ pub unsafe fn syscall0(nr: usize) -> usize {
 /// Issues call `nr` with one argument.
 ///
 /// # Safety
-/// The caller upholds the contract of call `nr`.
+/// The arguments must be as call `nr` requires: see [`Kernel::syscall`](crate::Kernel::syscall).
 #[inline(always)]
 pub unsafe fn syscall1(nr: usize, a1: usize) -> usize {
     let result;
@@ -89,7 +99,7 @@ pub unsafe fn syscall1(nr: usize, a1: usize) -> usize {
 /// Issues call `nr` with two arguments.
 ///
 /// # Safety
-/// The caller upholds the contract of call `nr`.
+/// The arguments must be as call `nr` requires: see [`Kernel::syscall`](crate::Kernel::syscall).
 #[inline(always)]
 pub unsafe fn syscall2(nr: usize, a1: usize, a2: usize) -> usize {
     let result;
@@ -109,7 +119,7 @@ pub unsafe fn syscall2(nr: usize, a1: usize, a2: usize) -> usize {
 /// Issues call `nr` with three arguments.
 ///
 /// # Safety
-/// The caller upholds the contract of call `nr`.
+/// The arguments must be as call `nr` requires: see [`Kernel::syscall`](crate::Kernel::syscall).
 #[inline(always)]
 pub unsafe fn syscall3(nr: usize, a1: usize, a2: usize, a3: usize) -> usize {
     let result;
@@ -130,7 +140,7 @@ pub unsafe fn syscall3(nr: usize, a1: usize, a2: usize, a3: usize) -> usize {
 /// Issues call `nr` with four arguments.
 ///
 /// # Safety
-/// The caller upholds the contract of call `nr`.
+/// The arguments must be as call `nr` requires: see [`Kernel::syscall`](crate::Kernel::syscall).
 #[inline(always)]
 pub unsafe fn syscall4(nr: usize, a1: usize, a2: usize, a3: usize, a4: usize) -> usize {
     let result;
@@ -152,7 +162,7 @@ pub unsafe fn syscall4(nr: usize, a1: usize, a2: usize, a3: usize, a4: usize) ->
 /// Issues call `nr` with five arguments.
 ///
 /// # Safety
-/// The caller upholds the contract of call `nr`.
+/// The arguments must be as call `nr` requires: see [`Kernel::syscall`](crate::Kernel::syscall).
 #[inline(always)]
 pub unsafe fn syscall5(nr: usize, a1: usize, a2: usize, a3: usize, a4: usize, a5: usize) -> usize {
     let result;
@@ -175,7 +185,7 @@ pub unsafe fn syscall5(nr: usize, a1: usize, a2: usize, a3: usize, a4: usize, a5
 /// Issues call `nr` with six arguments.
 ///
 /// # Safety
-/// The caller upholds the contract of call `nr`.
+/// The arguments must be as call `nr` requires: see [`Kernel::syscall`](crate::Kernel::syscall).
 #[inline(always)]
 pub unsafe fn syscall6(
     nr: usize,

@@ -6,6 +6,7 @@
 //!
 //! let nr = if cfg!(target_arch = "x86_64") { 1 } else { 64 };
 //! let text = "written by the instruction alone\n";
+//! // `expose_provenance` returns the address as a number, from which the kernel makes a pointer again.
 //! // SAFETY: `write` reads `text.len()` bytes at `text`.
 //! let result = unsafe { arch::syscall3(nr, 1, text.as_ptr().expose_provenance(), text.len()) };
 //! assert_eq!(result, text.len());
@@ -17,8 +18,16 @@
 //!
 //! # What is left in a release build
 //!
-//! `Fd::read`, for a caller that takes −1 for any error, as Rust 1.95 compiles it. The address and the
-//! length of the buffer are in their registers already.
+//! ```
+//! # use syscalls::{Fd, Linux};
+//! fn read(fd: &Fd<Linux>, buf: &mut [u8]) -> isize {
+//!     fd.read(buf).map_or(-1, |count| count as isize)
+//! }
+//! ```
+//!
+//! The machine code of this function, as Rust 1.95 compiles it. The address and the length of the buffer
+//! are in their registers already. The x86_64 column is in AT&T syntax: the source comes first, `%` marks a
+//! register, `$` a constant.
 //!
 //! | x86_64 | aarch64 | |
 //! |---|---|---|
@@ -31,27 +40,35 @@
 //!
 //! # From the instruction to the call's function
 //!
+//! Names such as `IA32_LSTAR` and `VBAR_EL1` are registers of the processor that only the kernel can access.
+//! When it boots, Linux writes the address of its entry code into them. Exception level 0 is Arm's name for
+//! user mode, level 1 for kernel mode. (On a host with virtualization host extensions, VHE, the kernel runs
+//! at level 2: read EL2 for EL1.) A vector is one entry in a table of entry points. Page tables map a
+//! program's addresses to memory. `sysret`, `iret` and `eret` return to the program. The names of the
+//! kernel's functions and files, here and in the rest of this documentation, are those of Linux 6.18.
+//!
 //! | | x86_64 | aarch64 |
 //! |---|---|---|
 //! | the processor | keeps the return address in `rcx` and the flags in `r11`, enters kernel mode, jumps to the address in `IA32_LSTAR` | keeps the return address in `ELR_EL1`, the flags in `SPSR_EL1` and the cause in `ESR_EL1`, enters exception level 1, jumps to `VBAR_EL1` + 0x400 |
-//! | the entry code | `entry_SYSCALL_64`: `swapgs` finds this processor's data, then the page tables (if they are [separate](x86_64)) and the stack are switched | a vector shared with page faults; the stack pointer of level 1 is in use already; `el0t_64_sync_handler` sees by `ESR_EL1` that it was `svc` |
+//! | the entry code | `entry_SYSCALL_64`: `swapgs` finds this processor's data, then the page tables (if they are [separate](x86_64)) and the stack are switched | a vector shared with page faults; the page tables are switched if they are separate (`UNMAP_KERNEL_AT_EL0`); the stack pointer of level 1 is in use already; `el0t_64_sync_handler` sees by `ESR_EL1` that it was `svc` |
 //! | saves the registers | as a `struct pt_regs` on the kernel's stack | the same |
-//! | finds the function | `do_syscall_64`: the lower half of `rax`, compared with the table's length | `el0_svc_common`: the lower half of `x8`, likewise |
+//! | finds the function | `do_syscall_64`: the lower half of `rax`, compared with the number of calls; a `switch` in `x64_sys_call` (older kernels: a table) | `el0_svc_common`: the lower half of `x8`, likewise; a table |
 //! | calls it | `__x64_sys_read(regs)`, which takes its arguments out of `pt_regs` | `__arm64_sys_read(regs)` |
-//! | goes back | stores the result in `pt_regs`, delivers signals or switches threads if it must, restores the registers, `sysret` | the same, `eret` |
+//! | goes back | stores the result in `pt_regs`, delivers signals or switches threads if it must, restores the registers, `sysret`, or `iret` if `sysret` cannot restore them | the same, `eret` |
 //!
 //! The number is bounded by a mask as well (`array_index_nospec`), so that not even speculative
-//! execution reads beyond the table. Sources: `arch/x86/entry/entry_64.S`, `arch/x86/entry/common.c`;
-//! `arch/arm64/kernel/entry.S`, `entry-common.c`, `syscall.c`. To see the function run, as root:
-//! `bpftrace -e 'kprobe:__x64_sys_socket { print(kstack); }'`. What it all costs:
+//! execution continues with a number that is out of range. Sources: `arch/x86/entry/entry_64.S`,
+//! `syscall_64.c`; `arch/arm64/kernel/entry.S`, `entry-common.c`, `syscall.c`. To see the function run, as
+//! root: `bpftrace -e 'kprobe:__x64_sys_socket { print(kstack); }'`. What it all costs:
 //! `cargo run -q -p rawecho-syscalls --release --example cost`.
 //!
 //! # Why the numbers differ
 //!
 //! Each architecture has its own table. That of x86_64 has grown in order of time since the port was
-//! made, and keeps each old call. aarch64 uses the table that the kernel has for new ports
-//! (`include/uapi/asm-generic/unistd.h`): ordered by subject, without calls that a newer call replaces,
-//! such as `open` and `epoll_wait`. A call that was added since Linux 5.1 has the same number in both.
+//! made. It never reuses a number: a call that was removed, such as `create_module`, returns `ENOSYS`.
+//! aarch64 uses the table that the kernel has for new ports (`include/uapi/asm-generic/unistd.h`): ordered
+//! by subject, without calls that a newer call replaces, such as `open` and `epoll_wait`. A call that both
+//! got since Linux 5.1 has the same number in both.
 //!
 //! # Arguments of 32 bits
 //!
@@ -66,13 +83,13 @@
 //!
 //! | | sees | when |
 //! |---|---|---|
-//! | syscall user dispatch | the address of the instruction; sends `SIGSYS` to the process itself | before all else; not on aarch64 in Linux 6.1 |
+//! | syscall user dispatch | the address of the instruction; sends `SIGSYS` to the process itself | before all else; only where the architecture uses the generic system call entry (x86_64, not aarch64) |
 //! | `ptrace(2)`, as strace uses it | all registers and the process's memory; may change them | at entry and at exit |
 //! | `seccomp(2)` | a `struct seccomp_data`: number, architecture, instruction's address, six arguments; not what a pointer points to | after ptrace, so that it sees the changes |
 //! | tracepoints, audit | number and arguments | after these |
 //! | [`Traced`](crate::trace::Traced) | the calls made through [`Kernel`](crate::Kernel) in this program, not those of libc or std | before the instruction |
 //!
-//! The order is that of `syscall_trace_enter` (`kernel/entry/common.c`, `arch/arm64/kernel/ptrace.c`).
+//! The order is that of `syscall_trace_enter` (`kernel/entry/syscall-common.c`, `arch/arm64/kernel/ptrace.c`).
 //! A filter must compare the architecture first: the same number is another call in another table.
 //! `tests/seccomp.rs` installs a filter that fails one descriptor's `close`.
 //!

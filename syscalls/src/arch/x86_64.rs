@@ -14,6 +14,12 @@
 //! | – | `r11` | overwritten: the flags before the call, without `RF` |
 //! | – | all others, flags, vector registers, stack | unchanged |
 //!
+//! **What `asm!` is told:** `inlateout("rax") nr => result` puts `nr` into `rax` before the instruction and
+//! takes `result` out of it afterwards. `in("rdi") a1` puts `a1` into `rdi`, which keeps it.
+//! `lateout("rcx") _` says that the instruction overwrites `rcx` and that the value is not used: a
+//! *clobber*. The options say what the instruction leaves alone: `nostack`, the program's stack;
+//! `preserves_flags`, the flags.
+//!
 //! **Why `r10` and not `rcx`:** a C function takes its 4th argument in `rcx`. But `syscall` has to save
 //! the return address and the flags without touching memory, because the stack pointer still points to
 //! the program's stack. The processor therefore saves them in `rcx` and `r11`, and `sysret` takes them
@@ -22,39 +28,43 @@
 //! (With FRED, a newer way into the kernel and back, the processor saves both in memory and `rcx` and
 //! `r11` keep their values. Do not rely on either behaviour.)
 //!
-//! **Why `preserves_flags`:** the kernel returns with the flags that it found in `r11`.
+//! **Why `preserves_flags`:** the kernel returns with the flags that it saved at entry.
 //!
-//! **Why `nostack`:** the kernel switches to its own stack. It writes nothing below `rsp`, so the red
-//! zone, 128 bytes there that a leaf function may use, stays intact.
+//! **Why `nostack`:** the kernel switches to its own stack. Below the program's `rsp` it writes only the
+//! frame of a signal handler, and that below the red zone: 128 bytes that a leaf function may use without
+//! moving `rsp`.
 //!
 //! **Why memory is not declared:** Rust assumes that `asm!` reads and writes any memory that it can
 //! reach, unless an option (`nomem`, `readonly`) says otherwise. In C's `asm` it is the clobber
 //! `"memory"`, without which a compiler may leave out the stores to a buffer before a `write`.
 //!
-//! **Why `inlateout` and `lateout`:** they let the compiler use the register of an input for the output as
-//! well, since the instruction has read all inputs by then.
+//! **Why `inlateout` and `lateout`:** they state that the outputs are written after all inputs are read.
+//! With named registers, as here, `inout` and `out` would compile to the same code. The result replaces the
+//! number in `rax`, so it is one operand.
 //!
 //! **Why not `int 0x80`:** it is the entry for 32-bit programs. It works in a 64-bit program too, but
 //! looks the number up in the 32-bit table (4 is `write` there and `stat` here), takes the arguments
 //! from `ebx`, `ecx`, `edx`, `esi`, `edi` and `ebp`, and cuts each to 32 bits. A pointer to the stack,
 //! above 4 GiB, becomes another address: at best the call fails with `EFAULT`. A kernel without
 //! support for 32-bit programs kills the process with `SIGSEGV`. (`do_int80_emulation` in
-//! `arch/x86/entry/common.c`; `tests/questions.rs` tries both.) It is slower too:
+//! `arch/x86/entry/syscall_32.c`; `tests/questions.rs` tries both.) It is slower too:
 //! `cargo run -q -p rawecho-syscalls --release --example cost`.
 //!
 //! **What x32 is:** a kind of program with 32-bit pointers and the 64-bit registers. It uses the same
 //! instruction and sets bit 30 of the number. Most kernels have it switched off, and such a number
-//! fails with `ENOSYS`. This crate does not build for it. (`do_syscall_x32` in the same file.)
+//! fails with `ENOSYS`. This crate does not build for it. (`do_syscall_x32` in `syscall_64.c`.)
 //!
-//! **What KPTI does, and what it costs:** on a processor that is open to Meltdown, the program's page
-//! tables contain nothing of the kernel except the entry code, which switches to the kernel's tables by a
-//! write to `CR3`, and back on the way out. (`SWITCH_TO_KERNEL_CR3` in `arch/x86/entry/calling.h`.) Each
-//! write takes "on the order of a hundred cycles" (`Documentation/arch/x86/pti.rst`, "Runtime Cost"), so
-//! a call costs some 200 cycles more, 70 ns at 3 GHz, and more misses in the TLB where the processor has
-//! no PCID. That is the kernel's figure: the machine on which the figures of this documentation were
-//! measured is not affected. `cat /sys/devices/system/cpu/vulnerabilities/meltdown` shows whether yours
-//! is. To measure it there, run `cargo run -q -p rawecho-syscalls --release --example cost` after a boot with
-//! `pti=on` on the kernel's command line, then after one with `pti=off`.
+//! **What KPTI does, and what it costs** (not needed to make a call): KPTI is kernel page-table isolation. On
+//! a processor that is open to Meltdown, the program's page tables contain nothing of the kernel except the
+//! entry code and its data (`cpu_entry_area`: descriptor tables and entry stacks). That code switches to the
+//! kernel's tables by a write to `CR3`, and back on the way out. (`SWITCH_TO_KERNEL_CR3` in
+//! `arch/x86/entry/calling.h`; `arch/x86/mm/pti.c`.) Each write takes "on the order of a hundred cycles"
+//! (`Documentation/arch/x86/pti.rst`, "Runtime Cost"), so a call costs some 200 cycles more, 70 ns at 3 GHz,
+//! and more misses in the TLB where the processor has no PCID. That is the kernel's figure: the machine on
+//! which the figures of this documentation were measured is not affected.
+//! `cat /sys/devices/system/cpu/vulnerabilities/meltdown` shows whether yours is. To measure it there, run
+//! `cargo run -q -p rawecho-syscalls --release --example cost` after a boot with `pti=on` on the kernel's
+//! command line, then after one with `pti=off`.
 //!
 //! Sources: the System V ABI's AMD64 supplement, section A.2.1 ("Calling Conventions" of the
 //! Linux kernel), <https://gitlab.com/x86-psABIs/x86-64-ABI>; the entry code,
@@ -74,7 +84,7 @@ pub const RESULT_REGISTER: &str = "rax";
 /// Issues call `nr` with no argument.
 ///
 /// # Safety
-/// The caller upholds the contract of call `nr`.
+/// The arguments must be as call `nr` requires: see [`Kernel::syscall`](crate::Kernel::syscall).
 #[inline(always)]
 pub unsafe fn syscall0(nr: usize) -> usize {
     let result;
@@ -94,7 +104,7 @@ pub unsafe fn syscall0(nr: usize) -> usize {
 /// Issues call `nr` with one argument.
 ///
 /// # Safety
-/// The caller upholds the contract of call `nr`.
+/// The arguments must be as call `nr` requires: see [`Kernel::syscall`](crate::Kernel::syscall).
 #[inline(always)]
 pub unsafe fn syscall1(nr: usize, a1: usize) -> usize {
     let result;
@@ -115,7 +125,7 @@ pub unsafe fn syscall1(nr: usize, a1: usize) -> usize {
 /// Issues call `nr` with two arguments.
 ///
 /// # Safety
-/// The caller upholds the contract of call `nr`.
+/// The arguments must be as call `nr` requires: see [`Kernel::syscall`](crate::Kernel::syscall).
 #[inline(always)]
 pub unsafe fn syscall2(nr: usize, a1: usize, a2: usize) -> usize {
     let result;
@@ -137,7 +147,7 @@ pub unsafe fn syscall2(nr: usize, a1: usize, a2: usize) -> usize {
 /// Issues call `nr` with three arguments.
 ///
 /// # Safety
-/// The caller upholds the contract of call `nr`.
+/// The arguments must be as call `nr` requires: see [`Kernel::syscall`](crate::Kernel::syscall).
 #[inline(always)]
 pub unsafe fn syscall3(nr: usize, a1: usize, a2: usize, a3: usize) -> usize {
     let result;
@@ -160,7 +170,7 @@ pub unsafe fn syscall3(nr: usize, a1: usize, a2: usize, a3: usize) -> usize {
 /// Issues call `nr` with four arguments.
 ///
 /// # Safety
-/// The caller upholds the contract of call `nr`.
+/// The arguments must be as call `nr` requires: see [`Kernel::syscall`](crate::Kernel::syscall).
 #[inline(always)]
 pub unsafe fn syscall4(nr: usize, a1: usize, a2: usize, a3: usize, a4: usize) -> usize {
     let result;
@@ -184,7 +194,7 @@ pub unsafe fn syscall4(nr: usize, a1: usize, a2: usize, a3: usize, a4: usize) ->
 /// Issues call `nr` with five arguments.
 ///
 /// # Safety
-/// The caller upholds the contract of call `nr`.
+/// The arguments must be as call `nr` requires: see [`Kernel::syscall`](crate::Kernel::syscall).
 #[inline(always)]
 pub unsafe fn syscall5(nr: usize, a1: usize, a2: usize, a3: usize, a4: usize, a5: usize) -> usize {
     let result;
@@ -209,7 +219,7 @@ pub unsafe fn syscall5(nr: usize, a1: usize, a2: usize, a3: usize, a4: usize, a5
 /// Issues call `nr` with six arguments.
 ///
 /// # Safety
-/// The caller upholds the contract of call `nr`.
+/// The arguments must be as call `nr` requires: see [`Kernel::syscall`](crate::Kernel::syscall).
 #[inline(always)]
 pub unsafe fn syscall6(
     nr: usize,
