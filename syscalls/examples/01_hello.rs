@@ -18,8 +18,10 @@ use core::arch::asm;
 
 use syscalls::{Errno, Linux, stdout};
 
-// In `asm!`, `in` puts a value into a register before the instruction, `lateout` takes one out after
-// it, `inlateout` does both, and `_` drops it. The options: no stack is used, the flags stay.
+// In `asm!`, `in("rdi") 1` puts 1 into `rdi` before the instruction. `inlateout("rax") 1 => result` does
+// that with `rax`, and takes `result` out of it afterwards. `lateout("rcx") _` says that the instruction
+// overwrites `rcx` and that the value is not used (a *clobber*). The options say what the instruction
+// leaves alone: the stack and the flags.
 
 /// Calls `write(1, text, text.len())` and returns what the kernel left in `rax`.
 #[cfg(target_arch = "x86_64")]
@@ -66,12 +68,16 @@ pub fn main() -> Result<(), Errno> {
     // The result is the number of bytes that the kernel took: all 28.
     let count = write_to_stdout("Hello from one instruction.\n");
     println!("The kernel returned {count}.");
-    // The same call in a type: it knows the number, and turns an error into an `Err`.
+    // The same call by this project's library, `syscalls` (the package `rawecho-syscalls`). `stdout` returns
+    // a descriptor as the type `Fd`, whose method `write` knows the number and turns an error into an `Err`.
+    // `Linux` means the real kernel; program 6 passes others.
     stdout(Linux).write(b"Hello through Fd.\n")?;
     Ok(())
 }
 
 // Try:
-// - Pass descriptor 99 in place of 1. What does the kernel return? (Program 2 explains the number.)
-// - Pass number 9999 in place of 1 or 64. Error 38 is ENOSYS: the kernel has no such call.
-// - Run `strace -e trace=write target/debug/examples/01_hello`: `println!` ends in the same call.
+// - Change the descriptor (`rdi`; on aarch64 the `1_isize` of `x0`) to 99. What does the kernel return?
+//   (Program 2 explains the number.)
+// - Change the number of the call (`rax` or `x8`) to 9999. Error 38 is ENOSYS: there is no such call.
+// - Undo the changes, run the program once more, and then run
+//   `strace -e trace=write target/debug/examples/01_hello >/dev/null`: `println!` ends in the same call.

@@ -22,11 +22,13 @@ use syscalls::{Errno, Kernel, Linux, Socket, into_result};
 
 extern "C" fn handler(_signal: i32) {}
 
-/// Has SIGUSR1 run `handler`. The crate offers no handlers, so this is the C library's call.
+/// Makes `handler` the handler of SIGUSR1. The crate's only handler ends the process, so a handler that
+/// returns takes the C library's call.
 fn handle_sigusr1() {
-    // SAFETY: all zero bits are an action, and the handler does nothing.
+    // SAFETY: a `sigaction` of zero bytes is valid: no flags, an empty mask. The handler does nothing.
     unsafe {
         let mut action: libc::sigaction = mem::zeroed();
+        // The libc crate has this one field for C's `sa_handler` and `sa_sigaction`.
         action.sa_sigaction = handler as *const () as usize;
         action.sa_flags = 0; // without SA_RESTART: an interrupted call fails
         libc::sigaction(libc::SIGUSR1, &raw const action, ptr::null_mut());
@@ -35,20 +37,24 @@ fn handle_sigusr1() {
 
 /// Runs the program.
 pub fn main() -> Result<(), Errno> {
-    // `Linux.syscall` issues any call by number and returns the register as it is.
+    // `Linux.syscall` issues any call by number and returns the register as it is. `sc::nr` has the numbers
+    // of all calls (from the crate `sc`).
     // SAFETY: no memory is passed, and nothing has descriptor 999.
     let result = unsafe { Linux.syscall(sc::nr::CLOSE, [999]) };
     let (register, outcome) = (result as isize, into_result(result));
     println!("close(999) left {register} in the register: {outcome:?}");
 
-    // The kernel checks each address that it is given. An address that the program may not read is
-    // an error of the call. The same access by the program itself would end it with SIGSEGV.
+    // The kernel does not check beforehand that an address is mapped. It copies with instructions whose
+    // fault it handles, and the call returns EFAULT. The same access by the program itself would end it with
+    // SIGSEGV.
     let (ours, theirs) = Socket::pair(Linux, AF_UNIX, SOCK_STREAM, 0)?;
     // SAFETY: nothing is at address 1, so the kernel reads nothing.
     let result = unsafe { Linux.syscall(sc::nr::WRITE, [ours.as_raw() as usize, 1, 5]) };
     println!("write from address 1: {:?}", into_result(result));
 
-    // A read of an empty socket waits. A signal with a handler ends the wait, and the call fails.
+    // A read of an empty socket waits. A signal is a message from the kernel or another process, such as
+    // Ctrl-C; its handler is a function that runs in the middle of what the thread does. Here it ends the
+    // wait, and the call fails.
     handle_sigusr1();
     // SAFETY: no memory is passed.
     let (process, this_thread) = unsafe { (libc::getpid(), libc::gettid()) };

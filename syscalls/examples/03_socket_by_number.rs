@@ -1,7 +1,8 @@
-//! # 3. An echo server from six numbers
+//! # 3. An echo server from eight numbers
 //!
-//! socket, bind, listen, accept, read, write: each is a number and its arguments. Each call waits
-//! until there is something to do, so one client is served after the other. Run it:
+//! socket, bind, listen, getsockname, accept, read, write, close: each is a number and its arguments.
+//! `accept` and `read` wait until there is something to do, so one client is served after the other. Run
+//! the first command, and the second when the first has printed its line:
 //!
 //! ```console
 //! $ cargo run -q -p rawecho-syscalls --example 03_socket_by_number &
@@ -26,8 +27,9 @@ const NUMBERS: [[usize; 4]; 2] = [[198, 200, 201, 204], [202, 63, 64, 57]];
 const AF_INET: usize = 2;
 const SOCK_STREAM: usize = 1; // TCP
 
-/// The address of `variable` as a number, for the kernel. `expose_provenance` is `as usize` for a
-/// pointer that somebody else, here the kernel, will use.
+/// Returns the address of `variable` as a number. `expose_provenance` does what a cast to `usize` does. Its
+/// name says the purpose: the compiler must assume that somebody, here the kernel, turns the number into a
+/// pointer again and changes the variable.
 fn at<T>(variable: &mut T) -> usize {
     (&raw mut *variable).expose_provenance()
 }
@@ -35,7 +37,7 @@ fn at<T>(variable: &mut T) -> usize {
 /// Issues call `number`.
 ///
 /// # Safety
-/// An argument that the call takes for an address is that of memory which the call may use.
+/// Each argument that the call uses as an address must be that of memory that it may read or write.
 unsafe fn call<const N: usize>(number: usize, args: [usize; N]) -> Result<usize, Errno> {
     // SAFETY: the caller's promise.
     into_result(unsafe { Linux.syscall(number, args) })
@@ -60,7 +62,7 @@ pub fn main() -> Result<(), Errno> {
     unsafe {
         let listener = call(socket, [AF_INET, SOCK_STREAM, 0])?;
         call(bind, [listener, addr_at, addr_len as usize])?;
-        call(listen, [listener, 16])?; // 16 clients may wait for accept
+        call(listen, [listener, 16])?; // 17 clients may wait for accept: Linux takes one more
         call(getsockname, [listener, addr_at, len_at])?; // which port it is, if `port` was 0
         let port = u16::from_be(addr.sin_port);
         println!("Listening on 127.0.0.1, port {port}.");
@@ -80,4 +82,6 @@ pub fn main() -> Result<(), Errno> {
 
 // Try:
 // - Connect two clients with `nc 127.0.0.1 7007`. The second has no echo until the first ends.
-// - End the server while a client is connected, and start it again: bind fails with EADDRINUSE.
+// - End the server while a client is connected, and start it again: bind fails with EADDRINUSE. The kernel
+//   keeps the old connection for about a minute. Another port works at once, and so does this one if
+//   SO_REUSEADDR is set before bind, in both runs.

@@ -35,7 +35,8 @@ fn connection(listener: &Socket<Linux>) -> Result<[Socket<Linux>; 2], Errno> {
 
 /// Runs the program.
 pub fn main() -> Result<(), Errno> {
-    // A write to a reset connection raises SIGPIPE, which ends a process that does not ignore it.
+    // The first call after a reset returns ECONNRESET. A write after that returns EPIPE and raises SIGPIPE,
+    // which ends a process that does not ignore it.
     rt_sigaction_ignore(&Linux, SIGPIPE)?;
     let listener = Socket::new(Linux, AF_INET, SOCK_STREAM, 0)?;
     listener.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into())?;
@@ -61,6 +62,7 @@ pub fn main() -> Result<(), Errno> {
     ppoll(&Linux, &mut [PollFd::new(&server, POLLIN)], None)?;
     drop(server); // sends a RST segment, TCP's "this failed": the data is lost (RFC 2525, 2.17)
     println!("The server closed a connection with unread data in it.");
+    // The read reports the reset, so the write gets EPIPE.
     println!("The client's read: {:?}", client.read(&mut buf));
     println!("The client's write: {:?}", client.write(b"more"));
     Ok(())
@@ -70,4 +72,6 @@ pub fn main() -> Result<(), Errno> {
 // - Leave `client.shutdown(SHUT_WR)` out. Which call now waits for ever, and for what?
 // - Leave `rt_sigaction_ignore` out. Rust's runtime ignores SIGPIPE before `main`, so nothing
 //   changes. Program 7 has no such runtime.
-// - Have the server read "never read" before it closes. What do the client's calls return now?
+// - Let the server read "never read" before it closes. What do the client's calls return now? The write
+//   succeeds: `Ok` means that the kernel took the bytes. The peer answers with RST, and the next write fails
+//   with EPIPE.

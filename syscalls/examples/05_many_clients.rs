@@ -2,7 +2,8 @@
 //!
 //! epoll holds a set of descriptors and reports which of them are ready. It reports a state
 //! (level-triggered: "there is something to read") or a change (edge-triggered: "something came").
-//! Three clients send six bytes each, and the server reads two bytes at a time. Run it:
+//! Three clients send six bytes each, and the server reads two bytes at a time. A round is one return of
+//! `epoll_pwait` with events. Run it:
 //!
 //! ```console
 //! $ cargo run -q -p rawecho-syscalls --example 05_many_clients
@@ -77,5 +78,7 @@ pub fn main() -> Result<(), Errno> {
 
 // Try:
 // - Wait for 1000 ms in place of 0. The second server still misses 12 bytes: nothing new comes.
-// - Have a client write again after the first round. Does the second server find the lost bytes?
-// - Pass `EPOLLIN | EPOLLONESHOT`: one event for each client, until `EPOLL_CTL_MOD` arms it again.
+// - At the end of the `loop` body, add `if rounds == 1 { clients[0].write(b"gh")?; }`. The second server
+//   reads 8 bytes in 2 rounds: the event for the new bytes lets it read two of the old ones.
+// - Import `EPOLLONESHOT`, and pass `EPOLLIN | EPOLLONESHOT` to the first server: 6 bytes in 1 round. After
+//   each event, call `epoll.ctl` with `EPOLL_CTL_MOD`, which arms the connection again: 18 bytes in 3.

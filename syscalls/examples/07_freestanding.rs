@@ -7,17 +7,14 @@
 //! $ cargo run -q -p rawecho-syscalls --release --features freestanding --example 07_freestanding
 //! ```
 //!
-//! Such a program has no caller. The kernel jumps to `_start` with the stack pointer at the arguments
-//! (`argc`, `argv`, the environment: `execve(2)`) and no return address. So the way out is a call, too.
-//! (With this feature `build.rs` tells the linker to add no start-up code and no library.)
+//! The kernel jumps to `_start` with the stack pointer at the arguments (`argc`, `argv`, the environment:
+//! `execve(2)`). `_start` cannot return: there is no return address. The program ends by the system call
+//! `exit_group`. (With this feature `build.rs` tells the linker to add no start-up code and no library.)
 
 #![no_std]
 #![no_main]
 
-use core::arch::global_asm;
-use core::convert::Infallible;
 use core::net::{Ipv4Addr, SocketAddr};
-use core::panic::PanicInfo;
 
 use syscalls::addr::AF_INET;
 use syscalls::process::exit_group;
@@ -28,28 +25,28 @@ use syscalls::{Errno, Linux, Socket, retry_on_eintr, stdout};
 #[cfg(panic = "unwind")]
 compile_error!("build with --release: panics that unwind need the standard library");
 
-// The ABI marks the outermost frame by a zero frame pointer. The stack pointer must be a multiple of
-// 16 before a call, and the kernel starts the program with such a one.
+// `xor ebp, ebp` sets the frame pointer to 0, by which a debugger knows that this function has no caller.
+// `call` (`bl` on aarch64) calls the function that `sym start` puts in place of `{}`. The stack pointer must
+// be a multiple of 16 before that instruction, as it is when the program starts.
 #[cfg(target_arch = "x86_64")]
-global_asm!(".global _start", "_start:", "xor ebp, ebp", "call {}", sym start);
+core::arch::global_asm!(".global _start", "_start:", "xor ebp, ebp", "call {}", sym start);
 #[cfg(target_arch = "aarch64")]
-global_asm!(".global _start", "_start:", "mov x29, 0", "bl {}", sym start);
+core::arch::global_asm!(".global _start", "_start:", "mov x29, 0", "bl {}", sym start);
 
 extern "C" fn start() -> ! {
     // The kernel zeroes it. An array on the stack would need the C library's `memset`.
     static mut BUFFER: [u8; 64 * 1024] = [0; 64 * 1024];
-    let buffer = &raw mut BUFFER;
     // SAFETY: this function runs once, in the only thread, so there is no other reference.
-    let Err(errno) = serve(unsafe { &mut *buffer });
+    let Err(errno) = serve(unsafe { &mut *(&raw mut BUFFER) });
     exit_group(&Linux, errno.number().into())
 }
 
 #[panic_handler]
-fn panic(_: &PanicInfo<'_>) -> ! {
+fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
     exit_group(&Linux, 101)
 }
 
-fn serve(buf: &mut [u8]) -> Result<Infallible, Errno> {
+fn serve(buf: &mut [u8]) -> Result<core::convert::Infallible, Errno> {
     rt_sigaction_ignore(&Linux, SIGPIPE)?; // or a write to a closed connection ends the server
     let listener = Socket::new(Linux, AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)?;
     listener.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into())?;
@@ -87,5 +84,8 @@ fn print_line(mut number: u16) -> Result<(), Errno> {
 }
 
 // Try:
-// - Run `strace` on it and on program 1: how many calls come before the first of its own?
-// - Read `_start` in `objdump -d target/release/examples/07_freestanding`.
+// - Run `strace target/release/examples/07_freestanding` and `strace target/debug/examples/01_hello`. After
+//   `execve`, program 7 makes only its own calls. Program 1 makes about 60 before its first `write`. Why?
+// - Build it again with its symbols (add `--config profile.release.strip=false` to the command above), end
+//   it with Ctrl-C, and read `_start` (on x86_64 add `-M intel`):
+//   `objdump -d --disassemble=_start target/release/examples/07_freestanding`.
