@@ -1,5 +1,5 @@
-//! Process-wide settings that the program changes before it serves: `SIGPIPE` and the limit of open
-//! descriptors.
+//! Process-wide settings that the program changes before it serves: `SIGPIPE`, `SIGTERM` and the limit of
+//! open descriptors.
 
 use syscalls::Kernel;
 use syscalls::process::{RLIMIT_NOFILE, Rlimit, prlimit64};
@@ -25,8 +25,8 @@ pub fn prepare<K: Kernel>(kernel: &K) {
 
 /// Makes `SIGTERM` end the process, even if it has PID 1, as a container's first process does.
 ///
-/// A failure is reported on standard error, and the program continues: any other process ends by the
-/// signal's default action.
+/// A failure is reported on standard error, and the program continues: a process whose PID is not 1 ends on
+/// `SIGTERM` anyway.
 pub fn end_on_sigterm<K: Kernel>(kernel: &K) {
     if let Err(errno) = signal::rt_sigaction_exit(kernel, SIGTERM) {
         diagnostic(

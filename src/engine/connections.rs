@@ -17,7 +17,7 @@ pub const READ_BUFFER_BYTES: usize = 64 * 1024;
 /// Bytes that all connections of a thread together may hold before reads get smaller.
 pub const MAX_UNSENT_BYTES: usize = 64 * 1024 * 1024;
 
-/// Bytes that one read takes at least, however much is unsent: enough to continue slowly.
+/// The smallest buffer that a read is given, however much is unsent.
 pub const MIN_READ_BYTES: usize = 1024;
 
 /// Names one connection. The index is reused for a later one with the next generation, so a late

@@ -17,7 +17,7 @@ pub enum Code {
     MalformedRequest = 12,
     /// The connection broke after bytes were sent. They may or may not have been echoed.
     Crash = 13,
-    /// The request failed, and the same request will fail again.
+    /// The request failed and had no effect, for a reason without a code of its own.
     Abort = 14,
     /// The state of the node does not allow the request.
     PreconditionFailed = 22,

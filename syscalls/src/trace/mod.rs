@@ -1,4 +1,4 @@
-//! A [`Kernel`] that logs every system call, in the format of `strace(1)` or as register values.
+//! A [`Kernel`] that logs each system call made through it, in the format of `strace(1)` or as register values.
 //!
 //! [`Traced`] wraps another kernel. It passes every call on unchanged and writes one line for it to a
 //! [`Trace`]:
@@ -29,8 +29,8 @@
 //! ```
 //!
 //! The format is that of `strace -a1`; a test compares the two line by line. Names come from the tables
-//! of constants and from [`CALLS`](crate::CALLS). An unknown value is shown by number, as in strace. These
-//! differ:
+//! of constants and from [`CALLS`](crate::CALLS). An unknown value is shown by number, as in strace. The
+//! trace differs from strace's output in four ways:
 //!
 //! - An interrupted call: strace shows the kernel's `ERESTARTSYS` and similar numbers. The process sees
 //!   `EINTR`, or nothing if the kernel restarts the call.
@@ -39,9 +39,9 @@
 //! - Memory that is not mapped: strace shows the address. Here the contract of [`Kernel::syscall`] forbids
 //!   such an argument.
 //!
-//! **Tracing never blocks the program.** If the trace goes to a pipe and the pipe is full, lines are
-//! dropped; the trace contains their number when the pipe has been read. (strace would stop the program
-//! until then.) A failed write, for example to a full disk, also drops the line, and the
+//! **A full pipe does not block the program:** lines are dropped, and the next line that fits states how
+//! many. (strace would stop the program until the pipe is read.) A write to a file waits for the file system.
+//! A failed write, for example to a full disk, also drops the line, and the
 //! [first failure is reported](Trace::on_failure). The trace's own calls are not traced. A write to a pipe
 //! without a reader raises `SIGPIPE`: a program that traces to a pipe must
 //! [ignore](crate::signal::rt_sigaction_ignore) it, as Rust's runtime does at the start.
