@@ -7,9 +7,9 @@
 //! $ cargo run -q -p rawecho-syscalls --release --features freestanding --example 07_freestanding
 //! ```
 //!
-//! The kernel jumps to `_start` with the stack pointer at the arguments (`argc`, `argv`, the environment:
-//! `execve(2)`). `_start` cannot return: there is no return address. The program ends by the system call
-//! `exit_group`. (With this feature `build.rs` tells the linker to add no start-up code and no library.)
+//! The kernel jumps to `_start` with the stack pointer at the arguments (`execve(2)`). There is no return
+//! address, so the program ends by the system call `exit_group`. (With this feature `build.rs` tells the
+//! linker to add no start-up code and no library.)
 
 #![no_std]
 #![no_main]
@@ -25,19 +25,19 @@ use syscalls::{Errno, Linux, Socket, retry_on_eintr, stdout};
 #[cfg(panic = "unwind")]
 compile_error!("build with --release: panics that unwind need the standard library");
 
-// `xor ebp, ebp` sets the frame pointer to 0, by which a debugger knows that this function has no caller.
-// `call` (`bl` on aarch64) calls the function that `sym start` puts in place of `{}`. The stack pointer must
-// be a multiple of 16 before that instruction, as it is when the program starts.
+// A frame pointer of 0 tells a debugger that this function has no caller. `call` (`bl` on aarch64) calls the
+// function that `sym start` puts in place of `{}`. Before it, as at the start of the program, the stack
+// pointer is a multiple of 16.
 #[cfg(target_arch = "x86_64")]
 core::arch::global_asm!(".global _start", "_start:", "xor ebp, ebp", "call {}", sym start);
 #[cfg(target_arch = "aarch64")]
 core::arch::global_asm!(".global _start", "_start:", "mov x29, 0", "bl {}", sym start);
 
 extern "C" fn start() -> ! {
-    // The kernel zeroes it. An array on the stack would need the C library's `memset`.
-    static mut BUFFER: [u8; 64 * 1024] = [0; 64 * 1024];
+    static mut BUFFER: [u8; 64 * 1024] = [0; 64 * 1024]; // on the stack it would need libc's `memset`
+    let buffer = &raw mut BUFFER;
     // SAFETY: this function runs once, in the only thread, so there is no other reference.
-    let Err(errno) = serve(unsafe { &mut *(&raw mut BUFFER) });
+    let Err(errno) = serve(unsafe { &mut *buffer });
     exit_group(&Linux, errno.number().into())
 }
 
