@@ -9,6 +9,15 @@
 //! `rawecho-syscalls` is the one to build on.
 
 #![forbid(unsafe_code)]
+// A cast must keep the value.
+#![cfg_attr(
+    not(test),
+    warn(
+        clippy::cast_possible_truncation,
+        clippy::cast_possible_wrap,
+        clippy::cast_sign_loss
+    )
+)]
 
 pub mod engine;
 mod json;

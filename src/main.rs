@@ -1,6 +1,15 @@
 //! The program `rawecho`: parses the command line, then runs the node, the server or `--help`.
 
 #![forbid(unsafe_code)]
+// A cast must keep the value.
+#![cfg_attr(
+    not(test),
+    warn(
+        clippy::cast_possible_truncation,
+        clippy::cast_possible_wrap,
+        clippy::cast_sign_loss
+    )
+)]
 
 mod command_line;
 mod trace_output;

@@ -31,7 +31,8 @@ pub const ACCEPT_BACKOFF: Duration = Duration::from_millis(100);
 /// How long a peer may be unreachable (powered off, unplugged) before its connection is dropped. It is
 /// probed after half of that time in silence. The same limit holds for a peer that is alive but
 /// acknowledges none of the bytes that wait for it.
-pub const PEER_TIMEOUT: Duration = Duration::from_secs(60);
+pub const PEER_TIMEOUT: Duration = Duration::from_secs(PEER_TIMEOUT_SECONDS as u64);
+const PEER_TIMEOUT_SECONDS: u8 = 60;
 
 /// Probes of a silent peer, in the second half of [`PEER_TIMEOUT`].
 const KEEPALIVE_PROBES: i32 = 3;
@@ -82,7 +83,7 @@ impl<K: Kernel> Listener<K> {
     /// Those of `socket`, `setsockopt`, `bind` (`EADDRINUSE`, `EACCES`, `EADDRNOTAVAIL`), `listen`,
     /// `getsockname` and `epoll_ctl`. Nothing is left open.
     pub fn bind(poller: &Poller<K>, address: SocketAddr) -> Result<Listener<K>, SyscallError> {
-        const HALF: i32 = (PEER_TIMEOUT.as_secs() / 2) as i32;
+        const HALF: i32 = PEER_TIMEOUT_SECONDS as i32 / 2;
         // Accepted sockets inherit these, which saves the calls on each.
         const OPTIONS: [(SocketOption<i32>, i32); 8] = [
             (SO_REUSEADDR, 1),
@@ -92,7 +93,7 @@ impl<K: Kernel> Listener<K> {
             (TCP_KEEPIDLE, HALF),
             (TCP_KEEPINTVL, HALF / KEEPALIVE_PROBES),
             (TCP_KEEPCNT, KEEPALIVE_PROBES),
-            (TCP_USER_TIMEOUT, PEER_TIMEOUT.as_millis() as i32),
+            (TCP_USER_TIMEOUT, PEER_TIMEOUT_SECONDS as i32 * 1000),
         ];
         let socket = stream_socket(poller.kernel(), address)?;
         let failed = |call| move |errno| SyscallError::with_address(call, address, errno);

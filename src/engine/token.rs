@@ -42,8 +42,9 @@ impl Token {
 
     /// The token that was packed into `data`.
     pub fn unpack(data: u64) -> Token {
-        let index = data as u32;
-        match ((data >> 32) as u32).try_into() {
+        let halves = [data >> 32, data & u64::from(u32::MAX)];
+        let [generation, index] = halves.map(|half| u32::try_from(half).expect("32 bits"));
+        match generation.try_into() {
             Ok(generation) => Token::Connection(Key { index, generation }),
             Err(_) => OTHERS[index as usize],
         }

@@ -4,7 +4,7 @@ use crate::ConstantTable;
 
 /// The kind of an argument.
 #[derive(Clone, Copy, Debug)]
-pub enum Arg {
+pub(crate) enum Arg {
     /// A descriptor, or another number that may be negative.
     Int,
     /// A number of 32 bits.
@@ -40,7 +40,7 @@ pub enum Arg {
 /// The data at an address. If it has a length, the length is the next argument; of written data, the call
 /// returns the length.
 #[derive(Clone, Copy, Debug)]
-pub enum Pointee {
+pub(crate) enum Pointee {
     /// A file's path. It ends with a NUL.
     Path,
     /// Bytes, shown as text.

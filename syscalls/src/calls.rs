@@ -24,6 +24,7 @@ use crate::time::CLOCKS;
 /// assert_eq!(read.arguments, ["fd", "buf", "count"]);
 /// ```
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct Call {
     /// Its name, as in section 2 of the manual.
     pub name: &'static str,

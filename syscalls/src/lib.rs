@@ -48,6 +48,7 @@
 //! | what often goes wrong | [`pitfalls`] |
 //! | which test checks a claim | [`verification`] |
 #![no_std]
+#![warn(unreachable_pub)]
 
 #[macro_use]
 mod constants;

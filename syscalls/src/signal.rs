@@ -240,12 +240,12 @@ pub(crate) struct SigAction {
 /// The values of `sa_handler` that are not addresses: `include/uapi/asm-generic/signal-defs.h`.
 impl SigAction {
     /// The signal's default action.
-    pub const SIG_DFL: usize = 0;
+    pub(crate) const SIG_DFL: usize = 0;
     /// The signal is discarded.
-    pub const SIG_IGN: usize = 1;
+    pub(crate) const SIG_IGN: usize = 1;
     /// The flag that `sa_restorer` is given: `arch/x86/include/uapi/asm/signal.h`, and the same value in
     /// `arch/arm64/include/uapi/asm/signal.h`.
-    pub const SA_RESTORER: usize = 0x0400_0000;
+    pub(crate) const SA_RESTORER: usize = 0x0400_0000;
 }
 
 pub(crate) const SIGACTION: Layout = layout!(

@@ -25,7 +25,7 @@ use crate::{Call, Errno, into_result};
 ///
 /// Like strace, it formats the memory that the call reads before the call, while that memory is
 /// unchanged, and the memory that the call writes after the call.
-pub struct Decoder<'c> {
+pub(super) struct Decoder<'c> {
     nr: usize,
     args: &'c [usize],
     kinds: &'static [Arg],
@@ -44,7 +44,7 @@ impl<'c> Decoder<'c> {
     /// The requirements of [`Kernel::syscall`](crate::Kernel::syscall) apply for as long as the decoder
     /// is in use. All `unsafe` code below relies on what follows from them: an argument that the table
     /// of calls declares as a pointer points to the declared object, or is null.
-    pub unsafe fn new(nr: usize, args: &'c [usize]) -> Decoder<'c> {
+    pub(super) unsafe fn new(nr: usize, args: &'c [usize]) -> Decoder<'c> {
         let kinds = Call::by_number(nr).map_or(&[][..], |call| call.kinds);
         let (mut room, mut time, mut offset) = (None, None, None);
         for (&kind, &arg) in kinds.iter().zip(args) {
@@ -69,7 +69,7 @@ impl<'c> Decoder<'c> {
     }
 
     /// Writes the call up to its first output argument.
-    pub fn before(&self, out: &mut dyn Write) -> fmt::Result {
+    pub(super) fn before(&self, out: &mut dyn Write) -> fmt::Result {
         match Call::by_number(self.nr) {
             Some(call) => write!(out, "{}(", call.name)?,
             None => write!(out, "syscall_{:#x}(", self.nr)?,
@@ -78,7 +78,7 @@ impl<'c> Decoder<'c> {
     }
 
     /// Writes the rest of a call that does not return.
-    pub fn never_returns(&self, out: &mut dyn Write) -> fmt::Result {
+    pub(super) fn never_returns(&self, out: &mut dyn Write) -> fmt::Result {
         out.write_str(") = ?")
     }
 
@@ -86,7 +86,7 @@ impl<'c> Decoder<'c> {
     ///
     /// # Safety
     /// The call must have been made and have returned `result`.
-    pub unsafe fn after(&self, result: usize, out: &mut dyn Write) -> fmt::Result {
+    pub(super) unsafe fn after(&self, result: usize, out: &mut dyn Write) -> fmt::Result {
         let outcome = into_result(result);
         let mut rest = self.first_out()..self.args.len();
         rest.try_for_each(|i| self.argument(i, Some(outcome), out))?;

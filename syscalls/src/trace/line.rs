@@ -9,6 +9,7 @@ use crate::{Errno, Inherited, Kernel, retry_on_eintr};
 
 /// The format of a trace.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Format {
     /// As in strace: names, structures, strings.
     Calls,
@@ -64,7 +65,7 @@ impl<K: Kernel> Trace<K> {
 const PIPE_BUF: usize = 4096;
 
 /// A line under construction. Dropping it writes it, in one write if it is not longer than [`PIPE_BUF`].
-pub struct Line<'t, K: Kernel> {
+pub(super) struct Line<'t, K: Kernel> {
     trace: &'t Trace<K>,
     buffer: [u8; PIPE_BUF],
     len: usize,
@@ -75,7 +76,7 @@ pub struct Line<'t, K: Kernel> {
 }
 
 impl<'t, K: Kernel> Line<'t, K> {
-    pub fn new(trace: &'t Trace<K>) -> Line<'t, K> {
+    pub(super) fn new(trace: &'t Trace<K>) -> Line<'t, K> {
         let mut line = Line {
             trace,
             buffer: [0; PIPE_BUF],
@@ -92,7 +93,7 @@ impl<'t, K: Kernel> Line<'t, K> {
     }
 
     /// Ends and writes the line. `drop` then does nothing.
-    pub fn end(&mut self) {
+    pub(super) fn end(&mut self) {
         if self.len == 0 {
             return;
         }

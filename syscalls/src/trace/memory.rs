@@ -8,7 +8,7 @@ use core::{ptr, slice};
 /// # Safety
 /// Unless `address` is null, it points to `len` initialized bytes of memory with exposed provenance
 /// (`expose_provenance`), which no code changes during `'m`.
-pub unsafe fn bytes<'m>(address: usize, len: usize) -> &'m [u8] {
+pub(super) unsafe fn bytes<'m>(address: usize, len: usize) -> &'m [u8] {
     if address == 0 {
         return &[];
     }
@@ -21,7 +21,7 @@ pub unsafe fn bytes<'m>(address: usize, len: usize) -> &'m [u8] {
 /// # Safety
 /// Unless `address` is null, it points to `len` initialized objects of type `T`, aligned or not, in
 /// memory with exposed provenance, which no code changes during the iterator's lifetime.
-pub unsafe fn objects<T: Copy>(address: usize, len: usize) -> impl Iterator<Item = T> {
+pub(super) unsafe fn objects<T: Copy>(address: usize, len: usize) -> impl Iterator<Item = T> {
     let first: *const T = ptr::with_exposed_provenance(address);
     let len = if first.is_null() { 0 } else { len };
     // SAFETY: the caller guarantees the objects, and `i` is the index of one.
@@ -32,7 +32,7 @@ pub unsafe fn objects<T: Copy>(address: usize, len: usize) -> impl Iterator<Item
 ///
 /// # Safety
 /// As for [`objects`], with a length of 1.
-pub unsafe fn object<T: Copy>(address: usize) -> Option<T> {
+pub(super) unsafe fn object<T: Copy>(address: usize) -> Option<T> {
     // SAFETY: the caller upholds the contract for a length of 1.
     unsafe { objects(address, 1) }.next()
 }
@@ -42,7 +42,7 @@ pub unsafe fn object<T: Copy>(address: usize) -> Option<T> {
 /// # Safety
 /// Unless `address` is null, it points to a string with a NUL at its end, in memory with exposed
 /// provenance, which no code changes during `'m`.
-pub unsafe fn string<'m>(address: usize) -> &'m [u8] {
+pub(super) unsafe fn string<'m>(address: usize) -> &'m [u8] {
     if address == 0 {
         return &[];
     }

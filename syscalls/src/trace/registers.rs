@@ -6,14 +6,14 @@ use crate::arch::{ARGUMENT_REGISTERS, NUMBER_REGISTER, RESULT_REGISTER};
 use crate::{Call, into_result};
 
 /// The register values before the instruction.
-pub struct Registers<'c> {
+pub(super) struct Registers<'c> {
     pub nr: usize,
     pub args: &'c [usize],
 }
 
 impl Registers<'_> {
     /// `rax=1 (write) rdi=0x1 rsi=0x7ffc8e3b2a10 rdx=0xdf`
-    pub fn before(&self, line: &mut dyn Write) -> fmt::Result {
+    pub(super) fn before(&self, line: &mut dyn Write) -> fmt::Result {
         write!(line, "{NUMBER_REGISTER}={}", self.nr)?;
         if let Some(call) = Call::by_number(self.nr) {
             write!(line, " ({})", call.name)?;
@@ -25,7 +25,7 @@ impl Registers<'_> {
     }
 
     /// ` -> rax=0xdf`, or ` -> rax=0xfffffffffffffff5 (-EAGAIN)`
-    pub fn after(&self, result: usize, line: &mut dyn Write) -> fmt::Result {
+    pub(super) fn after(&self, result: usize, line: &mut dyn Write) -> fmt::Result {
         write!(line, " -> {RESULT_REGISTER}={result:#x}")?;
         match into_result(result) {
             Ok(_) => Ok(()),

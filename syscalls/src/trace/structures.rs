@@ -15,7 +15,7 @@ use crate::{Errno, Linux};
 ///
 /// # Safety
 /// The requirements of [`object`] apply.
-pub unsafe fn show<T: Copy + Display>(at: usize, out: &mut dyn Write) -> fmt::Result {
+pub(super) unsafe fn show<T: Copy + Display>(at: usize, out: &mut dyn Write) -> fmt::Result {
     // SAFETY: the caller upholds the contract.
     match unsafe { object::<T>(at) } {
         Some(object) => write!(out, "{object}"),
@@ -27,7 +27,7 @@ pub unsafe fn show<T: Copy + Display>(at: usize, out: &mut dyn Write) -> fmt::Re
 ///
 /// # Safety
 /// The requirements of [`bytes`] apply.
-pub unsafe fn address(at: usize, len: usize, out: &mut dyn Write) -> fmt::Result {
+pub(super) unsafe fn address(at: usize, len: usize, out: &mut dyn Write) -> fmt::Result {
     const FAMILY: usize = size_of::<u16>();
     const V4: usize = size_of::<SockaddrIn>();
     const V6: usize = size_of::<SockaddrIn6>();
@@ -55,7 +55,7 @@ pub unsafe fn address(at: usize, len: usize, out: &mut dyn Write) -> fmt::Result
 /// # Safety
 /// The requirements of [`objects`] apply. In addition, the bytes that a buffer holds must be initialized
 /// and must not change.
-pub unsafe fn buffers(at: usize, len: usize, mut data: usize, out: &mut dyn Write) -> fmt::Result {
+pub(super) unsafe fn buffers(at: usize, len: usize, mut data: usize, out: &mut dyn Write) -> fmt::Result {
     // SAFETY: the caller upholds the contract.
     let buffers = unsafe { objects::<IoSlice<'_>>(at, len) };
     list(
@@ -78,7 +78,7 @@ pub unsafe fn buffers(at: usize, len: usize, mut data: usize, out: &mut dyn Writ
 ///
 /// # Safety
 /// The requirements of [`objects`] apply.
-pub unsafe fn unread_buffers(at: usize, len: usize, out: &mut dyn Write) -> fmt::Result {
+pub(super) unsafe fn unread_buffers(at: usize, len: usize, out: &mut dyn Write) -> fmt::Result {
     // SAFETY: the caller upholds the contract.
     let buffers = unsafe { objects::<IoSlice<'_>>(at, len) };
     list(
@@ -99,7 +99,7 @@ pub unsafe fn unread_buffers(at: usize, len: usize, out: &mut dyn Write) -> fmt:
 /// # Safety
 /// The requirements of [`address`] apply to the message's address, and those of [`buffers`] to its
 /// buffers.
-pub unsafe fn message(header: MsgHdr, data: usize, out: &mut dyn Write) -> fmt::Result {
+pub(super) unsafe fn message(header: MsgHdr, data: usize, out: &mut dyn Write) -> fmt::Result {
     let MsgHdr {
         msg_name,
         msg_namelen,
@@ -126,7 +126,7 @@ pub unsafe fn message(header: MsgHdr, data: usize, out: &mut dyn Write) -> fmt::
 ///
 /// # Safety
 /// The requirements of [`objects`] apply, and for each message those of [`message`].
-pub unsafe fn messages_sent(
+pub(super) unsafe fn messages_sent(
     at: usize,
     len: usize,
     sent: usize,
@@ -159,7 +159,7 @@ pub unsafe fn messages_sent(
 ///
 /// # Safety
 /// The requirements of [`objects`] apply, and for each message those of [`message`].
-pub unsafe fn messages_received(at: usize, len: usize, out: &mut dyn Write) -> fmt::Result {
+pub(super) unsafe fn messages_received(at: usize, len: usize, out: &mut dyn Write) -> fmt::Result {
     // Messages of both directions have the same layout, and a `SendMessage` can be copied.
     const {
         assert!(size_of::<SendMessage<'_>>() == size_of::<RecvMessage<'_>>());
@@ -189,7 +189,7 @@ pub unsafe fn messages_received(at: usize, len: usize, out: &mut dyn Write) -> f
 ///
 /// # Safety
 /// The requirements of [`objects`] apply.
-pub unsafe fn polled(at: usize, len: usize, out: &mut dyn Write) -> fmt::Result {
+pub(super) unsafe fn polled(at: usize, len: usize, out: &mut dyn Write) -> fmt::Result {
     // SAFETY: the caller upholds the contract.
     let fds = unsafe { objects::<PollFd<'_, Linux>>(at, len) };
     list(fds, out, |PollFd { fd, events, .. }, out| {
@@ -201,7 +201,7 @@ pub unsafe fn polled(at: usize, len: usize, out: &mut dyn Write) -> fmt::Result 
 ///
 /// # Safety
 /// The requirements of [`objects`] apply.
-pub unsafe fn ready(at: usize, len: usize, out: &mut dyn Write) -> fmt::Result {
+pub(super) unsafe fn ready(at: usize, len: usize, out: &mut dyn Write) -> fmt::Result {
     // SAFETY: the caller upholds the contract.
     let fds = unsafe { objects::<PollFd<'_, Linux>>(at, len) };
     let ready = fds.filter(|fd| fd.revents != 0);
@@ -222,7 +222,7 @@ fn option((level, number): (i32, i32)) -> Option<&'static str> {
 }
 
 /// Writes the name of option `number` of `level`.
-pub fn option_name(level: i32, number: i32, out: &mut dyn Write) -> fmt::Result {
+pub(super) fn option_name(level: i32, number: i32, out: &mut dyn Write) -> fmt::Result {
     if let Some(name) = option((level, number)) {
         return out.write_str(name);
     }
@@ -240,7 +240,7 @@ pub fn option_name(level: i32, number: i32, out: &mut dyn Write) -> fmt::Result 
 ///
 /// # Safety
 /// The requirements of [`bytes`] apply.
-pub unsafe fn option_value(
+pub(super) unsafe fn option_value(
     id: (i32, i32),
     written: bool,
     at: usize,

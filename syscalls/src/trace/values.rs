@@ -14,10 +14,10 @@ use crate::time::Timespec;
 
 /// The number of elements of an array, and of bytes of a string, that are shown: the default of strace's
 /// option `-s`.
-pub const SHOWN: usize = 32;
+pub(super) const SHOWN: usize = 32;
 
 /// A memory address.
-pub struct Pointer(pub usize);
+pub(super) struct Pointer(pub usize);
 
 impl Display for Pointer {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
@@ -30,10 +30,10 @@ impl Display for Pointer {
 
 /// A value, the table that names it, and the text for a value that is not in the table, such as
 /// `AF_???`.
-pub struct Name(pub u32, pub ConstantTable, pub &'static str);
+pub(super) struct Name(pub u32, pub ConstantTable, pub &'static str);
 
 /// Returns the name of `value` in the table `names`.
-pub fn name(value: u32, names: ConstantTable) -> Option<&'static str> {
+pub(super) fn name(value: u32, names: ConstantTable) -> Option<&'static str> {
     let named = names.iter().find(|&&(_, named)| named as u32 == value);
     named.map(|&(name, _)| name)
 }
@@ -50,7 +50,7 @@ impl Display for Name {
 
 /// A set of flags, the table that names them, and the text for a set without any flag of the table, such
 /// as `MSG_???`.
-pub struct Flags(pub u32, pub ConstantTable, pub &'static str);
+pub(super) struct Flags(pub u32, pub ConstantTable, pub &'static str);
 
 impl Display for Flags {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
@@ -76,7 +76,7 @@ impl Display for Flags {
 }
 
 /// The type argument of `socket`: a type, with flags in the bits above it.
-pub struct SocketType(pub u32);
+pub(super) struct SocketType(pub u32);
 
 /// The bits that hold the type: `SOCK_TYPE_MASK` in `include/linux/net.h`.
 const SOCK_TYPE_MASK: u32 = 0xf;
@@ -94,7 +94,7 @@ impl Display for SocketType {
 }
 
 /// The flags of `openat`. The lowest two bits are not flags: they hold one of three access modes.
-pub struct OpenFlags(pub u32);
+pub(super) struct OpenFlags(pub u32);
 
 impl Display for OpenFlags {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
@@ -108,7 +108,7 @@ impl Display for OpenFlags {
 }
 
 /// A string in C syntax, truncated after [`SHOWN`] bytes.
-pub struct Quoted<'a>(pub &'a [u8]);
+pub(super) struct Quoted<'a>(pub &'a [u8]);
 
 impl Display for Quoted<'_> {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
@@ -123,7 +123,7 @@ impl Display for Quoted<'_> {
 }
 
 /// Bytes in hexadecimal as a string in C syntax, truncated after [`SHOWN`] bytes.
-pub struct QuotedHex<'a>(pub &'a [u8]);
+pub(super) struct QuotedHex<'a>(pub &'a [u8]);
 
 impl Display for QuotedHex<'_> {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
@@ -142,7 +142,7 @@ impl Display for QuotedHex<'_> {
 
 /// A path in C syntax. The kernel accepts at most `PATH_MAX` bytes with the NUL
 /// (`include/uapi/linux/limits.h`), and strace shows at most as many.
-pub struct QuotedPath<'a>(pub &'a [u8]);
+pub(super) struct QuotedPath<'a>(pub &'a [u8]);
 
 const PATH_MAX: usize = 4096;
 
@@ -179,7 +179,7 @@ fn quote(bytes: &[u8], f: &mut Formatter<'_>) -> fmt::Result {
 }
 
 /// Writes `[a, b, c]`, truncated after [`SHOWN`] elements.
-pub fn list<T>(
+pub(super) fn list<T>(
     elements: impl Iterator<Item = T>,
     out: &mut dyn Write,
     mut show: impl FnMut(T, &mut dyn Write) -> fmt::Result,
@@ -224,7 +224,7 @@ impl Display for SockaddrIn6 {
 }
 
 /// An address family, as a structure holds it.
-pub struct Family(pub u16);
+pub(super) struct Family(pub u16);
 
 impl Display for Family {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
@@ -300,7 +300,7 @@ const SIGRTMIN: i32 = 32;
 const LAST_SIGNAL: i32 = 64;
 
 /// A signal, with `prefix` before its name.
-pub struct Signal(pub i32, pub &'static str);
+pub(super) struct Signal(pub i32, pub &'static str);
 
 impl Display for Signal {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
