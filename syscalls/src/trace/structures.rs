@@ -55,7 +55,12 @@ pub(super) unsafe fn address(at: usize, len: usize, out: &mut dyn Write) -> fmt:
 /// # Safety
 /// The requirements of [`objects`] apply. In addition, the bytes that a buffer holds must be initialized
 /// and must not change.
-pub(super) unsafe fn buffers(at: usize, len: usize, mut data: usize, out: &mut dyn Write) -> fmt::Result {
+pub(super) unsafe fn buffers(
+    at: usize,
+    len: usize,
+    mut data: usize,
+    out: &mut dyn Write,
+) -> fmt::Result {
     // SAFETY: the caller upholds the contract.
     let buffers = unsafe { objects::<IoSlice<'_>>(at, len) };
     list(
