@@ -111,7 +111,7 @@ fn head(text: &mut String, header: &Header) {
          A figure is the median of the rounds, with the minimum and the maximum in parentheses; \
          a ratio is computed within each round, and its median is shown. \
          A cell is connections × bytes in a message × messages in flight. \
-         Every measurement is in [raw.jsonl](raw.jsonl).\n\n"
+         Every measurement is in `raw.jsonl`, which the repository leaves out.\n\n"
     );
     for missing in &header.missing {
         *text += &format!("Not measured: {missing}.\n\n");
