@@ -13,7 +13,9 @@ use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::net::UnixStream;
 use std::{env, fs, io, mem, process, ptr};
 
-use syscalls::{CALLS, Kernel, Linux, MAX_ERRNO};
+use syscalls::addr::AF_INET;
+use syscalls::socket::{SOCK_CLOEXEC, SOCK_STREAM};
+use syscalls::{CALLS, Kernel, Linux, MAX_ERRNO, Socket};
 
 #[path = "common/witnesses.rs"]
 mod witnesses;
@@ -221,7 +223,12 @@ fn connecting(run: &mut Run) {
         "the peer reads",
         accepted.read(&mut [0; 1]).expect("the end"),
     );
-    drop(listener);
+    // A port that is bound and has no listener refuses connections.
+    let bound = Socket::new(Linux, AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0).expect("a socket");
+    let any_port = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+    bound.bind(&any_port.into()).expect("a free port");
+    let refuses = bound.getsockname().expect("a bound socket");
+    let mut to = sockaddr(refuses.to_ip().expect("an address of IPv4"));
     let socket = run.open("socket", &[inet, stream, 0]);
     run.call("connect", &[fd(&socket), at(&mut to), LEN_IN]);
 }

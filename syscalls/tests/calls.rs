@@ -93,6 +93,16 @@ fn name(socket: &Socket<Linux>) -> SocketAddr {
     name.to_ip().expect("an internet address")
 }
 
+/// A socket that is bound and does not listen, and its address. Nothing else can listen there, as it could
+/// at the address of a closed listener, which a forked child may still hold.
+fn port_without_listener(ip: IpAddr) -> (Socket<Linux>, SocketAddr) {
+    let socket = tcp(ip);
+    let any_port = SocketAddr::new(ip, 0);
+    socket.bind(&any_port.into()).expect("a free port");
+    let address = name(&socket);
+    (socket, address)
+}
+
 /// The descriptor's flags, of which `FD_CLOEXEC` and `O_NONBLOCK` matter here.
 fn flags(fd: &Fd<Linux>) -> (bool, bool) {
     // SAFETY: no memory is passed.
@@ -370,10 +380,10 @@ fn connect_on_a_nonblocking_socket_completes_later(ip: IpAddr) {
     assert_eq!(wait_for(&socket, POLLOUT), POLLOUT);
     assert_eq!(socket.getsockopt(SO_ERROR), Ok(0));
 
-    drop((listener, socket));
+    let (_port, refuses) = port_without_listener(ip);
     let socket = tcp(ip);
     set_nonblocking(&socket);
-    assert_eq!(socket.connect(&addr.into()), Err(Errno::EINPROGRESS));
+    assert_eq!(socket.connect(&refuses.into()), Err(Errno::EINPROGRESS));
     assert_eq!(wait_for(&socket, POLLOUT), POLLOUT | POLLERR | POLLHUP);
     let refused = i32::from(Errno::ECONNREFUSED.number());
     assert_eq!(socket.getsockopt(SO_ERROR), Ok(refused));
@@ -390,8 +400,8 @@ fn wait_for(fd: &Fd<Linux>, events: i16) -> i16 {
 }
 
 fn connect_fails_with_the_documented_errors(ip: IpAddr) {
-    let nobody = TcpListener::bind((ip, 0)).unwrap().local_addr().unwrap();
-    assert_eq!(tcp(ip).connect(&nobody.into()), Err(Errno::ECONNREFUSED));
+    let (_port, refuses) = port_without_listener(ip);
+    assert_eq!(tcp(ip).connect(&refuses.into()), Err(Errno::ECONNREFUSED));
 
     // When nobody accepts and the queue is full, a connection stays under way.
     let (full, addr) = listener(ip);

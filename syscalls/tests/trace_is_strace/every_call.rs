@@ -200,9 +200,12 @@ fn streams<K: Kernel>(k: &K, any: SocketAddr) {
     wait_for(&second, POLLIN);
     drop(second);
     fails(other.read(&mut [0; 10]), Errno::ECONNRESET);
-    drop(server);
+    // A port that is bound and has no listener refuses connections.
+    let bound = socket(SOCK_CLOEXEC, IPPROTO_TCP).unwrap();
+    bound.bind(&Sockaddr::from(any)).unwrap();
+    let refuses = bound.getsockname().unwrap();
     let late = socket(FLAGS, IPPROTO_IP).unwrap();
-    fails(late.connect(&here), Errno::EINPROGRESS);
+    fails(late.connect(&refuses), Errno::EINPROGRESS);
     wait_for(&late, POLLOUT);
     assert_eq!(
         late.getsockopt(SO_ERROR),
