@@ -40,8 +40,9 @@ const DEPEND_ON_TIMING: &[(&str, &str)] = &[
     ("futex", "two threads contend for a lock"),
 ];
 
-/// Calls that runc 1.1 or 1.3 makes between the installation of the filter and `execve`: it closes
-/// descriptors, and Go's runtime schedules.
+/// Calls that runc may make between the installation of the filter and `execve`: it closes descriptors, and
+/// Go's runtime schedules. runc 1.1 or 1.3 does not start without `fstat`, `fstatfs`, `getdents64`,
+/// `openat2`, `rt_sigreturn` and `statx`; the others are there for other versions and other timing.
 const RUNC: [&str; 12] = [
     "fcntl",
     "fstat",
