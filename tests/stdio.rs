@@ -12,6 +12,7 @@ use std::process::{Command, Stdio};
 use std::thread;
 use std::time::Duration;
 
+use common::children::close_for_good;
 use common::{
     INIT, INIT_OK, Node, PATIENCE, client, converse, eventually, file_with, program, with_pipes,
 };
@@ -273,7 +274,7 @@ fn ends_for_a_closed_output(mut node: Node) {
 fn closed_output_ends_the_node_with_a_reason() {
     for disposition in [libc::SIG_DFL, libc::SIG_IGN] {
         let mut node = Node::spawn(sigpipe(with_pipes(&mut program()), disposition));
-        node.stdout = None;
+        close_for_good(node.stdout.take());
         node.write_line(INIT);
         ends_for_a_closed_output(node);
     }
@@ -286,7 +287,7 @@ fn output_closed_during_a_reply_ends_the_node_with_a_reason() {
     // One byte of the reply shows that the node is writing it.
     let mut stdout = node.stdout.take().expect("a pipe");
     stdout.read_exact(&mut [0]).expect("a reply");
-    drop(stdout);
+    close_for_good(stdout);
     ends_for_a_closed_output(node);
 }
 
@@ -294,7 +295,7 @@ fn output_closed_during_a_reply_ends_the_node_with_a_reason() {
 fn closed_output_fails_help() {
     for option in ["--help", "--version"] {
         let (gone, theirs) = UnixStream::pair().expect("a pair");
-        drop(gone);
+        close_for_good(gone);
         let mut command = program();
         with_pipes(command.arg(option)).stdout(OwnedFd::from(theirs));
         ends_for_a_closed_output(Node::spawn(sigpipe(&mut command, libc::SIG_DFL)));

@@ -8,6 +8,7 @@ use std::os::fd::FromRawFd;
 use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
 
+use common::children::close_for_good;
 use common::{Finished, Node, program, with_pipes};
 use syscalls::arch::NUMBER_REGISTER;
 use syscalls::{CALLS, Call};
@@ -144,7 +145,7 @@ fn closed_pipe_is_reported_once_and_in_the_exit_code() {
     assert!(made.is_ok_and(|status| status.success()), "mkfifo");
     let node = Node::start(&[&format!("--trace={}", fifo.display())]);
     let reader = File::open(&fifo).expect("the node opens it, too");
-    drop(reader);
+    close_for_good(reader);
     fs::remove_file(&fifo).expect("a file");
     assert_trace_failed(works(node.initialized()).finish(), "EPIPE");
 }
@@ -154,7 +155,7 @@ fn closed_pipe_is_reported_once_and_in_the_exit_code() {
 fn closed_standard_error_shows_in_the_exit_code() {
     let (reader, writer) = pipe();
     let node = Node::spawn(traced().stderr(writer));
-    drop(reader);
+    close_for_good(reader);
     let finished = works(node.initialized()).finish();
     assert_eq!(finished.status.code(), Some(1));
 }

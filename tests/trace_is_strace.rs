@@ -2,19 +2,22 @@
 //! same calls, with the same arguments and results. `syscalls/tests/trace_is_strace/strace.rs` lists
 //! what it leaves out of strace's output.
 
+#[path = "common/children.rs"]
+mod children;
 #[path = "../syscalls/tests/trace_is_strace/strace.rs"]
 mod strace;
 
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream};
-use std::process::{Child, ChildStdin, ChildStdout, ExitStatus, Stdio};
+use std::process::{Child, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
 use syscalls::addr::{AF_INET, Sockaddr};
 use syscalls::socket::{IPPROTO_IP, Linger, SO_LINGER, SOCK_STREAM};
 use syscalls::{Linux, Socket};
 
+use children::{close_for_good, spawn};
 use strace::{TempFile, assert_same_lines, calls_of_the_layer, strace};
 
 /// Returns the line of a request with the fields `body`.
@@ -48,14 +51,14 @@ impl Run {
     fn new(name: &str, args: &[&str], input: Stdio) -> Run {
         let own = TempFile::new(&format!("{name}.own"));
         let theirs = TempFile::new(&format!("{name}.strace"));
-        let mut strace = strace(&[], &theirs.0, env!("CARGO_BIN_EXE_rawecho"))
+        let mut command = strace(&[], &theirs.0, env!("CARGO_BIN_EXE_rawecho"));
+        command
             .args(args)
             .arg(format!("--trace={}", own.0.display()))
             .stdin(input)
             .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("strace starts");
+            .stderr(Stdio::null());
+        let mut strace = spawn(&mut command);
         let input = strace.stdin.take();
         let output = BufReader::new(strace.stdout.take().expect("a pipe"));
         Run {
@@ -273,7 +276,7 @@ fn trace_of_failed_bind_and_closed_output_matches_strace() {
     run.ask(START);
     // The next reply has no reader.
     let strace_out = std::mem::replace(&mut run.output, BufReader::new(closed_output()));
-    drop(strace_out);
+    close_for_good(strace_out);
     run.say(request(STATS));
     let (status, calls) = run.end();
     assert!(!status.success());
@@ -283,10 +286,7 @@ fn trace_of_failed_bind_and_closed_output_matches_strace() {
 
 /// Returns the standard output of a program that has exited.
 fn closed_output() -> ChildStdout {
-    let mut child = std::process::Command::new("true")
-        .stdout(Stdio::piped())
-        .spawn()
-        .expect("a program");
+    let mut child = spawn(Command::new("true").stdout(Stdio::piped()));
     let output = child.stdout.take().expect("a pipe");
     child.wait().expect("it ends");
     output

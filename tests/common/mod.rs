@@ -6,6 +6,8 @@
 // Each test file is a program of its own and uses a part of this.
 #![allow(dead_code)]
 
+pub mod children;
+
 use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Read, Seek, Write};
@@ -121,7 +123,7 @@ impl Node {
 
     /// Starts `command`, whose streams are set up already.
     pub fn spawn(command: &mut Command) -> Node {
-        let mut child = command.spawn().expect("the program starts");
+        let mut child = children::spawn(command);
         let stderr = child.stderr.take().map(|mut stderr| {
             thread::spawn(move || {
                 let mut text = Vec::new();
