@@ -1,4 +1,4 @@
-//! What all measurements have in common: the programs, the CPUs, the options.
+//! The environment of every measurement: the programs, the CPUs and the options.
 
 use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
@@ -18,28 +18,29 @@ use crate::servers::{
     role,
 };
 
-/// Who shares a CPU with the load generator: enough to compare with.
+/// The servers that are measured on the load generator's CPU, beside rawecho.
 const ON_ONE_CPU: [&str; 4] = ["tokio", "mio", "std", FLOOR_EPOLL];
 
-/// Whose allocations valgrind can count: not those of Go, which are not made by
-/// `malloc`, nor those behind an `io_uring`, which it does not know well.
+/// The servers whose allocations valgrind can count, beside rawecho. Go does not allocate with
+/// `malloc`, and valgrind supports `io_uring` only in part.
 const COUNTED: [&str; 6] = ["tokio", "mio", "smol", "std", "libuv", FLOOR_EPOLL];
 
-/// Everything that is needed to measure.
+/// The environment of a run's measurements.
 pub struct Bench {
-    /// What was asked for.
+    /// The command line.
     pub options: Options,
-    /// What runs where.
+    /// The CPUs of the servers and of the load generator.
     pub cpus: Cpus,
-    /// What there is to run.
+    /// The programs that could be built.
     pub programs: Programs,
 }
 
 impl Bench {
-    /// Builds everything.
+    /// Builds the programs and chooses the CPUs.
     ///
     /// # Errors
-    /// If it cannot be built, or a server is named that is not in the table.
+    /// If a Rust program does not build, the command line names an unknown server, or there are not
+    /// two CPUs.
     pub fn prepare(options: Options) -> Result<Self> {
         for name in options.servers.iter().flatten() {
             let known = || {
@@ -50,10 +51,10 @@ impl Bench {
                     .join(", ")
             };
             if !SERVERS.iter().any(|server| server.name == name) {
-                bail!("no server {name}; there are {}", known());
+                bail!("unknown server {name}; the servers are {}", known());
             }
         }
-        // The servers inherit it.
+        // The servers inherit the limit.
         limits::raise_open_files()?;
         let cpus = Cpus::choose(&options)?;
         let programs = Programs::build(&options, |name| {
@@ -66,7 +67,7 @@ impl Bench {
         })
     }
 
-    /// Those that take part in a measure, in the order of the table.
+    /// Returns the servers that take part in a measure, in the order of the table.
     pub fn contestants(&self, measure: Measure, cell: Cell) -> Vec<&'static Server> {
         let takes_part = |server: &&Server| {
             self.programs.path(server.program).is_some()
@@ -76,10 +77,10 @@ impl Bench {
         SERVERS.iter().filter(takes_part).collect()
     }
 
-    /// The program of a server.
+    /// Returns the path of a server's program.
     ///
     /// # Errors
-    /// If it could not be built.
+    /// If the program could not be built.
     pub fn path(&self, server: &Server) -> Result<PathBuf> {
         let path = self.programs.path(server.program);
         Ok(path
@@ -90,14 +91,14 @@ impl Bench {
     /// Starts a server on the given CPUs.
     ///
     /// # Errors
-    /// If it does not come to listen.
+    /// If the server does not report that it listens.
     pub fn start(&self, server: &Server, cpus: CpuSet) -> Result<Running> {
         let mut command = Command::new(self.path(server)?);
         command.args(server.arguments).args(["--port", "0"]);
         Running::start(&mut command, cpus)
     }
 
-    /// The load generator, to run against `server`.
+    /// Returns the command that runs the load generator against `server`.
     pub fn load(&self, server: &Running) -> Command {
         let mut command = Command::new(&self.programs.load);
         command.args(["--port", &server.port.to_string()]);
@@ -109,10 +110,10 @@ impl Bench {
         command
     }
 
-    /// Runs a load on a server.
+    /// Runs the load generator against `server` and returns its report.
     ///
     /// # Errors
-    /// If the load generator finds something wrong.
+    /// If the load generator fails.
     pub fn run_load(&self, server: &Running, load: &Load) -> Result<Report> {
         let mut command = self.load(server);
         command
@@ -127,23 +128,23 @@ impl Bench {
     }
 }
 
-/// A load that lasts for a time.
+/// A load with a duration.
 #[derive(Default)]
 pub struct Load {
     /// The load generator's mode.
     pub mode: &'static str,
     /// Connections and message size.
     pub cell: Cell,
-    /// Arguments that only this mode has.
+    /// Further arguments of the mode.
     pub more: Vec<String>,
-    /// How long, if not as the options say.
+    /// The duration, if it is not that of the options.
     pub seconds: Option<f64>,
-    /// Where the load generator runs, if not on the CPU of its own.
+    /// The load generator's CPUs, if they are not the CPU of its own.
     pub cpus: Option<CpuSet>,
 }
 
 impl Load {
-    /// The closed loop, with the cell's number of messages in flight.
+    /// Returns a closed loop with the cell's number of messages in flight.
     pub fn closed(cell: Cell) -> Self {
         let more = vec!["--in-flight".into(), cell.in_flight.to_string()];
         Self {
@@ -155,7 +156,7 @@ impl Load {
     }
 }
 
-/// The load generator's arguments for a cell.
+/// Returns the load generator's arguments for a cell.
 pub fn shape(cell: Cell) -> [String; 4] {
     [
         "--connections".into(),
@@ -165,10 +166,10 @@ pub fn shape(cell: Cell) -> [String; 4] {
     ]
 }
 
-/// The report in the load generator's output, its last line.
+/// Parses the report, the last line of the load generator's output.
 ///
 /// # Errors
-/// If there is none; with the reason it gave.
+/// If the load generator failed, with the reason from its standard error, or wrote no report.
 pub fn report(output: &Output) -> Result<Report> {
     if !output.status.success() {
         let reason = String::from_utf8_lossy(&output.stderr);
@@ -185,11 +186,11 @@ pub fn report(output: &Output) -> Result<Report> {
     let line = stdout
         .lines()
         .last()
-        .context("the load generator said nothing")?;
+        .context("the load generator wrote no report")?;
     serde_json::from_str(line).with_context(|| line.to_owned())
 }
 
-/// Whether a measure says nothing without this server.
+/// Returns whether a measure needs this server.
 fn is_the_question(measure: Measure, cell: Cell, server: &Server) -> bool {
     match (measure, server.name) {
         (_, RAWECHO) | (Measure::Workers, RAWECHO_WORKERS2) | (Measure::OneCpu, RAWECHO_SPIN0) => {
@@ -201,7 +202,7 @@ fn is_the_question(measure: Measure, cell: Cell, server: &Server) -> bool {
     }
 }
 
-/// Whether a server is one to put through a measure.
+/// Returns whether a measure applies to a server.
 fn fits(measure: Measure, cell: Cell, server: &Server) -> bool {
     match (measure, server.role) {
         (_, Role::Subject) => true,

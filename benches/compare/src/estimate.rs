@@ -1,16 +1,16 @@
-//! How long a run will take, roughly: to know when to come back.
+//! Estimates how long a run takes.
 
 use crate::bench::Bench;
 use crate::options::Options;
 use crate::sample::{Cell, Measure};
 
-/// Seconds to start a server and a load generator and to end them.
+/// Seconds to start and stop a server and a load generator.
 const START: f64 = 0.04;
 
-/// Seconds to open a connection and to close it.
+/// Seconds to open and close a connection.
 const CONNECTION: f64 = 60e-6;
 
-/// Minutes for a plan.
+/// Returns the minutes that a plan takes.
 pub fn minutes(bench: &Bench, plan: &[(Measure, Cell)]) -> f64 {
     let seconds = plan.iter().map(|&(measure, cell)| {
         let servers = bench.contestants(measure, cell).len() as f64;
@@ -24,7 +24,7 @@ pub fn minutes(bench: &Bench, plan: &[(Measure, Cell)]) -> f64 {
     seconds.sum::<f64>() / 60.0
 }
 
-/// Seconds for one measurement, as they were on one machine.
+/// Returns the seconds that one measurement took on one machine.
 fn one(options: &Options, measure: Measure, cell: Cell) -> f64 {
     let own = match measure {
         Measure::Closed | Measure::Rate | Measure::Connect | Measure::Workers | Measure::OneCpu => {

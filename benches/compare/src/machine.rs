@@ -1,4 +1,4 @@
-//! Where, when and how a run was made.
+//! The machine, the date and the options of a run.
 
 use std::env::args;
 use std::fs;
@@ -11,35 +11,36 @@ use serde::{Deserialize, Serialize};
 
 use crate::options::Options;
 
-/// What a reader has to know of a run, apart from its numbers.
+/// The conditions of a run, which the report states before its figures.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Header {
-    /// The day it was made.
+    /// The date of the run (UTC).
     pub date: String,
-    /// The command that made it.
+    /// The command line of the run.
     pub command: String,
     /// Model of the CPU.
     pub cpu: String,
-    /// How many of them.
+    /// The number of CPUs.
     pub cores: usize,
-    /// Version of Linux.
+    /// The version of Linux.
     pub kernel: String,
-    /// Most files a process may have open.
+    /// The hard limit of open files.
     pub open_files: u64,
-    /// Tasks that wanted a CPU in the minute before the run, on average.
+    /// The one-minute load average at the start of the run.
     pub load_average: String,
-    /// How often everything was measured.
+    /// The number of rounds: each measures every cell once.
     pub rounds: u64,
-    /// Seconds of one measurement.
+    /// The seconds that one measurement lasts.
     pub seconds: f64,
-    /// Millions of lines the node got for the measure of its memory.
+    /// The number of lines, in millions, that the measure of the node's memory sends.
     pub million_lines: u64,
-    /// What could not be built or is too much for this machine, and why.
+    /// The programs that could not be built and the loads that exceed a limit of this machine, each
+    /// with the reason.
     pub missing: Vec<String>,
 }
 
 impl Header {
-    /// Describes this machine and this moment.
+    /// Describes this machine at the present time.
     ///
     /// # Errors
     /// If `/proc` or `date` cannot be read.

@@ -1,22 +1,22 @@
-//! How much memory a process has.
+//! Reads how much memory a process uses.
 
 use std::fs;
 
 use anyhow::{Context, Result};
 use nix::unistd::Pid;
 
-/// Memory in KiB, from `/proc/PID/smaps_rollup`: exact, where the `VmRSS` of
-/// `/proc/PID/status` lags behind by up to 64 pages for each thread.
+/// Memory in KiB, from `/proc/PID/smaps_rollup`, which is exact. The `VmRSS` of `/proc/PID/status`
+/// lags behind by up to 64 pages for each thread.
 #[derive(Clone, Copy, Debug)]
 pub struct Memory {
-    /// Pages in memory.
+    /// The resident set size.
     pub rss: f64,
-    /// The same, each divided by the number of processes that share it.
+    /// The proportional set size: each page divided by the number of processes that share it.
     pub pss: f64,
 }
 
 impl Memory {
-    /// What process `pid` has now.
+    /// Reads the memory that process `pid` uses now.
     ///
     /// # Errors
     /// If there is no such process.

@@ -11,22 +11,22 @@ use crate::sample::{Cell, Measure};
 /// Measures rawecho and its peers side by side and writes the report.
 #[derive(Clone, Debug, Parser)]
 pub struct Options {
-    /// A small grid, 3 short rounds: to see that all works, not to quote
+    /// Measure a small grid in 3 short rounds, to check that everything works
     #[arg(long)]
     pub quick: bool,
-    /// How often everything is measured [default: 5, quick: 3]
+    /// Number of rounds [default: 5, quick: 3]
     #[arg(long, value_parser = clap::value_parser!(u64).range(1..))]
     rounds: Option<u64>,
-    /// Seconds of one measurement [default: 0.5, quick: 0.3]
+    /// Seconds that one measurement lasts [default: 0.5, quick: 0.3]
     #[arg(long)]
     seconds: Option<f64>,
-    /// Seconds of load before it
+    /// Seconds of load before a measurement
     #[arg(long, default_value_t = 0.15)]
     pub warmup: f64,
-    /// What to measure
+    /// Groups of measures to run
     #[arg(long, value_enum, value_delimiter = ',', default_values_t = Group::value_variants().to_vec())]
     pub measures: Vec<Group>,
-    /// Servers to measure, by name; rawecho is always one [default: all but the variants of rawecho]
+    /// Servers to compare with rawecho, by name [default: all but the variants of rawecho]
     #[arg(long, value_delimiter = ',')]
     pub servers: Option<Vec<String>>,
     /// Numbers of connections in the grid [default: 1,2,3,4,8,10,50,1000,10000, quick: 1,2,50,1000]
@@ -47,18 +47,18 @@ pub struct Options {
     /// Program to measure as rawecho [default: built from the project]
     #[arg(long)]
     pub rawecho: Option<PathBuf>,
-    /// Millions of lines over which the node's memory has to stay flat
+    /// Millions of lines over which the node's memory must stay flat
     #[arg(long, default_value_t = 10)]
     pub million_lines: u64,
-    /// Where the report goes [default: benches/results]
+    /// Directory of the report [default: benches/results]
     #[arg(long)]
     out: Option<PathBuf>,
-    /// Only writes the report again, from the measurements in this file
+    /// Only write the report again, from the measurements in this file
     #[arg(long)]
     pub from: Option<PathBuf>,
 }
 
-/// Measures that are chosen together.
+/// A group of measures that the command line can name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Group {
     /// Throughput and latency: connections × size × messages in flight
@@ -69,39 +69,39 @@ pub enum Group {
     Connect,
     /// Memory of idle connections
     Idle,
-    /// System calls for each message, by strace
+    /// System calls for each message, counted by strace
     Syscalls,
-    /// Heap allocations for each message, by valgrind
+    /// Heap allocations for each message, counted by valgrind
     Allocations,
     /// Server and load generator on one CPU
     OneCpu,
     /// More than one thread, not pinned
     Workers,
-    /// The Maelstrom node, by its JSON lines
+    /// The Maelstrom node, driven by JSON lines
     Node,
 }
 
-/// The servers get to 10,000 connections in the grid and in `idle`.
+/// The largest number of connections, in the grid and in `idle`.
 const MANY: u64 = 10_000;
 
-/// Connections of the measures that are not about their number.
+/// The number of connections in measures that do not vary it.
 const SOME: u64 = 50;
 
-/// Bytes of a message where the size does not matter.
+/// The bytes of a message in measures that do not vary the size.
 const SMALL: u64 = 64;
 
 impl Options {
-    /// How often everything is measured.
+    /// Returns the number of rounds.
     pub fn rounds(&self) -> u64 {
         self.rounds.unwrap_or(if self.quick { 3 } else { 5 })
     }
 
-    /// Seconds of one measurement.
+    /// Returns the seconds that one measurement lasts.
     pub fn seconds(&self) -> f64 {
         self.seconds.unwrap_or(if self.quick { 0.3 } else { 0.5 })
     }
 
-    /// Where the report goes.
+    /// Returns the directory of the report.
     pub fn out(&self) -> Result<PathBuf> {
         match &self.out {
             Some(given) => Ok(given.clone()),
@@ -109,7 +109,7 @@ impl Options {
         }
     }
 
-    /// What one round measures, in order.
+    /// Returns the measures and cells of one round, in order.
     pub fn plan(&self) -> Vec<(Measure, Cell)> {
         self.measures
             .iter()

@@ -1,15 +1,15 @@
-//! Where this workspace is.
+//! Finds the directory of this workspace.
 
 use std::env;
 use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 
-/// The folder `benches`, as the `cargo run` at work knows it. The one this was
-/// compiled in may have moved.
+/// Returns the directory `benches`, from the environment that `cargo run` sets. The directory that this
+/// program was compiled in may have moved since.
 ///
 /// # Errors
-/// If this was not started by `cargo run`.
+/// If `cargo run` did not start this program.
 pub fn benches() -> Result<PathBuf> {
     let compare = env::var_os("CARGO_MANIFEST_DIR").context("start this by `cargo run`")?;
     let parent = PathBuf::from(compare).parent().map(Into::into);

@@ -1,4 +1,4 @@
-//! Which CPUs a program runs on.
+//! Chooses the CPUs of a program and starts it there.
 
 use std::process::{Child, Command};
 
@@ -8,22 +8,22 @@ use nix::unistd::Pid;
 
 use crate::options::Options;
 
-/// The CPUs of server and load.
+/// The CPUs of the servers and of the load generator.
 #[derive(Clone, Copy, Debug)]
 pub struct Cpus {
-    /// Where servers run.
+    /// The servers' CPU.
     pub server: CpuSet,
-    /// Where the load generator runs.
+    /// The load generator's CPU.
     pub load: CpuSet,
-    /// All that this process may use.
+    /// All CPUs that this process may use.
     pub all: CpuSet,
 }
 
 impl Cpus {
-    /// One CPU for the servers and another for the load.
+    /// Chooses one CPU for the servers and another one for the load generator.
     ///
     /// # Errors
-    /// If there are not two.
+    /// If there are not two CPUs.
     pub fn choose(options: &Options) -> Result<Self> {
         let all = sched_getaffinity(this_thread())?;
         let allowed = || (0..CpuSet::count()).filter(|cpu| all.is_set(*cpu) == Ok(true));
@@ -35,7 +35,7 @@ impl Cpus {
         );
         ensure!(
             server != load,
-            "server and load need a CPU each, both would run on {server}"
+            "server and load generator need different CPUs: both would run on {server}"
         );
         Ok(Self {
             server: only(server)?,
@@ -51,11 +51,11 @@ fn only(cpu: usize) -> Result<CpuSet> {
     Ok(set)
 }
 
-/// Starts a program on the given CPUs: a child inherits the set of the thread
-/// that starts it, so this thread goes there for a moment.
+/// Starts a program on the given CPUs. A child inherits the CPU set of the thread that starts it, so this
+/// thread changes its own set and restores it afterwards.
 ///
 /// # Errors
-/// If it does not start.
+/// If the program does not start.
 pub fn spawn_on(cpus: CpuSet, command: &mut Command) -> Result<Child> {
     let before = sched_getaffinity(this_thread())?;
     sched_setaffinity(this_thread(), &cpus)?;
@@ -64,7 +64,7 @@ pub fn spawn_on(cpus: CpuSet, command: &mut Command) -> Result<Child> {
     child.with_context(|| format!("{command:?}"))
 }
 
-/// What the scheduler's calls take for the calling thread.
+/// Returns the id by which the scheduler's calls know the calling thread: 0.
 fn this_thread() -> Pid {
     Pid::from_raw(0)
 }

@@ -1,4 +1,4 @@
-//! Builds all programs and knows where they are.
+//! Builds the programs and returns their paths.
 
 use std::collections::HashMap;
 use std::fs;
@@ -11,7 +11,7 @@ use crate::options::Options;
 use crate::paths::benches;
 use crate::servers::{Program, SERVERS};
 
-/// Where the programs are, or why there is none.
+/// The paths of the programs, or the reasons why they could not be built.
 pub struct Programs {
     built: HashMap<Program, Result<PathBuf, String>>,
     /// The load generator.
@@ -19,11 +19,11 @@ pub struct Programs {
 }
 
 impl Programs {
-    /// Builds what the servers named in `wanted` need.
+    /// Builds the load generator and the programs of the servers for whose names `wanted` is true. A
+    /// program that needs a tool that is not installed is left out and reported.
     ///
     /// # Errors
-    /// If a Rust program does not build. What needs a tool that is not
-    /// installed is left out, and said to be.
+    /// If a Rust program does not build.
     pub fn build(options: &Options, wanted: impl Fn(&str) -> bool) -> Result<Self> {
         let benches = benches()?;
         let release = cargo(&benches)?;
@@ -53,12 +53,12 @@ impl Programs {
         })
     }
 
-    /// Where a program is; `None` if it could not be built.
+    /// Returns the path of a program, or `None` if it could not be built.
     pub fn path(&self, program: Program) -> Option<&Path> {
         self.built.get(&program)?.as_deref().ok()
     }
 
-    /// What could not be built, and why.
+    /// Returns the programs that could not be built, each with the reason.
     pub fn missing(&self) -> impl Iterator<Item = (Program, &str)> {
         self.built
             .iter()
@@ -66,7 +66,7 @@ impl Programs {
     }
 }
 
-/// Builds the workspace in `folder` and tells where its binaries are.
+/// Builds the workspace in `folder` and returns the directory of its binaries.
 fn cargo(folder: &Path) -> Result<PathBuf> {
     let mut build = Command::new("cargo");
     build

@@ -1,5 +1,5 @@
-//! Every measurement as it was made: `raw.jsonl`, a header and then one
-//! measurement a line, written as they come so that none is lost.
+//! The file `raw.jsonl`: a header, then one line for each measurement. A line is written as soon as its
+//! measurement is made, so an aborted run loses none.
 
 use std::fs::{File, read_to_string};
 use std::io::Write;
@@ -11,45 +11,45 @@ use serde::Serialize;
 use crate::machine::Header;
 use crate::sample::Sample;
 
-/// Name of the file in the folder of results.
+/// The name of the file in the directory of results.
 pub const NAME: &str = "raw.jsonl";
 
 /// A whole run.
 pub struct Run {
-    /// Where, when, how.
+    /// The conditions of the run.
     pub header: Header,
-    /// What was measured.
+    /// The measurements, in order.
     pub samples: Vec<Sample>,
 }
 
-/// The file of a run that goes on.
+/// The file of a run in progress.
 pub struct Writer(File);
 
 impl Writer {
-    /// Starts the file anew.
+    /// Creates the file, or truncates it, and writes the header.
     ///
     /// # Errors
-    /// If it cannot be written.
+    /// If the file cannot be written.
     pub fn create(folder: &Path, header: &Header) -> Result<Self> {
         let mut writer = Self(File::create(folder.join(NAME))?);
         writer.line(header)?;
         Ok(writer)
     }
 
-    /// Adds a line.
+    /// Appends a line.
     ///
     /// # Errors
-    /// If it cannot be written.
+    /// If the file cannot be written.
     pub fn line(&mut self, value: &impl Serialize) -> Result<()> {
         writeln!(self.0, "{}", serde_json::to_string(value)?)?;
         Ok(())
     }
 }
 
-/// Reads a run back.
+/// Reads the run in the file at `path`.
 ///
 /// # Errors
-/// If the file is not one of these.
+/// If the file cannot be read or does not have this format.
 pub fn read(path: &Path) -> Result<Run> {
     let text = read_to_string(path)?;
     let (header, samples) = text.split_once('\n').context("no header")?;

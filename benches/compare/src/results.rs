@@ -1,4 +1,4 @@
-//! What the measurements say together: medians, spreads, ratios.
+//! Computes medians, spreads and ratios of the measurements.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,7 @@ use crate::servers::{Role, SERVERS, role};
 
 /// All measurements of a run.
 pub struct Results {
-    /// Where, when, how.
+    /// The conditions of the run.
     pub header: Header,
     samples: Vec<Sample>,
 }
@@ -20,19 +20,19 @@ impl From<Run> for Results {
     }
 }
 
-/// The middle of some values, and how far they go.
+/// The median of some values, with their minimum and maximum.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Spread {
-    /// The smallest.
+    /// The minimum.
     pub min: f64,
-    /// Half are below.
+    /// The median: the mean of the middle two of an even number of values.
     pub median: f64,
-    /// The largest.
+    /// The maximum.
     pub max: f64,
 }
 
 impl Spread {
-    /// The spread of values; `None` if there are none.
+    /// Returns the spread of `values`, or `None` if there are none.
     pub fn of(values: impl IntoIterator<Item = f64>) -> Option<Self> {
         let mut values: Vec<f64> = values.into_iter().collect();
         values.sort_by(f64::total_cmp);
@@ -46,32 +46,32 @@ impl Spread {
     }
 }
 
-/// Which way is better.
+/// Whether a larger or a smaller figure is better.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Better {
-    /// As throughput.
+    /// Larger, as for throughput.
     More,
-    /// As latency.
+    /// Smaller, as for latency.
     Less,
 }
 
-/// One server, mostly rawecho, against another in one cell.
+/// The comparison of a server, mostly rawecho, with another one in one cell.
 #[derive(Clone, Debug)]
 pub struct Duel {
     /// The load.
     pub cell: Cell,
-    /// The other one.
+    /// The name of the other server.
     pub other: &'static str,
-    /// What the one did.
+    /// The figures of the first server.
     pub ours: Spread,
-    /// What the other did.
+    /// The figures of the other server.
     pub theirs: Spread,
-    /// The first through the second, round by round.
+    /// The first server's figure divided by the other's, computed within each round.
     pub ratio: Spread,
 }
 
 impl Results {
-    /// The loads that were put on in a measure, in order.
+    /// Returns the loads of a measure, in order.
     pub fn cells(&self, measure: Measure) -> Vec<Cell> {
         let mut cells: Vec<_> = self
             .samples
@@ -84,7 +84,8 @@ impl Results {
         cells
     }
 
-    /// The servers that a measure was tried on, in the order of the table.
+    /// Returns the servers with a measurement of `measure`, failed ones included, in the order of the
+    /// table.
     pub fn servers(&self, measure: Measure) -> Vec<&'static str> {
         let tried = |name| {
             self.samples
@@ -98,8 +99,8 @@ impl Results {
             .collect()
     }
 
-    /// The servers that were tried in all of the grid: some are for the cells of
-    /// one connection only.
+    /// Returns the servers that were measured with the grid's largest number of connections. Others are
+    /// measured with few connections only.
     pub fn servers_of_grid(&self) -> Vec<&'static str> {
         let grid = |sample: &&Sample| sample.measure == Measure::Closed;
         let most = self
@@ -116,7 +117,7 @@ impl Results {
         servers
     }
 
-    /// What a server did.
+    /// Returns the spread of a server's figure over the rounds.
     pub fn spread(
         &self,
         measure: Measure,
@@ -127,7 +128,7 @@ impl Results {
         Spread::of(self.by_round(measure, cell, server, metric).into_values())
     }
 
-    /// Measurements that failed: which, and the reason of the last.
+    /// Returns the failed measurements: how often each failed, and the last reason.
     pub fn failures(&self) -> BTreeMap<(Measure, Cell, &str), (usize, &str)> {
         let mut failures = BTreeMap::new();
         for sample in &self.samples {
@@ -140,7 +141,7 @@ impl Results {
         failures
     }
 
-    /// A server against the peer with the best median.
+    /// Compares server `one` with the peer that has the best median.
     pub fn against_best_peer(
         &self,
         one: &'static str,
@@ -161,7 +162,7 @@ impl Results {
         self.duel(measure, cell, metric, [one, best?.0])
     }
 
-    /// One server against another.
+    /// Compares server `one` with server `other`.
     pub fn duel(
         &self,
         measure: Measure,

@@ -1,8 +1,7 @@
-//! Runs everything, round after round.
+//! Runs the measurements, round after round.
 //!
-//! In a round each cell is measured on all servers, one right after the other,
-//! in an order of its own. What the machine does besides then hits all alike,
-//! and a ratio between two servers is taken within a round.
+//! A round measures each cell on all servers, one right after the other, in a random order. Other load on
+//! the machine then affects all servers alike, and the ratio of two servers is computed within a round.
 
 use std::time::Instant;
 
@@ -19,10 +18,10 @@ use crate::raw::{Run, Writer};
 use crate::sample::{Cell, Measure, Outcome, Sample};
 use crate::servers::Server;
 
-/// Measures all that the options ask for.
+/// Runs all measurements of the options.
 ///
 /// # Errors
-/// If the results cannot be written. A measurement that fails is one of them.
+/// If the results cannot be written. A failed measurement is not an error but a result.
 pub fn run(bench: &Bench, mut header: Header) -> Result<Run> {
     header.missing = bench
         .programs
@@ -60,7 +59,7 @@ pub fn run(bench: &Bench, mut header: Header) -> Result<Run> {
     Ok(Run { header, samples })
 }
 
-/// Takes what this machine has no room for out of the plan, and says why.
+/// Removes the loads that exceed a limit of this machine from the plan, and returns the reasons.
 fn leave_out(plan: &mut Vec<(Measure, Cell)>) -> Result<Vec<String>> {
     let mut too_much = Vec::new();
     for (measure, cell) in std::mem::take(plan) {

@@ -1,4 +1,4 @@
-//! A child process that serves, and ends when it is dropped.
+//! A server as a child process, which is killed when it is dropped.
 
 use std::io::{BufRead, BufReader};
 use std::process::{Child, ChildStdout, Command, Stdio};
@@ -13,21 +13,21 @@ use serde_json::Value;
 
 use crate::pin::spawn_on;
 
-/// How long a server may take to end after SIGTERM before it is killed. rawecho
-/// gives open connections 5 s to finish.
+/// The time that a server has to exit after SIGTERM before it is killed. rawecho gives open connections
+/// 5 s to finish.
 const GRACE: Duration = Duration::from_secs(10);
 
-/// How often to look whether it has.
+/// The interval at which the server's exit is checked.
 const GLANCE: Duration = Duration::from_millis(2);
 
-/// A server that listens.
+/// A listening server.
 pub struct Running {
     child: Child,
-    /// The process to measure and to end: the child, or what strace runs.
+    /// The server's process: the child, or the child of strace.
     pub pid: Pid,
-    /// Where it listens.
+    /// The port on which the server listens.
     pub port: u16,
-    /// Kept open: the server may have more to say, and must not get SIGPIPE.
+    /// Stays open, so that the server does not get SIGPIPE when it writes more.
     _stdout: BufReader<ChildStdout>,
 }
 
@@ -35,14 +35,14 @@ impl Running {
     /// Starts a server and waits until it listens.
     ///
     /// # Errors
-    /// If it ends, or says something else than that it listens.
+    /// If the server exits or does not report a port.
     pub fn start(command: &mut Command, cpus: CpuSet) -> Result<Self> {
         let mut child = spawn_on(cpus, command.stdin(Stdio::null()).stdout(Stdio::piped()))?;
         let mut stdout = BufReader::new(child.stdout.take().context("stdout is piped")?);
         let mut line = String::new();
         stdout.read_line(&mut line)?;
         if line.is_empty() {
-            bail!("{command:?} ended before it listened: {}", child.wait()?);
+            bail!("{command:?} exited before it listened: {}", child.wait()?);
         }
         let said: Value = serde_json::from_str(&line).with_context(|| line.clone())?;
         let port = said["port"]
@@ -58,18 +58,18 @@ impl Running {
         })
     }
 
-    /// Ends the server and waits for it.
+    /// Sends SIGTERM to the server and waits for its exit.
     ///
     /// # Errors
-    /// If it does not end when told to.
+    /// If the server does not exit in time.
     pub fn stop(mut self) -> Result<()> {
         kill(self.pid, Signal::SIGTERM)?;
-        ensure!(self.ended_within(GRACE)?, "does not end on SIGTERM");
+        ensure!(self.ended_within(GRACE)?, "does not exit on SIGTERM");
         Ok(())
     }
 
-    fn ended_within(&mut self, patience: Duration) -> Result<bool> {
-        let deadline = Instant::now() + patience;
+    fn ended_within(&mut self, timeout: Duration) -> Result<bool> {
+        let deadline = Instant::now() + timeout;
         while Instant::now() < deadline {
             if self.child.try_wait()?.is_some() {
                 return Ok(true);
@@ -83,7 +83,7 @@ impl Running {
 impl Drop for Running {
     fn drop(&mut self) {
         if let Ok(None) = self.child.try_wait() {
-            // Nothing is left to tell of an error to.
+            // A destructor cannot report an error.
             let _ = kill(self.pid, Signal::SIGKILL);
             let _ = self.child.wait();
         }

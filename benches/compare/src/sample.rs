@@ -1,11 +1,11 @@
-//! One measurement: of what, under which load, of which server, in which round.
+//! One measurement: its measure, its load, its server and its round.
 
 use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// What is measured.
+/// The measures.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Measure {
@@ -35,14 +35,14 @@ pub enum Measure {
     LineAllocations,
     /// The node's memory over millions of lines.
     Lines,
-    /// From exec to `init_ok`.
+    /// The time from exec to `init_ok`.
     Start,
     /// Size of the binary.
     Size,
 }
 
 impl Measure {
-    /// Those that go through the node's JSON lines.
+    /// The measures of the node and its binary.
     pub const NODE: [Self; 7] = [
         Self::Send,
         Self::Stats,
@@ -53,7 +53,7 @@ impl Measure {
         Self::Size,
     ];
 
-    /// Whether one round tells all: there is no chance in it.
+    /// Returns whether one round suffices, because the figure does not vary by chance.
     pub fn once(self) -> bool {
         matches!(
             self,
@@ -62,11 +62,10 @@ impl Measure {
     }
 }
 
-/// The load: how many connections, bytes in a message, messages in flight. All
-/// are zero where the load generator has no part.
+/// A load. All fields are zero in a measure without the load generator.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Cell {
-    /// Open at the same time.
+    /// Connections open at the same time.
     pub connections: u64,
     /// Bytes in a message.
     pub size: u64,
@@ -87,7 +86,7 @@ impl fmt::Display for Cell {
     }
 }
 
-/// A number that a measurement yields.
+/// The figures of measurements.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Metric {
@@ -95,11 +94,11 @@ pub enum Metric {
     PerSecond,
     /// Median latency in microseconds.
     P50,
-    /// 99 % of all messages took less, in microseconds.
+    /// 99th percentile of latency in microseconds.
     P99,
-    /// 99.9 % of all messages took less, in microseconds.
+    /// 99.9th percentile of latency in microseconds.
     P999,
-    /// The slowest message, in microseconds.
+    /// Latency of the slowest message in microseconds.
     Slowest,
     /// CPU microseconds of the server for each message.
     ServerCpu,
@@ -127,32 +126,32 @@ pub enum Metric {
     KiB,
 }
 
-/// What a measurement yields.
+/// The figures of one measurement.
 pub type Values = BTreeMap<Metric, f64>;
 
 /// One measurement.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Sample {
-    /// What was measured.
+    /// The measure.
     pub measure: Measure,
-    /// Under which load.
+    /// The load.
     #[serde(flatten)]
     pub cell: Cell,
-    /// Of which server.
+    /// The server's name.
     pub server: String,
-    /// In which round.
+    /// The round, from 0.
     pub round: u64,
-    /// What came out.
+    /// The result.
     #[serde(flatten)]
     pub outcome: Outcome,
 }
 
-/// How a measurement ended.
+/// The result of a measurement.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Outcome {
-    /// With numbers.
+    /// Its figures.
     Values(Values),
-    /// With an error.
+    /// The error that made it fail.
     Failed(String),
 }

@@ -1,74 +1,75 @@
-//! The table of servers: a row is all it takes to add one.
+//! The table of servers. To add a server, add a row.
 
 use std::fmt;
 
 /// A server and how to start it.
 #[derive(Debug)]
 pub struct Server {
-    /// As the report calls it.
+    /// The name in the report and on the command line.
     pub name: &'static str,
-    /// Its part in the comparison.
+    /// The role in the comparison.
     pub role: Role,
-    /// What has to be built for it.
+    /// The program to build.
     pub program: Program,
-    /// What it is started with, besides `--port 0`.
+    /// The arguments before `--port 0`.
     pub arguments: &'static [&'static str],
 }
 
 /// Why a server is measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
-    /// It is what this is about.
+    /// rawecho itself.
     Subject,
-    /// The same with other options: measured when asked for, and where the
-    /// option is what is asked about.
+    /// rawecho with other options. It is measured if the command line names it, and in the measures
+    /// that are about the option.
     Variant,
-    /// To be at least as good as it.
+    /// A server that rawecho must at least equal.
     Peer,
-    /// The least an epoll server can do.
+    /// The minimum of work for an epoll server.
     Floor,
-    /// The most that polling can bring. It serves one connection at a time.
+    /// The most that busy-polling can gain. It serves one connection at a time.
     SpinFloor,
-    /// What polling brings to few connections, if it is done in any case.
+    /// The throughput of few connections with unconditional busy-polling.
     PollFloor,
-    /// The least one thread can do for an echo on a connection of its own.
+    /// The minimum of work for one thread to echo over a new connection.
     OnceFloor,
 }
 
-/// Where a program comes from.
+/// The source of a program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Program {
-    /// The project.
+    /// The project itself.
     Rawecho,
     /// A binary of this workspace.
     Cargo(&'static str),
-    /// `peers/foreign/floor-poll.c`, by the C compiler.
+    /// `peers/foreign/floor-poll.c`, which the C compiler builds.
     FloorPoll,
-    /// `peers/foreign/libuv.c`, by the C compiler.
+    /// `peers/foreign/libuv.c`, which the C compiler builds.
     Libuv,
-    /// `peers/foreign/go`, by Go.
+    /// `peers/foreign/go`, which Go builds.
     Go,
 }
 
-/// The one that all is about.
+/// rawecho with its default options.
 pub const RAWECHO: &str = "rawecho";
 
-/// The same without busy polling.
+/// rawecho without busy-polling.
 pub const RAWECHO_SPIN0: &str = "rawecho-spin0";
 
-/// The same with two threads.
+/// rawecho with two threads.
 pub const RAWECHO_WORKERS2: &str = "rawecho-workers2";
 
-/// What all throughput is a share of.
+/// The floor of an epoll server: the plots show throughput as a share of this server's.
 pub const FLOOR_EPOLL: &str = "floor-epoll";
 
-/// What polling can bring at most.
+/// The most that busy-polling can gain.
 pub const FLOOR_SPIN: &str = "floor-spin";
 
-/// What polling brings to few connections, if it is done in any case.
+/// The floor with unconditional busy-polling.
 pub const FLOOR_POLL: &str = "floor-poll";
 
-/// Up to as many connections, polling may pay: the grid then has the servers that show what it brings.
+/// The largest number of connections for which busy-polling may pay. Cells of the grid up to this number
+/// include the servers that show its gain.
 pub const FEW_CONNECTIONS: u64 = 10;
 
 /// All servers, in the order of the report.
@@ -153,7 +154,7 @@ const fn row(
     }
 }
 
-/// The part that the server of this name has in the comparison.
+/// Returns the role of the server `name`.
 pub fn role(name: &str) -> Option<Role> {
     SERVERS
         .iter()

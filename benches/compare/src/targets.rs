@@ -1,4 +1,4 @@
-//! What rawecho is to reach, and whether it does.
+//! The targets for rawecho, and whether a run meets them.
 
 use crate::report::{number, spread};
 use crate::results::{Better, Duel, Results, Spread};
@@ -7,9 +7,9 @@ use crate::servers::{
     FEW_CONNECTIONS, FLOOR_EPOLL, FLOOR_POLL, FLOOR_SPIN, RAWECHO, RAWECHO_SPIN0, RAWECHO_WORKERS2,
 };
 
-/// Share of the floor's throughput in every cell.
+/// Throughput as a share of `floor-epoll`'s, in every cell: at least.
 const OF_THE_FLOOR: f64 = 0.97;
-/// Round trips on one connection, against the best peer.
+/// Round trips on one connection, relative to the best peer: at least.
 const ROUND_TRIPS: f64 = 2.5;
 /// The cell of the round trips.
 pub const ROUND_TRIP: Cell = Cell {
@@ -17,52 +17,52 @@ pub const ROUND_TRIP: Cell = Cell {
     size: 64,
     in_flight: 1,
 };
-/// One and two connections, against the floor that polls in any case.
+/// Throughput of one and two connections, relative to `floor-poll`: at least.
 const OF_POLLING: f64 = 0.95;
-/// A few more, against the better of polling and not polling.
+/// Throughput of 3 to 10 connections, relative to the better of polling and not polling: at least.
 const OF_THE_BETTER: f64 = 0.97;
-/// Round trips on a CPU shared with the client, against no polling.
+/// Round trips on a CPU shared with the client, relative to rawecho without busy-polling: at least.
 const SHARED: f64 = 0.97;
-/// Heap allocations for a message that count as none: less than one in thousand.
+/// Heap allocations for each message that count as none: at most one in a thousand messages.
 const NONE: f64 = 0.001;
-/// System calls for each message.
+/// System calls for each message: at most.
 const SYSCALLS: f64 = 2.1;
-/// KiB of memory that the idle connections take together.
+/// KiB of memory of all idle connections together: at most.
 const IDLE: f64 = 2048.0;
-/// Share of the rate of one thread that does all of `tcp_echo_send` itself.
+/// The rate of `tcp_echo_send` as a share of `floor-once`'s: at least.
 const OF_ONCE: f64 = 0.85;
-/// Lines a second.
+/// `tcp_echo_stats` lines a second: at least.
 const LINES: f64 = 500_000.0;
-/// KiB by which the node's memory may move and still be flat: allocators give
-/// pages back and take them.
+/// KiB by which the node's memory may grow and still count as flat, because allocators return and
+/// take pages.
 const FLAT: f64 = 64.0;
-/// Milliseconds from exec to `init_ok`.
+/// Milliseconds from exec to `init_ok`: at most.
 const START: f64 = 2.0;
-/// size of the binary, KiB.
+/// Size of the binary in KiB: at most.
 const BINARY: f64 = 600.0;
 
-/// One target.
+/// One target, with its result.
 pub struct Verdict {
-    /// What is measured.
+    /// The figure.
     pub what: String,
-    /// What it has to be.
+    /// The target for the figure.
     pub target: String,
-    /// What it is.
+    /// The measured figure.
     pub found: String,
-    /// Whether that will do.
+    /// Whether the figure meets the target.
     pub met: Met,
 }
 
 /// Whether a target is met.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Met {
-    /// By no round.
+    /// No round meets it.
     No,
-    /// Not by the median, but by a round: the target is within the spread.
+    /// At least one round meets it, but the median does not.
     WithinSpread,
-    /// By the median.
+    /// The median meets it.
     Yes,
-    /// There is no target, or this run did not measure it.
+    /// There is no target, or this run did not measure the figure.
     Open,
 }
 
@@ -87,7 +87,7 @@ impl Goal {
     }
 }
 
-/// All targets that a comparison can tell of.
+/// Returns all targets with their results.
 pub fn verdicts(results: &Results) -> Vec<Verdict> {
     let mut verdicts = Vec::from(grid(results));
     verdicts.extend(few_connections(results));
@@ -97,7 +97,7 @@ pub fn verdicts(results: &Results) -> Vec<Verdict> {
     verdicts
 }
 
-/// What holds for every cell.
+/// Returns the targets for every cell of the grid.
 fn grid(results: &Results) -> [Verdict; 3] {
     let peers = |metric, better| {
         move |cell| results.against_best_peer(RAWECHO, Measure::Closed, cell, metric, better)
@@ -131,13 +131,13 @@ fn grid(results: &Results) -> [Verdict; 3] {
     ]
 }
 
-/// What holds for few connections, where polling may pay.
+/// Returns the targets for few connections, where busy-polling may pay.
 fn few_connections(results: &Results) -> [Verdict; 2] {
     let against = |cell, other| {
         let pair = [RAWECHO, other];
         results.duel(Measure::Closed, cell, Metric::PerSecond, pair)
     };
-    // The measured ratio is the lower of the two.
+    // The comparison with the better of the two is the one with the lower ratio.
     let better = |cell| {
         let duels = [FLOOR_POLL, RAWECHO_SPIN0].map(|other| against(cell, other));
         let duels = duels.into_iter().flatten();
@@ -162,7 +162,7 @@ fn few_connections(results: &Results) -> [Verdict; 2] {
     ]
 }
 
-/// What holds for the server.
+/// Returns the targets for the server.
 fn server(results: &Results) -> [Verdict; 7] {
     let best_peer = |measure, metric, better| {
         let cell = *results.cells(measure).first()?;
@@ -216,7 +216,7 @@ fn server(results: &Results) -> [Verdict; 7] {
     ]
 }
 
-/// What holds for the node and its program.
+/// Returns the targets for the node and its binary.
 fn node(results: &Results) -> Vec<Verdict> {
     let send = results.duel(
         Measure::Send,
@@ -276,13 +276,13 @@ fn node(results: &Results) -> Vec<Verdict> {
     ]
 }
 
-/// What rawecho did in a measure that has one cell.
+/// Returns rawecho's figure in a measure that has one cell.
 fn figure(results: &Results, measure: Measure, metric: Metric) -> Option<Spread> {
     results.spread(measure, *results.cells(measure).first()?, RAWECHO, metric)
 }
 
-/// Round trips against the best peer, and how much of what polling can bring
-/// they are: where a wake-up costs little, no server can have 2.5 times a peer's.
+/// Compares round trips with the best peer, and with the most that busy-polling can gain: where a wake-up
+/// is cheap, no server can reach 2.5 times a peer's.
 fn round_trips(results: &Results) -> Verdict {
     let against_peer = |one| {
         let (measure, metric) = (Measure::Closed, Metric::PerSecond);
@@ -310,7 +310,7 @@ fn round_trips(results: &Results) -> Verdict {
     verdict
 }
 
-/// What a second thread brings, and what the load generator leaves for it.
+/// Reports the gain of a second thread, and the CPU time that the load generator uses beside it.
 fn workers(results: &Results) -> Vec<Verdict> {
     let cpus = results.header.cores;
     let each = |cell| {
@@ -386,7 +386,7 @@ fn value(what: &str, target: &str, found: Option<Spread>, goal: Goal) -> Verdict
     verdict(what, target, found.map(spread), met)
 }
 
-/// What is to be known, and has no target.
+/// Returns a figure without a target.
 fn reported(what: &str, found: Option<String>) -> Verdict {
     verdict(what, "–", found, None)
 }

@@ -1,4 +1,4 @@
-//! valgrind, which counts the heap allocations in a program's life.
+//! Counts the heap allocations of a whole run of a program, by valgrind.
 
 use std::fs;
 use std::path::PathBuf;
@@ -9,13 +9,13 @@ use anyhow::{Context, Result, ensure};
 use crate::bench::Bench;
 use crate::servers::Server;
 
-/// A run of a program in valgrind.
+/// A run of a program under valgrind.
 pub struct Valgrind {
     log: PathBuf,
 }
 
 impl Valgrind {
-    /// The command that runs a server in it, to be given arguments.
+    /// Returns the command that runs a server under valgrind, without the server's arguments.
     ///
     /// # Errors
     /// If valgrind is not installed or the server was not built.
@@ -34,10 +34,10 @@ impl Valgrind {
         Ok((Self { log }, command))
     }
 
-    /// How many there were, once the program has ended.
+    /// Returns the number of allocations. The program must have exited.
     ///
     /// # Errors
-    /// If valgrind has not said so.
+    /// If valgrind's log has no total.
     pub fn allocations(self) -> Result<f64> {
         let text = fs::read_to_string(&self.log)?;
         fs::remove_file(&self.log)?;
@@ -45,7 +45,7 @@ impl Valgrind {
     }
 }
 
-/// The number in `total heap usage: 1,234 allocs, …`.
+/// Returns the number in `total heap usage: 1,234 allocs, …`.
 fn counted(log: &str) -> Option<f64> {
     let (_, total) = log.rsplit_once("total heap usage: ")?;
     let (count, _) = total.split_once(" allocs")?;

@@ -1,5 +1,5 @@
-//! One message at a time on one blocking socket: a round trip is a `write` and
-//! a `read` only, so that the server's share of the time is as large as possible.
+//! One message at a time on one blocking socket. A round trip takes only a `write` and a `read`, so that
+//! the server's share of the time is as large as possible.
 
 use anyhow::{Result, ensure};
 
@@ -8,7 +8,7 @@ use crate::open::STALL;
 use crate::pattern::{MAX_IO, Pattern};
 use crate::recorder::{Phase, Recorder};
 
-/// Sends a message of `size` bytes and waits for it, again and again.
+/// Sends a message of `size` bytes and waits for its echo, until the recorder has measured long enough.
 ///
 /// # Errors
 /// If the connection breaks, a byte is wrong or the server gets stuck.

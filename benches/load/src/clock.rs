@@ -1,35 +1,35 @@
-//! Times as nanoseconds, small enough to keep one for every message in flight.
+//! Times in nanoseconds, as integers small enough to keep one for every message in flight.
 
 use std::time::{Duration, Instant};
 
 use nix::time::{ClockId, clock_gettime};
 use nix::unistd::Pid;
 
-/// Tells the nanoseconds since it was made.
+/// A clock that counts nanoseconds from its creation.
 #[derive(Clone, Copy)]
 pub struct Clock(Instant);
 
 impl Clock {
-    /// A clock that starts at zero now.
+    /// Creates a clock that starts at zero now.
     pub fn start() -> Self {
         Self(Instant::now())
     }
 
-    /// Nanoseconds since the start.
+    /// Returns the nanoseconds since the start.
     pub fn now(&self) -> u64 {
         nanoseconds(self.0.elapsed())
     }
 }
 
-/// A duration in the clock's unit.
+/// Converts a duration to nanoseconds.
 pub fn nanoseconds(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).expect("no run takes 500 years")
 }
 
-/// CPU time, user and system, that all threads of process `pid` have used.
+/// Returns the CPU time, user and system, that all threads of process `pid` have used.
 ///
-/// The scheduler's own count in nanoseconds: `utime` and `stime` of
-/// `/proc/PID/stat` say the same in ticks of 10 ms.
+/// This is the scheduler's own count in nanoseconds. `utime` and `stime` of `/proc/PID/stat` have ticks of
+/// 10 ms.
 ///
 /// # Errors
 /// If there is no such process.

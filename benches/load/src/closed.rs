@@ -10,19 +10,19 @@ use crate::pool::{Events, Pool};
 use crate::recorder::{Phase, Recorder};
 use crate::shape::Shape;
 
-/// Seed of the order in which connections send for the first time: the same for all servers.
+/// The seed of the order in which connections send their first messages. It is the same for all servers.
 const ORDER: u64 = 1;
 
-/// Keeps `in_flight` messages in flight on every connection until the
-/// recorder has seen enough, then waits for those that have not come back.
+/// Keeps `in_flight` messages in flight on every connection until the recorder has measured long enough,
+/// then waits for the last echoes.
 ///
-/// Without the wait a server that serves a few connections well and lets the
-/// others starve would show a short latency: that of the few.
+/// Without the wait, a server that serves a few connections well and starves the others would show the
+/// short latency of the few.
 ///
-/// The first messages go in no order. In the order of opening, those of thousands of connections
-/// would for seconds come in the order in which the server's memory of them lies, and a server
-/// that never changes their order would be the faster for it: measured, by 15 % at 10,000 × 1 KiB,
-/// and by nothing when the order has worn off.
+/// The connections send their first messages in random order. In the order of opening, the messages of
+/// thousands of connections would for seconds arrive in the order in which the server's connections lie in
+/// memory. A server that keeps that order would then be faster: by 15 % at 10,000 × 1 KiB, measured, and
+/// not at all once the order has become random.
 ///
 /// # Errors
 /// If a connection breaks, a byte is wrong or the server gets stuck.
@@ -52,7 +52,7 @@ pub fn run(pool: &mut Pool, shape: Shape, in_flight: u64, recorder: &mut Recorde
                     if over {
                         missing -= count;
                     } else if count > 0 {
-                        // Each message makes room for the one that is `in_flight` later.
+                        // Each echo lets the connection send one more message.
                         sent_at.set(ready.index, back, recorder.now());
                         pool.send(ready.index, count * shape.size)?;
                     }
@@ -64,7 +64,7 @@ pub fn run(pool: &mut Pool, shape: Shape, in_flight: u64, recorder: &mut Recorde
     Ok(())
 }
 
-/// Records what came back on a connection and returns the messages it completed.
+/// Records the bytes that came back on a connection, and returns the messages that they complete.
 fn take(
     index: usize,
     length: usize,
@@ -85,8 +85,8 @@ fn take(
     messages
 }
 
-/// When each message in flight was sent: a ring for each connection, in which
-/// a message takes the place of the one whose return let it go.
+/// The time at which each message in flight was sent: a ring for each connection, in which a message
+/// replaces the one whose echo let it be sent.
 struct SentAt {
     times: Vec<u64>,
     in_flight: u64,

@@ -1,4 +1,4 @@
-//! Connect, echo one message, close; again and again.
+//! Connects, echoes one message and closes, repeatedly.
 
 use std::io::{ErrorKind, Read};
 use std::net::Shutdown;
@@ -11,57 +11,57 @@ use crate::pattern::{MAX_IO, Pattern};
 use crate::recorder::{Phase, Recorder};
 use crate::shape::Shape;
 
-/// Keeps `shape.connections` connections open until the recorder has seen
-/// enough, and returns how many there were in all.
+/// Keeps `shape.connections` connections open until the recorder has measured long enough, and returns how
+/// many connections have finished.
 ///
-/// A connection is finished when the server has closed its end too, so each
-/// one that counts was accepted, echoed and closed by the server. The client
-/// closes first and keeps the TIME_WAIT; [`dial`] moves on to another address
-/// before the ports of one run out.
+/// A connection has finished when the server has closed its end too, so the server has accepted, echoed and
+/// closed each connection that counts. The client closes first, so its end enters TIME_WAIT; [`dial`] uses
+/// another address before the ports of one run out.
 ///
-/// Advances the connections in turn by one step each, with blocking calls. The
-/// server works on all others in the meantime, and the client needs no epoll,
-/// whose cost would be part of every connection.
+/// The client advances one connection after the other by one step, with blocking calls. The server can work
+/// on all others in the meantime. The client therefore needs no epoll, whose cost would be part of every
+/// connection.
 ///
 /// # Errors
 /// If a connection breaks, a byte is wrong or the server gets stuck.
 pub fn run(port: u16, shape: Shape, pattern: &Pattern, recorder: &mut Recorder) -> Result<u64> {
     let mut started = 0;
-    let mut conversations = Vec::new();
+    let mut exchanges = Vec::new();
     for _ in 0..shape.connections {
-        conversations.push(Conversation::start(
+        exchanges.push(Exchange::start(
             started, port, shape.size, pattern, recorder,
         )?);
         started += 1;
     }
     let mut buffer = [0; MAX_IO];
     let mut finished = 0;
-    for turn in (0..conversations.len()).cycle() {
+    for turn in (0..exchanges.len()).cycle() {
         if turn == 0 && recorder.tick(recorder.now())? == Phase::Over {
             break;
         }
-        let conversation = &mut conversations[turn];
-        if conversation.echoed {
-            conversation.finish()?;
-            recorder.message(conversation.since, recorder.now());
+        let exchange = &mut exchanges[turn];
+        if exchange.echoed {
+            exchange.finish()?;
+            recorder.message(exchange.since, recorder.now());
             recorder.count(shape.size as usize);
             finished += 1;
-            *conversation = Conversation::start(started, port, shape.size, pattern, recorder)?;
+            *exchange = Exchange::start(started, port, shape.size, pattern, recorder)?;
             started += 1;
         } else {
-            conversation.echo(shape.size, pattern, &mut buffer)?;
+            exchange.echo(shape.size, pattern, &mut buffer)?;
         }
     }
     Ok(finished)
 }
 
-struct Conversation {
+/// One message over a connection of its own.
+struct Exchange {
     connection: Connection,
     since: u64,
     echoed: bool,
 }
 
-impl Conversation {
+impl Exchange {
     fn start(nth: u64, port: u16, size: u64, pattern: &Pattern, clock: &Recorder) -> Result<Self> {
         let since = clock.now();
         let stream = dial(nth, port)?;
@@ -95,7 +95,7 @@ impl Conversation {
                 other => break other.context("the server did not close its end")?,
             }
         };
-        ensure!(left == 0, "the server sent more than it got");
+        ensure!(left == 0, "the server sent more bytes than it received");
         Ok(())
     }
 }

@@ -1,4 +1,4 @@
-//! One connection whose every byte is known.
+//! A connection that sends known bytes and checks their echo.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
@@ -7,7 +7,7 @@ use anyhow::{Context, Result, bail, ensure};
 
 use crate::pattern::{MAX_IO, Pattern};
 
-/// A stream that sends its own pattern and expects it back.
+/// A connection that sends a pattern of its own and expects the same bytes back.
 pub struct Connection {
     stream: TcpStream,
     key: u64,
@@ -16,7 +16,7 @@ pub struct Connection {
 }
 
 impl Connection {
-    /// The stream of the `key`th connection. Different keys, different bytes.
+    /// Creates the connection with number `key`, which determines its bytes.
     pub fn new(stream: TcpStream, key: u64) -> Self {
         Self {
             stream,
@@ -26,23 +26,23 @@ impl Connection {
         }
     }
 
-    /// The socket, to set options and to wait for.
+    /// Returns the socket, to set options and to register it with epoll.
     pub fn stream(&self) -> &TcpStream {
         &self.stream
     }
 
-    /// Bytes sent so far.
+    /// Returns the number of bytes sent so far.
     pub fn sent(&self) -> u64 {
         self.sent
     }
 
-    /// Bytes received, and found right, so far.
+    /// Returns the number of bytes received so far, which have all been checked.
     pub fn received(&self) -> u64 {
         self.received
     }
 
-    /// Sends until `goal` bytes of the stream are out. Returns whether they
-    /// are: a non-blocking socket may be full.
+    /// Sends until `goal` bytes of the stream have been sent. Returns false if the socket is non-blocking and
+    /// its buffer is full before.
     ///
     /// # Errors
     /// If the connection breaks.
@@ -62,8 +62,7 @@ impl Connection {
         Ok(true)
     }
 
-    /// Reads once and checks what came. Returns the number of bytes, 0 if
-    /// there were none yet.
+    /// Reads once and checks the bytes. Returns their number, or 0 if none have arrived yet.
     ///
     /// # Errors
     /// If the connection breaks or ends, or a byte is not the one that was sent.
@@ -83,7 +82,7 @@ impl Connection {
         };
         ensure!(
             buffer[..length] == *pattern.window(self.key, self.received, length),
-            "connection {} got other bytes than it sent, between {} and {}",
+            "connection {} received other bytes than it sent, between {} and {}",
             self.key,
             self.received,
             self.received + length as u64

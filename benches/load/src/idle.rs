@@ -1,4 +1,4 @@
-//! Open connections and hold them, for as long as the caller looks at the server.
+//! Holds open connections while the caller reads the server's memory.
 
 use std::io::{Read, Write, stdin, stdout};
 
@@ -10,11 +10,11 @@ use crate::open::STALL;
 use crate::pattern::{MAX_IO, Pattern};
 use crate::shape::Shape;
 
-/// Says on stdout that the connections are open, holds them until stdin ends,
-/// then has each echo one more message: the server must not have lost any.
+/// Reports on stdout that the connections are open and holds them until stdin ends. Then it echoes one more
+/// message over each, because the server must not have lost any.
 ///
 /// # Errors
-/// If a connection broke in the meantime.
+/// If a connection has broken in the meantime.
 pub fn run(connections: &mut [Connection], shape: Shape, pattern: &Pattern) -> Result<()> {
     println!(
         "{}",

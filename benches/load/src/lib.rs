@@ -1,8 +1,7 @@
-//! A load generator for TCP echo servers that checks every byte that comes
-//! back.
+//! A load generator for TCP echo servers that checks every byte that comes back.
 //!
-//! One thread, so that one CPU is all it takes from the machine it shares with
-//! the server. The parts are a library because `compare` reads the reports.
+//! It has one thread, so that it takes only one CPU of the machine that it shares with the server. It is a
+//! library because `compare` reads its reports.
 
 pub mod blocking;
 pub mod clock;

@@ -1,4 +1,4 @@
-//! What the kernel's limits leave room for.
+//! Checks a load against the kernel's limits.
 
 use std::fs;
 
@@ -8,12 +8,10 @@ use nix::unistd::{SysconfVar, sysconf};
 
 use crate::shape::Shape;
 
-/// Files that a process has open besides its connections; all of the servers
-/// get by with fewer.
+/// Descriptors for everything but connections. Every server needs fewer.
 const OTHER_FILES: u64 = 100;
 
-/// Raises the soft limit on open files to the hard one. Child processes
-/// inherit it.
+/// Raises the soft limit of open files to the hard one. Child processes inherit it.
 ///
 /// # Errors
 /// If the kernel refuses, which it does not for a value up to the hard limit.
@@ -22,8 +20,8 @@ pub fn raise_open_files() -> Result<()> {
     Ok(setrlimit(Resource::RLIMIT_NOFILE, hard, hard)?)
 }
 
-/// Returns why this kernel, as configured, cannot hold so many connections with
-/// so many messages in flight; `None` if it can.
+/// Returns the limit that a load exceeds: `shape.connections` connections, each with `in_flight` messages in
+/// flight. Returns `None` if it exceeds none.
 ///
 /// # Errors
 /// If a limit cannot be read.
@@ -35,7 +33,7 @@ pub fn obstacle(shape: Shape, in_flight: u64) -> Result<Option<String>> {
             files.saturating_sub(OTHER_FILES)
         )));
     }
-    // Beyond its memory TCP drops segments, and all connections wait for timers.
+    // When TCP exceeds its memory, it drops segments, and all connections wait for retransmission timers.
     let (bytes, memory) = (shape.connections * shape.size * in_flight, tcp_memory()?);
     Ok((bytes > memory).then(|| {
         let mib = |bytes| bytes / (1024 * 1024);
@@ -47,7 +45,7 @@ pub fn obstacle(shape: Shape, in_flight: u64) -> Result<Option<String>> {
     }))
 }
 
-/// Bytes that all TCP sockets of the machine may use together.
+/// Returns the number of bytes that all TCP sockets of the machine may use together.
 fn tcp_memory() -> Result<u64> {
     let thresholds = fs::read_to_string("/proc/sys/net/ipv4/tcp_mem")?;
     let pages = thresholds

@@ -1,4 +1,4 @@
-//! `load`: puts a load on an echo server and prints what it measured as JSON.
+//! `load`: generates load for an echo server and prints the measurements as JSON.
 
 use anyhow::{Result, bail};
 use clap::{Parser, Subcommand, ValueEnum};
@@ -91,11 +91,11 @@ fn run(command: &Command) -> Result<Report> {
             driver,
         } => {
             if let Some(obstacle) = limits::obstacle(shape, in_flight)? {
-                bail!("this load does not fit: {obstacle}");
+                bail!("the load exceeds a limit: {obstacle}");
             }
             let mut connections = open(shape.connections, port, &pattern)?;
-            let on_the_way = shape.connections * shape.size * in_flight;
-            let mut recorder = Recorder::start(span, on_the_way, server)?;
+            let bytes_in_flight = shape.connections * shape.size * in_flight;
+            let mut recorder = Recorder::start(span, bytes_in_flight, server)?;
             let small = shape.connections == 1 && in_flight == 1 && shape.size <= MAX_IO as u64;
             let driver = if small && driver == Driver::Auto {
                 blocking::run(&mut connections[0], shape.size, &pattern, &mut recorder)?;
@@ -144,7 +144,7 @@ fn run(command: &Command) -> Result<Report> {
     }
 }
 
-/// A report that counts the greetings, one on each connection, as messages.
+/// Returns a report whose number of messages includes the greetings, one on each connection.
 fn report(mode: &str, driver: &str, shape: Shape, recorder: &Recorder) -> Report {
     let greetings = (shape.connections * GREETING) as f64 / shape.size as f64;
     let messages_in_all = recorder.bytes() as f64 / shape.size as f64 + greetings;

@@ -1,4 +1,4 @@
-//! Opening connections, many of them.
+//! Opens many connections.
 
 use std::net::{Ipv4Addr, SocketAddrV4, TcpStream};
 use std::os::fd::AsRawFd;
@@ -12,25 +12,24 @@ use nix::sys::socket::{
 use crate::connection::Connection;
 use crate::pattern::{MAX_IO, Pattern};
 
-/// A server that says nothing for this long is taken for stuck. Longer than a
-/// SYN that has to be sent again, twice, when a backlog was full.
+/// The time without bytes from the server after which a run fails. It is longer than a SYN takes that is
+/// retransmitted twice because the backlog was full.
 pub const STALL: Duration = Duration::from_secs(10);
 
-/// Bytes echoed on a new connection before it counts as open: a connection in
-/// the kernel's backlog looks open to the client though no server has seen it.
+/// Bytes echoed on a new connection before it counts as open. To the client, a connection in the kernel's
+/// backlog looks open even if the server has not accepted it.
 pub const GREETING: u64 = 64;
 
-/// Connections opened before their greetings are awaited. Below 128, the
-/// smallest backlog in use among the servers, so none has to drop a SYN.
+/// The number of connections opened before their greetings are awaited. It is below 128, the smallest
+/// backlog of the servers, so no SYN is dropped.
 const BATCH: u64 = 64;
 
-/// Connections made from one address before the next is used. Linux has 28,232
-/// ephemeral ports for each pair of addresses, of which it tries the odd or the
-/// even ones first, one after the other; a closed connection keeps its port for
-/// a while. Well before the half of them is taken the search gets slow.
+/// The number of connections from one address before the next is used. Linux has 28,232 ephemeral ports for
+/// each pair of addresses. It tries the odd or the even ones first, one after the other, and a closed
+/// connection keeps its port in TIME_WAIT. The search becomes slow well before half of them are in use.
 const PER_SOURCE: u64 = 4_000;
 
-/// Addresses in use: after 800,000 connections the first ones' ports are free again.
+/// The number of source addresses. After 800,000 connections, the ports of the first address are free again.
 const SOURCES: u64 = 200;
 
 /// Connects for the `nth` time to the server at `port`, with a blocking socket.
@@ -47,7 +46,7 @@ pub fn dial(nth: u64, port: u16) -> Result<TcpStream> {
     let source = (nth / PER_SOURCE) % SOURCES;
     if source > 0 {
         let address = Ipv4Addr::new(127, 0, 0, 1 + source as u8);
-        // Else bind would look for a port that is free for every destination.
+        // Otherwise, bind would look for a port that is free for every destination.
         setsockopt(&socket, sockopt::IpBindAddressNoPort, &true)?;
         bind(
             socket.as_raw_fd(),
@@ -59,10 +58,10 @@ pub fn dial(nth: u64, port: u16) -> Result<TcpStream> {
     Ok(TcpStream::from(socket))
 }
 
-/// Opens `count` connections and has each of them echo its [`GREETING`].
+/// Opens `count` connections and echoes [`GREETING`] bytes over each.
 ///
 /// # Errors
-/// If not all can be opened; the error says how many could.
+/// If not all can be opened. The error says how many were.
 pub fn open(count: u64, port: u16, pattern: &Pattern) -> Result<Vec<Connection>> {
     let mut connections = Vec::with_capacity(count as usize);
     while (connections.len() as u64) < count {
@@ -84,7 +83,7 @@ fn open_batch(
         let stream = dial(key, port)?;
         stream.set_nodelay(true)?;
         stream.set_read_timeout(Some(STALL))?;
-        // Closed with a reset: no TIME_WAIT, and no wait for what is in flight.
+        // Reset the connection on close: no TIME_WAIT, and no wait for bytes in flight.
         setsockopt(
             &stream,
             sockopt::Linger,

@@ -1,20 +1,20 @@
-//! The bytes that are sent, and the check of those that come back.
+//! The bytes that connections send and expect back.
 
-/// Bytes after which a connection's stream repeats: the largest prime below
-/// 64 KiB. No message or buffer size is a multiple of a prime this large, so a
-/// message that is lost, doubled or swapped shifts the pattern and is seen.
+/// Bytes after which a connection's stream repeats: the largest prime below 64 KiB. No message or buffer
+/// size is a multiple of so large a prime, so a lost, doubled or swapped message shifts the pattern and is
+/// detected.
 const PERIOD: usize = 65_521;
 
-/// Where the pattern of the next connection starts, in bytes. Not a divisor of
-/// the period, so the first 65,521 connections all start at different places.
+/// Bytes between the starts of two successive connections' patterns. It does not divide the period, so the
+/// first 65,521 connections start at different places.
 const STRIDE: u64 = 7;
 
-/// The most bytes one call reads or writes. Large enough that a 64 KiB message
-/// is one call, small enough that pattern and buffer stay in the L2 cache.
+/// The most bytes that one call reads or writes. It is large enough for a 64 KiB message, and small enough
+/// that pattern and buffer stay in the L2 cache.
 pub const MAX_IO: usize = 64 * 1024;
 
-/// A table of noise into which each connection's stream is a moving window, so
-/// that making a message costs nothing and checking one is a `memcmp`.
+/// A table of random bytes. Each connection's stream is a moving window into it, so making a message costs
+/// nothing and checking one is a `memcmp`.
 pub struct Pattern {
     noise: Box<[u8]>,
 }
@@ -26,7 +26,7 @@ impl Pattern {
             .flat_map(u64::to_le_bytes)
             .take(PERIOD)
             .collect();
-        // Longer than the period, so that every window is in one piece.
+        // Longer than the period, so that every window is contiguous.
         Self {
             noise: period
                 .iter()
@@ -37,7 +37,7 @@ impl Pattern {
         }
     }
 
-    /// The `length` bytes of stream `key` that start at `position`.
+    /// Returns the `length` bytes of stream `key` that start at `position`.
     ///
     /// # Panics
     /// If `length` is more than [`MAX_IO`].

@@ -15,11 +15,11 @@ use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTime
 use crate::connection::Connection;
 use crate::pattern::{MAX_IO, Pattern};
 
-/// Events taken from the kernel at once: many enough to make the call cheap,
-/// few enough that the last is not stale when its turn comes.
+/// The most events of one wait: enough to make the call cheap, and few enough that the last event is not
+/// stale when it is handled.
 const EVENTS: usize = 256;
 
-/// Non-blocking connections, each with the position it wants to have sent up to.
+/// Non-blocking connections, each with the number of bytes that it is to have sent.
 pub struct Pool {
     epoll: Epoll,
     members: Vec<Member>,
@@ -30,19 +30,19 @@ pub struct Pool {
 struct Member {
     connection: Connection,
     goal: u64,
-    /// Whether the kernel's buffer was full, so that epoll will tell of room in it.
+    /// Whether the kernel's buffer was full. Epoll then reports when it has space again.
     full: bool,
 }
 
-/// What epoll said of one connection.
+/// The events that epoll reports for one connection.
 pub struct Ready {
-    /// Which one it is.
+    /// The connection's index.
     pub index: usize,
-    /// Whether something can be read.
+    /// Whether it is readable.
     pub readable: bool,
-    /// Whether something can be written, perhaps again.
+    /// Whether it is writable.
     pub writable: bool,
-    /// Whether the connection has ended or is broken, behind what can be read.
+    /// Whether the connection has ended or is broken, after the bytes that can still be read.
     over: bool,
 }
 
@@ -50,7 +50,7 @@ pub struct Ready {
 pub struct Events([EpollEvent; EVENTS]);
 
 impl Events {
-    /// Room for a wait's events.
+    /// Creates a buffer for the events of a wait.
     pub fn new() -> Self {
         Self([EpollEvent::empty(); EVENTS])
     }
@@ -69,7 +69,7 @@ impl Pool {
     /// If the kernel refuses one of them.
     pub fn new(connections: Vec<Connection>, pattern: Pattern) -> Result<Self> {
         let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
-        // Once for all: there is nothing to change when a buffer is full.
+        // One registration suffices: a full buffer needs no change of it.
         let flags = EpollFlags::EPOLLIN
             | EpollFlags::EPOLLOUT
             | EpollFlags::EPOLLRDHUP
@@ -93,26 +93,26 @@ impl Pool {
         })
     }
 
-    /// How many connections there are.
+    /// Returns the number of connections.
     pub fn len(&self) -> usize {
         self.members.len()
     }
 
-    /// Whether there is none.
+    /// Returns whether there are no connections.
     pub fn is_empty(&self) -> bool {
         self.members.is_empty()
     }
 
-    /// Waits up to `patience` for something to be ready.
+    /// Waits for events for at most `timeout`.
     ///
     /// # Errors
     /// If the wait itself fails.
     pub fn wait<'e>(
         &self,
         events: &'e mut Events,
-        patience: Duration,
+        timeout: Duration,
     ) -> Result<impl ExactSizeIterator<Item = Ready> + use<'e>> {
-        let timeout = EpollTimeout::try_from(patience)?;
+        let timeout = EpollTimeout::try_from(timeout)?;
         let count = match self.epoll.wait(&mut events.0, timeout) {
             Err(Errno::EINTR) => 0,
             other => other?,
@@ -121,7 +121,7 @@ impl Pool {
             let flags = event.events();
             Ready {
                 index: event.data() as usize,
-                // A broken connection is told of by the read that finds it.
+                // A broken connection counts as readable: the read returns its error.
                 readable: flags != EpollFlags::EPOLLOUT,
                 writable: flags.contains(EpollFlags::EPOLLOUT),
                 over: !(EpollFlags::EPOLLIN | EpollFlags::EPOLLOUT).contains(flags),
@@ -129,7 +129,7 @@ impl Pool {
         }))
     }
 
-    /// Lets connection `index` send `bytes` more, now or when there is room.
+    /// Sends `bytes` more on connection `index`, now or when the kernel's buffer has space.
     ///
     /// # Errors
     /// If the connection breaks.
@@ -143,7 +143,7 @@ impl Pool {
         }
     }
 
-    /// Sends what connection `index` could not send before.
+    /// Sends the bytes that connection `index` could not send before.
     ///
     /// # Errors
     /// If the connection breaks.
@@ -153,16 +153,15 @@ impl Pool {
         Ok(())
     }
 
-    /// Reads all that an event told of, and hands each piece of it to `take`:
-    /// its length, and the position in its stream behind it.
+    /// Reads all bytes that an event reports. For each read, calls `take` with the number of bytes and the
+    /// position in the stream after them.
     ///
-    /// Epoll will not tell of it again, so nothing of it may be left. It is all
-    /// read when a read was short of the buffer, or when all is back that had
-    /// been sent by the time of the event: what comes later has an event of its
-    /// own. So `take` may send more without being held by this connection.
+    /// Epoll does not report the same bytes again, so none may be left. All are read when a read does not fill
+    /// the buffer, or when every byte that had been sent at the time of the event has come back. Bytes that
+    /// arrive later cause an event of their own, so `take` may send more without an endless loop here.
     ///
     /// # Errors
-    /// As for [`Connection::receive`], and those of `take`.
+    /// Those of [`Connection::receive`] and of `take`.
     pub fn receive(
         &mut self,
         ready: &Ready,
@@ -177,7 +176,7 @@ impl Pool {
                 take(self, length, position)?;
             }
             let all = length < MAX_IO || position >= sent;
-            // That a connection is over, only a read behind its last byte tells.
+            // Only a read after the last byte reports that the connection has ended.
             if all && (length == 0 || !ready.over) {
                 return Ok(());
             }
@@ -192,9 +191,9 @@ mod tests {
 
     use super::*;
 
-    const PATIENCE: Duration = Duration::from_secs(10);
+    const TIMEOUT: Duration = Duration::from_secs(10);
 
-    /// A pool of one connection, and the server's end of it.
+    /// Returns a pool of one connection, and the server's end of it.
     fn pair() -> (Pool, TcpStream) {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
@@ -203,13 +202,12 @@ mod tests {
         (Pool::new(vec![connection], Pattern::new()).unwrap(), server)
     }
 
-    /// Serves events until `goal` bytes are back, and sends `more` after the
-    /// first of them.
+    /// Handles events until `goal` bytes are back, and sends `more` bytes after the first of them.
     fn receive_up_to(goal: u64, mut more: u64, pool: &mut Pool) -> Result<()> {
         let mut events = Events::new();
         let mut back = 0;
         while back < goal {
-            let ready = pool.wait(&mut events, PATIENCE)?;
+            let ready = pool.wait(&mut events, TIMEOUT)?;
             assert!(ready.len() > 0, "nothing after {back} bytes");
             for ready in ready {
                 if ready.writable {
@@ -228,7 +226,7 @@ mod tests {
 
     #[test]
     fn pool_sends_and_receives_every_byte() {
-        // More than the kernel's buffers hold, so that both ways fill up.
+        // More than the kernel's buffers hold, so that both directions fill up.
         const BYTES: u64 = 32 << 20;
         let (mut pool, mut server) = pair();
         std::thread::scope(|scope| {
@@ -264,7 +262,7 @@ mod tests {
     fn reset_is_an_error() {
         let (mut pool, server) = pair();
         pool.send(0, 1000).unwrap();
-        // Closed with bytes unread: a reset.
+        // Closing with unread bytes resets the connection.
         drop(server);
         receive_up_to(1000, 0, &mut pool).unwrap_err();
     }

@@ -1,8 +1,8 @@
-//! Open loop: messages leave at fixed times, whatever the server does.
+//! Open loop: messages are sent at fixed times, whatever the server does.
 //!
-//! Latency counts from when a message was due, not from when it could be sent,
-//! so a server that stalls is charged for all messages that had to wait: this
-//! corrects for coordinated omission.
+//! Latency counts from the time at which a message was due, not from the time at which it could be sent. A
+//! stall of the server therefore counts for every message that had to wait, which avoids coordinated
+//! omission.
 
 use std::time::Duration;
 
@@ -14,16 +14,16 @@ use crate::pool::{Events, Pool};
 use crate::recorder::{Phase, Recorder};
 use crate::shape::Shape;
 
-/// How long the last messages may take to come back.
+/// The time in which the last messages must come back.
 const DRAIN: Duration = Duration::from_secs(5);
 
 const NANOSECONDS: u128 = 1_000_000_000;
 
-/// Sends `rate` messages a second, on all connections in turn, until the
-/// recorder has seen enough; then waits for the last ones.
+/// Sends `rate` messages a second, on all connections in turn, until the recorder has measured long enough.
+/// Then waits for the last echoes.
 ///
-/// Asks epoll without ever sleeping in it: a sleep would be late by more than
-/// the 20 µs between two messages at 50,000/s, and the CPU is its own.
+/// It busy-polls epoll: after a sleep it would be late by more than the 20 µs between two messages at
+/// 50,000/s, and the load generator has a CPU of its own.
 ///
 /// # Errors
 /// If a connection breaks, a byte is wrong or messages do not come back.
@@ -66,7 +66,7 @@ pub fn run(pool: &mut Pool, shape: Shape, rate: u64, recorder: &mut Recorder) ->
     }
 }
 
-/// Records what came back on a connection.
+/// Records the bytes that came back on a connection.
 fn take(index: usize, length: usize, position: u64, plan: Plan, recorder: &mut Recorder) {
     recorder.count(length);
     let after = position - GREETING;
@@ -79,7 +79,7 @@ fn take(index: usize, length: usize, position: u64, plan: Plan, recorder: &mut R
     }
 }
 
-/// Which message is due when. The `n`th goes to connection `n % connections`.
+/// The times at which messages are due. Message `n` goes to connection `n % connections`.
 #[derive(Clone, Copy)]
 struct Plan {
     rate: u64,
@@ -88,12 +88,12 @@ struct Plan {
 }
 
 impl Plan {
-    /// How many messages are due until `now`.
+    /// Returns how many messages are due by `now`.
     fn due_at(self, now: u64) -> u64 {
         (u128::from(now) * u128::from(self.rate) / NANOSECONDS) as u64
     }
 
-    /// When the `nth` message is due: the first moment with more than `nth` due.
+    /// Returns the time at which message `nth` is due: the first time by which more than `nth` are due.
     fn time_of(self, nth: u64) -> u64 {
         ((u128::from(nth) + 1) * NANOSECONDS).div_ceil(u128::from(self.rate)) as u64
     }

@@ -1,4 +1,4 @@
-//! Counts what happens between the warm-up and the end.
+//! Records bytes, latencies and CPU time between the warm-up and the end.
 
 use std::time::Duration;
 
@@ -10,29 +10,28 @@ use crate::clock::{Clock, cpu_time, nanoseconds};
 use crate::report::Report;
 use crate::shape::Span;
 
-/// Digits that a latency is kept to: 0.1 %, far below the spread between runs.
+/// Significant digits of a latency. Its error is 0.1 %, far below the spread between runs.
 const DIGITS: u8 = 3;
 
-/// The longest latency that is told apart from longer ones, in nanoseconds:
-/// far above all deadlines here.
+/// The longest latency that is recorded, in nanoseconds. It is far above all deadlines here.
 const LONGEST: u64 = 60_000_000_000;
 
-/// Round trips that every message in flight completes before measuring begins. The first one
-/// fills the kernel's buffers, which takes seconds where there is a lot of data; the servers that
-/// are fast at that are not always those that are fast afterwards.
-const TURNS_BEFORE: u64 = 2;
+/// Round trips that every message in flight completes before measuring begins. The first one fills the
+/// kernel's buffers, which takes seconds for much data. A server that is fast at that is not always fast
+/// afterwards.
+const WARMUP_ROUND_TRIPS: u64 = 2;
 
-/// How often it has to come back while measuring.
-const TURNS_MEASURED: u64 = 3;
+/// Round trips that every message in flight completes while measuring.
+const MEASURED_ROUND_TRIPS: u64 = 3;
 
-/// Whether the time that is measured has come, lasts or is over.
+/// The phase of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Phase {
     /// Load without measurement.
     WarmUp,
-    /// What happens now counts.
+    /// Load that is measured.
     Measuring,
-    /// Enough.
+    /// The measurement is complete.
     Over,
 }
 
@@ -43,7 +42,7 @@ pub struct Recorder {
     opens: u64,
     closes: u64,
     seconds: u64,
-    on_the_way: u64,
+    bytes_in_flight: u64,
     phase: Phase,
     began: Reading,
     ended: Reading,
@@ -61,13 +60,12 @@ struct Reading {
 }
 
 impl Recorder {
-    /// Starts the clock. `on_the_way` is how many bytes are at any time: what measuring waits for
-    /// and lasts for, if `span` is too short for that. `server` is the process whose CPU time is
-    /// read too.
+    /// Starts the clock. `bytes_in_flight` bytes are in flight at any time. If `span` is too short for their
+    /// round trips, warm-up and measurement last longer. `server` is the process whose CPU time is read.
     ///
     /// # Errors
-    /// If the histogram cannot be made.
-    pub fn start(span: Span, on_the_way: u64, server: Option<Pid>) -> Result<Self> {
+    /// If the histogram cannot be created.
+    pub fn start(span: Span, bytes_in_flight: u64, server: Option<Pid>) -> Result<Self> {
         let (opens, seconds) = (nanoseconds(span.warmup), nanoseconds(span.seconds));
         Ok(Self {
             clock: Clock::start(),
@@ -75,7 +73,7 @@ impl Recorder {
             opens,
             closes: opens + seconds,
             seconds,
-            on_the_way,
+            bytes_in_flight,
             phase: Phase::WarmUp,
             began: Reading::default(),
             ended: Reading::default(),
@@ -84,33 +82,33 @@ impl Recorder {
         })
     }
 
-    /// Nanoseconds since the start.
+    /// Returns the nanoseconds since the start.
     pub fn now(&self) -> u64 {
         self.clock.now()
     }
 
-    /// When measuring begins.
+    /// Returns the earliest time at which measuring begins.
     pub fn opens(&self) -> u64 {
         self.opens
     }
 
-    /// When measuring ends.
+    /// Returns the earliest time at which measuring ends.
     pub fn closes(&self) -> u64 {
         self.closes
     }
 
-    /// Tells what time it is: reads the counters when the warm-up is over and
-    /// again at the end.
+    /// Advances the phase to time `now` and returns it. Reads the counters when measuring begins and when it
+    /// ends.
     ///
     /// # Errors
-    /// If the server has gone.
+    /// If the server's process has exited.
     pub fn tick(&mut self, now: u64) -> Result<Phase> {
-        if self.phase == Phase::WarmUp && now >= self.opens && self.turned(0, TURNS_BEFORE) {
+        if self.phase == Phase::WarmUp && now >= self.opens && self.turned(0, WARMUP_ROUND_TRIPS) {
             self.began = self.read()?;
             self.closes = self.began.at + self.seconds;
             self.phase = Phase::Measuring;
         }
-        let measured = now >= self.closes && self.turned(self.began.bytes, TURNS_MEASURED);
+        let measured = now >= self.closes && self.turned(self.began.bytes, MEASURED_ROUND_TRIPS);
         if self.phase == Phase::Measuring && measured {
             self.ended = self.read()?;
             self.phase = Phase::Over;
@@ -118,9 +116,9 @@ impl Recorder {
         Ok(self.phase)
     }
 
-    /// Whether every message in flight has completed `turns` round trips since byte `bytes`.
+    /// Returns whether every message in flight has completed `turns` round trips since byte `bytes`.
     fn turned(&self, bytes: u64, turns: u64) -> bool {
-        self.bytes - bytes >= turns * self.on_the_way
+        self.bytes - bytes >= turns * self.bytes_in_flight
     }
 
     /// Counts bytes that came back.
@@ -128,7 +126,7 @@ impl Recorder {
         self.bytes += bytes as u64;
     }
 
-    /// Bytes that came back so far.
+    /// Returns the number of bytes that came back so far.
     pub fn bytes(&self) -> u64 {
         self.bytes
     }
@@ -140,7 +138,7 @@ impl Recorder {
         }
     }
 
-    /// Writes the measurements into a report that knows its size.
+    /// Adds the measurements to a report, whose `size` must be set.
     pub fn finish(self, report: Report) -> Report {
         let (began, ended) = (self.began, self.ended);
         let seconds = (ended.at - began.at) as f64 / 1e9;

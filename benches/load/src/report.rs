@@ -1,4 +1,4 @@
-//! What a run found out: one JSON object on stdout.
+//! The report of a run: one JSON object on stdout.
 
 use hdrhistogram::Histogram;
 use serde::{Deserialize, Serialize};
@@ -16,23 +16,23 @@ pub struct Report {
     pub size: u64,
     /// Messages in flight on each connection.
     pub in_flight: u64,
-    /// Messages a second that were asked for.
+    /// Messages a second that the run was to send.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rate: Option<u64>,
-    /// Seconds that were measured.
+    /// Seconds of the measurement.
     pub seconds: f64,
-    /// Bytes that came back in them, in messages.
+    /// Bytes that came back in a second of it, as a number of messages.
     pub messages_per_second: f64,
-    /// Bytes that came back in them. As many went the other way.
+    /// Bytes that came back in a second of it. As many were sent.
     pub bytes_per_second: f64,
-    /// Messages that came back from start to end, warm-up and greetings
-    /// included: what a trace of the whole server has to be divided by.
+    /// Messages that came back from start to end, with those of the warm-up and the greetings: the divisor
+    /// for counts of the server's whole run.
     pub messages_in_all: f64,
-    /// From sending (or when it was due) to having the last byte back.
+    /// Time from sending a message, or from when it was due, until its last byte came back.
     pub latency_us: Latency,
-    /// CPU seconds that the load generator used while it measured.
+    /// CPU seconds that the load generator used during the measurement.
     pub load_cpu_seconds: f64,
-    /// CPU seconds that the server used meanwhile, if its process is known.
+    /// CPU seconds that the server used during the measurement, if its process is known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub server_cpu_seconds: Option<f64>,
 }
@@ -40,13 +40,13 @@ pub struct Report {
 /// Quantiles in microseconds.
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
 pub struct Latency {
-    /// The median.
+    /// Median.
     pub p50: f64,
-    /// 99 %.
+    /// 99th percentile.
     pub p99: f64,
-    /// 99.9 %.
+    /// 99.9th percentile.
     pub p999: f64,
-    /// The largest.
+    /// Maximum.
     pub max: f64,
 }
 

@@ -1,10 +1,10 @@
-//! What a load looks like.
+//! The size and the duration of a load.
 
 use std::time::Duration;
 
 use clap::Args;
 
-/// How many bytes go where.
+/// The size of a load.
 #[derive(Args, Clone, Copy, Debug)]
 pub struct Shape {
     /// Connections open at the same time
@@ -15,18 +15,20 @@ pub struct Shape {
     pub size: u64,
 }
 
-/// How long it lasts.
+/// The duration of a load.
 #[derive(Args, Clone, Copy, Debug)]
 pub struct Span {
-    /// Seconds that are measured; more in a closed loop with much data in flight
+    /// Seconds to measure; a closed loop with much data in flight takes longer
     #[arg(long, default_value = "1", value_parser = seconds)]
     pub seconds: Duration,
-    /// Seconds of the same load before them; likewise
+    /// Seconds of the same load before the measurement; likewise
     #[arg(long, default_value = "0.2", value_parser = seconds)]
     pub warmup: Duration,
 }
 
 fn seconds(text: &str) -> Result<Duration, String> {
-    let seconds: f64 = text.parse().map_err(|_| format!("{text} is no number"))?;
+    let seconds: f64 = text
+        .parse()
+        .map_err(|_| format!("expected a number, found {text}"))?;
     Duration::try_from_secs_f64(seconds).map_err(|error| error.to_string())
 }

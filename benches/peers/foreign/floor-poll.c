@@ -1,5 +1,5 @@
-/* What polling brings where nothing speaks against it: level-triggered epoll, asked again and
- * again for 60 us after each event before it sleeps. Ends when a call fails. */
+/* The throughput of unconditional busy-polling: level-triggered epoll, polled for 60 us after each event
+ * before it sleeps. Exits when a call fails. */
 
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -39,7 +39,8 @@ static void greet(int epoll, int listener) {
     watch(epoll, connection);
 }
 
-/* Blocking, so it takes the whole message; a client that never reads would stop it. */
+/* The socket is blocking, so one write takes the whole message. A client that never reads would block
+ * the server. */
 static void echo(int connection) {
     ssize_t length = read(connection, buffer, sizeof buffer);
     if (length <= 0 || write(connection, buffer, length) != length)

@@ -1,5 +1,5 @@
-/* libuv, after the TCP echo server of its guide: a buffer allocated for each
- * read, handed on to the write, and freed when that is done. */
+/* libuv, after the TCP echo server of its guide: each read allocates a buffer. The write uses the same
+ * buffer and frees it when it is complete. */
 
 #include <netinet/in.h>
 #include <stdio.h>
@@ -7,7 +7,7 @@
 #include <string.h>
 #include <uv.h>
 
-/* As in the guide. */
+/* The backlog of the guide. */
 enum { BACKLOG = 128 };
 
 typedef struct {
@@ -32,7 +32,7 @@ static void allocate(uv_handle_t *handle, size_t suggested_size, uv_buf_t *buffe
 
 static void after_write(uv_write_t *request, int status) {
     write_request *write = (write_request *)request;
-    (void)status; /* A broken connection ends with the next read. */
+    (void)status; /* The next read reports a broken connection. */
     free(write->buffer.base);
     free(write);
 }

@@ -1,4 +1,4 @@
-//! The code that the floors share: bare `libc`. They exit if a call fails that must not.
+//! The code that the floors share, on bare `libc`. A floor exits if a call fails unexpectedly.
 
 use std::ffi::{c_int, c_void};
 use std::io::{Error, ErrorKind};
@@ -6,15 +6,15 @@ use std::mem::{size_of, zeroed};
 
 use crate::{Command, announce};
 
-/// As much as the kernel allows (`net.core.somaxconn`).
+/// The maximum that the kernel allows by default (`net.core.somaxconn`).
 const BACKLOG: c_int = 4096;
 
-/// Takes the next connection: without Nagle's delay, and no call on it waits.
+/// Accepts the next connection, makes it non-blocking and disables Nagle's algorithm.
 ///
 /// # Panics
-/// If there is none, or the kernel refuses.
+/// If a call fails.
 pub fn accept(listener: c_int) -> c_int {
-    // SAFETY: no address is asked for, and the option is an int.
+    // SAFETY: null requests no address, and the option's value is an int.
     unsafe {
         let connection = checked(libc::accept4(
             listener,
@@ -34,22 +34,22 @@ pub fn accept(listener: c_int) -> c_int {
     }
 }
 
-/// Listens where the command line says, and announces it.
+/// Listens on the port of the command line, and announces it.
 ///
 /// # Panics
-/// If the kernel refuses.
+/// If a call fails.
 pub fn listen(command: &Command) -> c_int {
     let (listener, address) = listen_on(command.port);
     announce((command.address().ip(), u16::from_be(address.sin_port)).into());
     listener
 }
 
-/// Listens on `port` of 127.0.0.1, 0 for any. Returns the socket and where it listens.
+/// Listens on `port` of 127.0.0.1, or on a free port if it is 0. Returns the socket and its address.
 ///
 /// # Panics
-/// If the kernel refuses.
+/// If a call fails.
 pub fn listen_on(port: u16) -> (c_int, libc::sockaddr_in) {
-    // SAFETY: all pointers are to locals of the type the call expects.
+    // SAFETY: all pointers point to locals of the type that the call expects.
     unsafe {
         let listener = checked(libc::socket(libc::AF_INET, libc::SOCK_STREAM, 0));
         let mut address: libc::sockaddr_in = zeroed();
@@ -68,10 +68,10 @@ pub fn listen_on(port: u16) -> (c_int, libc::sockaddr_in) {
     }
 }
 
-/// The result of a call that must not fail.
+/// Returns the result of a call that must not fail.
 ///
 /// # Panics
-/// If it failed.
+/// If the call has failed.
 pub fn checked(result: c_int) -> c_int {
     assert!(result >= 0, "{}", Error::last_os_error());
     result
@@ -80,7 +80,7 @@ pub fn checked(result: c_int) -> c_int {
 /// Changes the events that epoll reports for a descriptor.
 ///
 /// # Panics
-/// If the kernel refuses.
+/// If the call fails.
 pub fn watch(epoll: c_int, operation: c_int, fd: c_int, events: c_int) {
     let mut event = libc::epoll_event {
         events: events as u32,
@@ -90,7 +90,7 @@ pub fn watch(epoll: c_int, operation: c_int, fd: c_int, events: c_int) {
     checked(unsafe { libc::epoll_ctl(epoll, operation, fd, &mut event) });
 }
 
-/// Whether the call before failed only because it would have had to wait.
+/// Returns whether the last call failed with `EAGAIN`.
 pub fn would_block() -> bool {
     Error::last_os_error().kind() == ErrorKind::WouldBlock
 }

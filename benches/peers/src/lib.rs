@@ -1,7 +1,6 @@
-//! The code that all peers share: the command line, the line that announces the
-//! port, and the sizes of buffers.
+//! The code that all peers share: the command line, the line that announces the port, and the buffer sizes.
 //!
-//! No peer handles SIGTERM: its default action ends them.
+//! No peer handles SIGTERM, whose default action terminates the process.
 
 pub mod bare;
 
@@ -10,25 +9,24 @@ use std::net::{Ipv4Addr, SocketAddr};
 
 use clap::Parser;
 
-/// Bytes a peer with a buffer for each connection reads at once. Between the
-/// 8 KiB that most copy loops come with and the 64 KiB of libuv, whose cost in
-/// memory is multiplied by the number of connections.
+/// The buffer size of a peer with a buffer for each connection, in bytes. It is between the 8 KiB of most
+/// copy loops and the 64 KiB of libuv, which would use much memory with many connections.
 pub const BUFFER: usize = 16 * 1024;
 
-/// Bytes read at once through one buffer that all connections share, where the
-/// size costs nothing.
+/// The size of a buffer that all connections share, in bytes. Its size does not multiply by the number of
+/// connections.
 pub const SHARED_BUFFER: usize = 64 * 1024;
 
 /// The command line of a peer.
 #[derive(Parser)]
 pub struct Command {
-    /// Port to listen on; 0 takes a free one
+    /// Port to listen on; 0 picks a free one
     #[arg(long, default_value_t = 0)]
     pub port: u16,
 }
 
 impl Command {
-    /// Where to listen.
+    /// Returns the address to listen on.
     pub fn address(&self) -> SocketAddr {
         (Ipv4Addr::LOCALHOST, self.port).into()
     }
@@ -37,7 +35,7 @@ impl Command {
 /// Announces on stdout that the server listens.
 ///
 /// # Panics
-/// If stdout has no reader: the port would then be unknown.
+/// If stdout has no reader, because the port would remain unknown.
 pub fn announce(address: SocketAddr) {
     println!(r#"{{"status": "listening", "port": {}}}"#, address.port());
     stdout().flush().expect("stdout is closed");

@@ -1,5 +1,5 @@
-//! Heap allocations for each message: a server's count after a short load and
-//! after a long one, so that what it does to start and to accept drops out.
+//! Heap allocations for each message: the difference between a short and a long load, so that the
+//! allocations for the start and for accepting cancel out.
 
 use anyhow::Result;
 
@@ -9,7 +9,7 @@ use crate::sample::{Cell, Metric, Values};
 use crate::servers::Server;
 use crate::valgrind::Valgrind;
 
-/// In valgrind, a server does some 5,000 messages a second.
+/// The seconds of the two loads. Under valgrind, a server echoes about 5,000 messages a second.
 const SHORT: f64 = 0.5;
 const LONG: f64 = 2.0;
 
@@ -20,7 +20,7 @@ pub fn take(bench: &Bench, cell: Cell, server: &Server) -> Result<Values> {
     Ok(Values::from([(Metric::Allocations, each)]))
 }
 
-/// The allocations in a server's life, and the messages in it.
+/// Returns the allocations and the messages of one run of a server.
 fn count(bench: &Bench, cell: Cell, server: &Server, seconds: f64) -> Result<(f64, f64)> {
     let (valgrind, mut command) = Valgrind::of(bench, server)?;
     command.args(server.arguments).args(["--port", "0"]);

@@ -1,4 +1,4 @@
-//! Memory that connections take when nothing happens on them.
+//! The memory of idle connections.
 
 use std::io::{BufRead, BufReader, Read};
 use std::process::{Output, Stdio};
@@ -13,7 +13,7 @@ use crate::pin::spawn_on;
 use crate::sample::{Cell, Metric, Values};
 use crate::servers::Server;
 
-/// How long a server gets to put things in order before it is looked at.
+/// The time that a server has to settle before its memory is read.
 const SETTLE: Duration = Duration::from_millis(200);
 
 pub fn take(bench: &Bench, cell: Cell, server: &Server) -> Result<Values> {
@@ -26,7 +26,7 @@ pub fn take(bench: &Bench, cell: Cell, server: &Server) -> Result<Values> {
     let mut load = spawn_on(bench.cpus.load, &mut command)?;
     let mut stdout = BufReader::new(load.stdout.take().context("stdout is piped")?);
     let mut said = String::new();
-    // All connections are open, or it has ended, which its report tells.
+    // Either all connections are open, or the load generator has failed, which `report` finds.
     stdout.read_line(&mut said)?;
     sleep(SETTLE);
     let after = Memory::of(running.pid)?;

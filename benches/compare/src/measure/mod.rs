@@ -21,7 +21,7 @@ const MICROSECONDS: f64 = 1e6;
 /// Measures one server once.
 ///
 /// # Errors
-/// If the server, the load generator or a byte that came back was not right.
+/// If the server or the load generator fails, or an echo is wrong.
 pub fn take(bench: &Bench, measure: Measure, cell: Cell, server: &Server) -> Result<Values> {
     let cpus = &bench.cpus;
     match measure {
@@ -31,9 +31,9 @@ pub fn take(bench: &Bench, measure: Measure, cell: Cell, server: &Server) -> Res
         Measure::Idle => idle::take(bench, cell, server),
         Measure::Syscalls => syscalls::take(bench, cell, server),
         Measure::Allocations => allocations::take(bench, cell, server),
-        // What more threads are worth, and what the load generator takes of the machine.
+        // Not pinned: shows the gain of more threads, and the CPU time of the load generator.
         Measure::Workers => closed::take(bench, cell, server, [cpus.all; 2]),
-        // Who polls there keeps the other from the work it waits for.
+        // A server that busy-polls here competes with the load generator for the CPU.
         Measure::OneCpu => closed::take(bench, cell, server, [cpus.server; 2]),
         Measure::Send => node::send::take(bench, server),
         Measure::Stats => node::stats::take(bench, server),
@@ -45,7 +45,7 @@ pub fn take(bench: &Bench, measure: Measure, cell: Cell, server: &Server) -> Res
     }
 }
 
-/// The numbers in a load generator's report.
+/// Returns the figures in a load generator's report.
 fn values(report: &Report) -> Values {
     let mut values = Values::from([
         (Metric::PerSecond, report.messages_per_second),

@@ -1,4 +1,4 @@
-//! CPU time of the server for each message at a rate that all can keep up with.
+//! The server's CPU time for each message, at a rate that every server can sustain.
 
 use anyhow::{Result, ensure};
 
@@ -10,7 +10,8 @@ use crate::servers::Server;
 /// Messages a second.
 const RATE: f64 = 50_000.0;
 
-/// A server that falls behind by more has not done the work it is charged for.
+/// The share of the rate that a server must reach. Below it, the server has not done the work that its
+/// CPU time is divided by.
 const KEPT_UP: f64 = 0.95;
 
 pub fn take(bench: &Bench, cell: Cell, server: &Server) -> Result<Values> {

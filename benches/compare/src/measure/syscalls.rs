@@ -1,7 +1,7 @@
-//! System calls for each message, counted by strace over the server's life.
+//! System calls for each message, counted by strace over the whole run of the server.
 //!
-//! What it does to start, and to accept 50 connections, is part of the count:
-//! a few hundred calls, so it takes many thousand messages.
+//! The count includes the few hundred calls for the start and for accepting 50 connections. Many thousand
+//! messages make their share small.
 
 use std::fs;
 use std::process::Command;
@@ -14,7 +14,7 @@ use crate::running::Running;
 use crate::sample::{Cell, Metric, Values};
 use crate::servers::Server;
 
-/// Traced, a server does some 10,000 messages a second.
+/// The duration of the load. Under strace, a server echoes about 10,000 messages a second.
 const SECONDS: f64 = 1.5;
 
 pub fn take(bench: &Bench, cell: Cell, server: &Server) -> Result<Values> {
@@ -43,7 +43,7 @@ pub fn take(bench: &Bench, cell: Cell, server: &Server) -> Result<Values> {
     )]))
 }
 
-/// The process that strace runs.
+/// Returns the process that strace runs.
 fn only_child(strace: Pid) -> Result<Pid> {
     let children = fs::read_to_string(format!("/proc/{strace}/task/{strace}/children"))?;
     let first = children
@@ -53,7 +53,7 @@ fn only_child(strace: Pid) -> Result<Pid> {
     Ok(Pid::from_raw(first.parse()?))
 }
 
-/// The last number of the line that sums up.
+/// Returns the number of calls in the line `total` of strace's summary.
 fn total(summary: &str) -> Result<f64> {
     let line = summary
         .lines()

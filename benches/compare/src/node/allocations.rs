@@ -1,5 +1,5 @@
-//! Heap allocations of the node for each line: its count after some and after
-//! twice as many, so that what it does to start drops out.
+//! Heap allocations of the node for each line: the difference between a run and one with twice as many
+//! lines, so that the allocations for the start cancel out.
 
 use anyhow::Result;
 
@@ -36,7 +36,7 @@ pub fn take(bench: &Bench, server: &Server) -> Result<Values> {
     Ok(values)
 }
 
-/// The allocations in the life of a node that answers so many requests.
+/// Returns the allocations of one run of a node that answers `lines` requests.
 fn count(bench: &Bench, server: &Server, kind: &str, fields: &str, lines: u64) -> Result<f64> {
     let (valgrind, command) = Valgrind::of(bench, server)?;
     let (mut node, _) = Node::start_by(bench, command)?;

@@ -30,19 +30,18 @@ pub struct Node {
 }
 
 impl Node {
-    /// Starts a node on the servers' CPU. Returns it with the time from exec
-    /// to `init_ok`.
+    /// Starts a node on the servers' CPU. Returns it with the time from exec to `init_ok`.
     ///
     /// # Errors
-    /// If it does not start or answers anything else.
+    /// If the node does not start or does not answer `init_ok`.
     pub fn start(bench: &Bench, server: &Server) -> Result<(Self, Duration)> {
         Self::start_by(bench, Command::new(bench.path(server)?))
     }
 
-    /// Starts the node by `command`, as [`start`](Self::start) does.
+    /// Starts the node by `command`. Otherwise the same as [`start`](Self::start), errors included.
     ///
     /// # Errors
-    /// Those of [`start`](Self::start).
+    /// See [`start`](Self::start).
     pub fn start_by(bench: &Bench, mut command: Command) -> Result<(Self, Duration)> {
         command.stdin(Stdio::piped()).stdout(Stdio::piped());
         let before = Instant::now();
@@ -61,10 +60,10 @@ impl Node {
         Ok((node, took))
     }
 
-    /// Sends `tcp_echo_start`.
+    /// Sends `tcp_echo_start` with a free port.
     ///
     /// # Errors
-    /// If it does not.
+    /// If the node does not answer `tcp_echo_start_ok`.
     pub fn listen(&mut self) -> Result<()> {
         let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?
             .local_addr()?
@@ -77,19 +76,19 @@ impl Node {
         Ok(())
     }
 
-    /// The process, to measure it.
+    /// Returns the node's process id.
     ///
     /// # Errors
-    /// If its number is out of range.
+    /// If the process id is out of range.
     pub fn pid(&self) -> Result<Pid> {
         Ok(Pid::from_raw(i32::try_from(self.child.id())?))
     }
 
-    /// Sends all of `batch` and hands the replies to `take`, as they come, until
-    /// there is a line for each of its lines. Returns how long that took.
+    /// Sends all of `batch` and passes the replies to `take` as they arrive, until each line has a reply.
+    /// Returns how long that took.
     ///
     /// # Errors
-    /// If the node ends or hangs up.
+    /// If the node exits or closes its standard output.
     pub fn run(&mut self, batch: &Batch, mut take: impl FnMut(&[u8])) -> Result<Duration> {
         let mut stdin = self.stdin.take().context("the node's stdin is closed")?;
         let stdout = &mut self.stdout;
@@ -118,10 +117,10 @@ impl Node {
         Ok(took)
     }
 
-    /// Closes the node's stdin and waits for it.
+    /// Closes the node's stdin and waits for its exit.
     ///
     /// # Errors
-    /// If it fails.
+    /// If the node's exit status is not 0.
     pub fn stop(mut self) -> Result<()> {
         drop(self.stdin.take());
         let status = self.child.wait()?;
@@ -145,7 +144,7 @@ impl Node {
 impl Drop for Node {
     fn drop(&mut self) {
         if let Ok(None) = self.child.try_wait() {
-            // An error has no place left to be reported.
+            // A destructor cannot report an error.
             let _ = self.child.kill();
             let _ = self.child.wait();
         }
@@ -159,8 +158,8 @@ pub struct Batch {
 }
 
 impl Batch {
-    /// One request for each `msg_id`, all with the same type and the same
-    /// fields after it (with a comma in front, or empty).
+    /// Makes one request of type `kind` for each `msg_id` in `ids`. `fields` are the further fields, with a
+    /// comma before each, or empty.
     pub fn new(kind: &str, fields: &str, ids: Range<u64>) -> Self {
         let mut text = String::new();
         for id in ids.clone() {
@@ -168,7 +167,7 @@ impl Batch {
                 text,
                 r#"{{"src":"c1","dest":"n1","body":{{"type":"{kind}","msg_id":{id}{fields}}}}}"#
             )
-            .expect("a string takes all that is written");
+            .expect("a write to a string succeeds");
         }
         Self {
             text,
@@ -177,11 +176,11 @@ impl Batch {
     }
 }
 
-/// How many requests of a kind a node answers in a second, all of them waiting
-/// in its stdin.
+/// Returns how many requests of a kind a node answers in a second. The requests are written to its stdin as
+/// fast as it reads them.
 ///
 /// # Errors
-/// If it does not, or a reply's body is not as expected.
+/// If a request gets no reply, or a reply's body is not as expected.
 pub fn per_second(
     bench: &Bench,
     server: &Server,
@@ -200,11 +199,10 @@ pub fn per_second(
     Ok(requests as f64 / took.as_secs_f64())
 }
 
-/// Checks that there is a reply to each `msg_id`, in order, with this body
-/// apart from the numbers of the messages.
+/// Checks that there is a reply to each `msg_id`, in order, whose body is as expected.
 ///
 /// # Errors
-/// If there is not; with the reply that is wrong.
+/// If a reply is missing or wrong. The error shows the wrong reply.
 fn check(replies: &[u8], ids: Range<u64>, expected: impl Fn(&Value) -> bool) -> Result<()> {
     let mut lines = replies.split(|byte| *byte == b'\n');
     for id in ids {

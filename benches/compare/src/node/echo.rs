@@ -1,4 +1,4 @@
-//! `echo`, Maelstrom's own workload, whose value goes through TCP as well.
+//! `echo`, Maelstrom's own workload. Its value goes through TCP as well.
 
 use anyhow::Result;
 

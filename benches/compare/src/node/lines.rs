@@ -1,4 +1,4 @@
-//! Whether the node's memory stays flat over millions of lines.
+//! The growth of the node's memory over millions of lines.
 
 use anyhow::Result;
 
@@ -14,7 +14,7 @@ pub fn take(bench: &Bench, server: &Server) -> Result<Values> {
     let (mut node, _) = Node::start(bench, server)?;
     node.listen()?;
     let batch = Batch::new("tcp_echo_stats", "", FIRST..FIRST + MILLION);
-    // The first million brings it to its steady state.
+    // The first million brings the memory to its steady state.
     node.run(&batch, |_| {})?;
     let before = Memory::of(node.pid()?)?;
     for _ in 0..bench.options.million_lines {

@@ -1,5 +1,5 @@
-//! `tcp_echo_send`: each request opens a connection, echoes 11 bytes and
-//! closes it. Beside it the floor, which does the same and no more.
+//! `tcp_echo_send`: each request opens a connection, echoes 11 bytes and closes it. The floor does only
+//! this.
 
 use std::process::{Command, Stdio};
 
@@ -12,11 +12,11 @@ use crate::pin::spawn_on;
 use crate::sample::{Metric, Values};
 use crate::servers::{Role, Server};
 
-/// What is echoed.
+/// The data that is echoed.
 pub const DATA: &str = "hello world";
 
-/// Requests in a measurement. Each takes a port that stays taken for a second,
-/// and with more of them the search for a free one would become what is measured.
+/// Requests in a measurement. Each request uses a port, which stays in use for a second. With more requests,
+/// the kernel's search for a free port would dominate the measurement.
 pub const REQUESTS: u64 = 5_000;
 
 pub fn take(bench: &Bench, server: &Server) -> Result<Values> {
@@ -57,7 +57,5 @@ fn floor(bench: &Bench, server: &Server) -> Result<f64> {
         output.status
     );
     let said: Value = serde_json::from_slice(&output.stdout)?;
-    said["per_second"]
-        .as_f64()
-        .context("no rate in what it said")
+    said["per_second"].as_f64().context("no rate in its output")
 }

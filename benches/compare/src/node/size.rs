@@ -1,4 +1,4 @@
-//! Size of the release binary.
+//! The size of the release binary.
 
 use std::fs;
 

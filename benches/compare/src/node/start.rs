@@ -1,4 +1,4 @@
-//! How long a node takes from exec to `init_ok`.
+//! The time that a node takes from exec to `init_ok`.
 
 use std::time::Duration;
 
@@ -9,8 +9,8 @@ use crate::bench::Bench;
 use crate::sample::{Metric, Values};
 use crate::servers::Server;
 
-/// Starts in a round, of which the median counts. The first ones find the
-/// binary not yet in the page cache.
+/// The number of starts in a round, of which the median counts. In the first ones, the binary is not yet in
+/// the page cache.
 const STARTS: usize = 21;
 
 pub fn take(bench: &Bench, server: &Server) -> Result<Values> {

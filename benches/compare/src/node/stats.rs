@@ -1,4 +1,4 @@
-//! `tcp_echo_stats`: the cost of the JSON lines alone, since the request does nothing else.
+//! `tcp_echo_stats`: the cost of the JSON lines alone, because the request does no I/O of its own.
 
 use anyhow::Result;
 

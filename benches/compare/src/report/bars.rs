@@ -1,4 +1,4 @@
-//! A panel of bars for each question, one figure a server, the best at the top.
+//! Bar charts: a panel for each question, a bar for each server, the best server at the top.
 
 use std::path::Path;
 
@@ -22,16 +22,16 @@ const STEP: i32 = 22;
 const BAR: i32 = 15;
 /// The title of a panel.
 const HEAD: i32 = 40;
-/// Where bars begin, right of the names.
+/// The start of the bars, right of the names.
 const LEFT: i32 = 110;
-/// The longest bar; right of it is room for its value.
+/// The length of the longest bar. Its value is drawn to the right of it.
 const LONGEST: f64 = 310.0;
 
-/// A question: its title, and which measurements answer it.
+/// A question: its title, and the measurements that answer it.
 struct Question {
     title: &'static str,
     measure: Measure,
-    /// Of the grid: the others have one cell.
+    /// The number of connections, for a cell of the grid. The other measures have one cell.
     connections: Option<u64>,
     metric: Metric,
     better: Better,
@@ -110,7 +110,7 @@ struct Panel {
 }
 
 impl Panel {
-    /// Returns `None` if the run has not measured it.
+    /// Returns the panel of a question, or `None` if the run has not measured it.
     fn of(question: &Question, results: &Results) -> Option<Self> {
         let Question {
             title,
@@ -204,7 +204,7 @@ fn draw(area: &Area, panel: &Panel) -> Result<()> {
         area.draw(&Rectangle::new(corners, colour.filled()))
             .map_err(failed)?;
         let whisker = [(x(found.min), middle), (x(found.max), middle)];
-        // With a rim, to be seen on a dark bar.
+        // A light rim makes the whisker visible on a dark bar.
         for style in [PAPER.stroke_width(3), INK.stroke_width(1)] {
             area.draw(&PathElement::new(whisker, style))
                 .map_err(failed)?;

@@ -1,4 +1,4 @@
-//! The report as text.
+//! The text of the report, in Markdown.
 
 use std::fmt::Write;
 
@@ -11,7 +11,7 @@ use crate::servers::{
 };
 use crate::targets::{Met, Verdict, verdicts};
 
-/// A table of one metric: what it shows and of which measure.
+/// The tables: title, measure and metric.
 const TABLES: [(&str, Measure, Metric); 16] = [
     ("Throughput, messages/s", Measure::Closed, Metric::PerSecond),
     ("Latency, p50 in µs", Measure::Closed, Metric::P50),
@@ -71,7 +71,7 @@ const TABLES: [(&str, Measure, Metric); 16] = [
     ),
 ];
 
-/// The whole report. `plots` are the files to show.
+/// Returns the whole report. `plots` are the files to show, each with its alternative text.
 pub fn render<'a>(results: &Results, plots: impl Iterator<Item = (&'a str, &'a str)>) -> String {
     let mut text = String::new();
     head(&mut text, &results.header);
@@ -205,7 +205,7 @@ fn polling(text: &mut String, results: &Results) {
     *text += "\n";
 }
 
-/// All servers in all cells of a measure.
+/// Writes a table of all servers in all cells of a measure.
 fn table(text: &mut String, results: &Results, title: &str, measure: Measure, metric: Metric) {
     let servers = match measure {
         Measure::Closed => results.servers_of_grid(),
@@ -229,7 +229,7 @@ fn table(text: &mut String, results: &Results, title: &str, measure: Measure, me
 }
 
 fn row(text: &mut String, cell: Cell, columns: impl IntoIterator<Item = Option<String>>) {
-    write!(text, "| {cell} |").expect("a string takes all that is written");
+    write!(text, "| {cell} |").expect("a write to a string succeeds");
     for column in columns {
         *text += &format!(" {} |", column.unwrap_or_else(|| "–".into()));
     }

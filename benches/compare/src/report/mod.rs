@@ -1,4 +1,4 @@
-//! The report: Markdown, and a plot for each question.
+//! The report: a Markdown file and three plots.
 
 mod bars;
 mod markdown;
@@ -38,7 +38,7 @@ pub fn write(results: &Results, folder: &Path) -> Result<()> {
     Ok(())
 }
 
-/// A number with three digits that matter, and commas between thousands.
+/// Formats a number with about three significant digits, and commas between thousands.
 pub fn number(value: f64) -> String {
     let magnitude = value.abs();
     if magnitude == 0.0 {
@@ -68,7 +68,7 @@ pub fn number(value: f64) -> String {
     }
 }
 
-/// A median with its spread.
+/// Formats a median with its minimum and maximum.
 pub fn spread(Spread { min, median, max }: Spread) -> String {
     if min == max {
         return number(median);

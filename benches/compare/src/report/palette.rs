@@ -1,4 +1,4 @@
-//! Colours, the same for a server in all plots.
+//! The colours of the plots. A server has the same colour in all of them.
 
 use plotters::style::RGBColor;
 
@@ -6,17 +6,17 @@ use crate::servers::{RAWECHO, Role, SERVERS, role};
 
 /// Text and axes.
 pub const INK: RGBColor = RGBColor(60, 60, 67);
-/// Lines to read values by.
+/// Grid lines.
 pub const GRID: RGBColor = RGBColor(228, 228, 232);
 /// The background. Opaque, so that a plot is legible on any page.
 pub const PAPER: RGBColor = RGBColor(255, 255, 255);
-/// rawecho, and nothing else.
+/// rawecho only.
 pub const ACCENT: RGBColor = RGBColor(214, 64, 0);
 /// rawecho with other options.
 const VARIANT: RGBColor = RGBColor(240, 160, 120);
 /// The floors.
 pub const FLOOR: RGBColor = RGBColor(20, 20, 24);
-/// A peer where its name stands beside it.
+/// A peer in bar charts, which show its name beside the bar.
 pub const PEER: RGBColor = RGBColor(150, 170, 196);
 
 /// The floors in bar charts, where a whisker overlaps the bar.
@@ -35,7 +35,7 @@ const PEERS: [RGBColor; 9] = [
     RGBColor(120, 120, 128),
 ];
 
-/// The colour of a server, apart from all others.
+/// Returns a server's colour in plots that distinguish peers by colour.
 pub fn of(name: &str) -> RGBColor {
     if name == RAWECHO {
         return ACCENT;
@@ -54,7 +54,7 @@ pub fn of(name: &str) -> RGBColor {
     PEERS[place % PEERS.len()]
 }
 
-/// The colour of a server where it is named.
+/// Returns a server's colour in plots that show its name.
 pub fn by_role(name: &str) -> RGBColor {
     match role(name) {
         Some(Role::Subject) => ACCENT,

@@ -1,6 +1,6 @@
-//! The grid as a panel for each size and number of messages in flight: in each
-//! the connections from left to right, and at each the servers side by side, a
-//! dot for the median and a line from the least to the most.
+//! Plots of the grid: a panel for each message size and number of messages in flight. A panel shows the
+//! numbers of connections from left to right. For each of them it shows the servers side by side, with a
+//! dot for the median and a line from the minimum to the maximum.
 
 use std::ops::Range;
 use std::path::Path;
@@ -18,21 +18,21 @@ use crate::servers::{FLOOR_EPOLL, RAWECHO};
 type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
 
 const PANEL: (u32, u32) = (620, 330);
-/// Title and legend.
+/// The height of title and legend.
 const HEAD: u32 = 92;
-/// Width of a server's name in the legend.
+/// The width of a server's name in the legend.
 const NAME: u32 = 130;
-/// Steps that an axis has room for.
+/// The largest number of steps on an axis.
 const LINES: f64 = 8.0;
-/// The part of a column's width that its servers occupy.
+/// The share of a column's width that its servers occupy.
 const CROWD: f64 = 0.84;
 
-/// How values become heights.
+/// The scale of the vertical axis.
 #[derive(Clone, Copy)]
 enum Scale {
-    /// Twice as high is twice as much.
+    /// Linear, from zero.
     FromZero,
-    /// For values that differ by several powers of ten.
+    /// Logarithmic, for values that differ by several powers of ten.
     Logarithmic,
 }
 
@@ -45,14 +45,14 @@ impl Scale {
     }
 }
 
-/// A question to the grid.
+/// A figure to plot over the grid.
 struct Plot<'a> {
     title: &'a str,
     /// Returns a server's figure in a cell.
     value: &'a dyn Fn(Cell, &'static str) -> Option<Spread>,
-    /// What its axis is like.
+    /// The scale of the vertical axis.
     scale: Scale,
-    /// What a value on the axis is called.
+    /// Returns the label of a value on the axis.
     label: &'a dyn Fn(f64) -> String,
     /// The servers shown.
     servers: Vec<&'static str>,
@@ -194,13 +194,13 @@ fn draw_panel(area: &Area, plot: &Plot, cells: &[Cell]) -> Result<()> {
             .draw_series([PathElement::new(ends, GRID)])
             .map_err(failed)?;
     }
-    // Over many powers of ten there is no room for more names than theirs.
+    // If the axis spans many powers of ten, there is only room for their labels.
     let many = lines.len() as f64 > LINES + 1.0;
     let whole = |value: f64| height(value).fract().abs() < 1e-6;
     for line in lines {
         let ends = [(0.0, height(line)), (cells.len() as f64, height(line))];
         let colour = match plot.scale {
-            // The floor's own line, and the ground.
+            // The floor's throughput (100 %), and zero.
             Scale::FromZero if line == 0.0 || line == 1.0 => INK,
             _ => GRID,
         };
@@ -243,8 +243,7 @@ fn draw_panel(area: &Area, plot: &Plot, cells: &[Cell]) -> Result<()> {
     Ok(())
 }
 
-/// The values that an axis has lines at, such that all spreads are between the
-/// first and the last.
+/// Returns the values at which an axis has lines. All spreads are between the first and the last.
 fn lines(scale: Scale, spreads: impl Iterator<Item = Spread>) -> Vec<f64> {
     let all = Spread::of(spreads.flat_map(|spread| [spread.min, spread.max]));
     let Some(Spread { min, max, .. }) = all else {
@@ -260,7 +259,7 @@ fn lines(scale: Scale, spreads: impl Iterator<Item = Spread>) -> Vec<f64> {
         }
         Scale::Logarithmic => {
             let mut lines = round_numbers(0..8);
-            // The one below the least and the one above the most stay.
+            // Keep one line at or below the minimum and one at or above the maximum.
             let first = lines.iter().rposition(|line| *line <= min).unwrap_or(0);
             lines.drain(..first);
             let last = lines.iter().position(|line| *line >= max);
@@ -270,7 +269,7 @@ fn lines(scale: Scale, spreads: impl Iterator<Item = Spread>) -> Vec<f64> {
     }
 }
 
-/// 1, 2, 5, 10, 20, 50 and so on, from these powers of ten.
+/// Returns 1, 2, 5, 10, 20, 50 and so on, for these powers of ten.
 fn round_numbers(powers: Range<i32>) -> Vec<f64> {
     powers
         .flat_map(|power| [1.0, 2.0, 5.0].map(|digit| digit * 10_f64.powi(power)))
@@ -283,7 +282,7 @@ fn put(area: &Area, text: String, at: (i32, i32), style: TextStyle) -> Result<()
         .map_err(failed)
 }
 
-/// rawecho has a larger dot than the others.
+/// Returns the radius of a server's dot. rawecho has a larger dot than the others.
 fn radius(name: &str) -> i32 {
     if name == RAWECHO { 5 } else { 3 }
 }

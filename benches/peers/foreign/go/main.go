@@ -1,7 +1,8 @@
 // Command echo is Go's net: a goroutine for each connection.
 //
-// It reads and writes in a loop. io.Copy would splice through a pipe, two more
-// descriptors for each connection, and end at half as many of them.
+// It reads and writes in a loop. io.Copy would splice through a pipe. The pipe needs two more
+// descriptors for each connection, so the server would reach the limit of open files with
+// fewer connections.
 package main
 
 import (
@@ -11,14 +12,14 @@ import (
 	"net"
 )
 
-// bufferSize is that of the Rust peers.
+// bufferSize is the same as in the Rust peers.
 const bufferSize = 16 * 1024
 
 func main() {
 	port := flag.Int("port", 0, "port to listen on; 0 takes a free one")
 	flag.Parse()
 
-	// net.Conn has TCP_NODELAY set from the start.
+	// net.Conn sets TCP_NODELAY by default.
 	listener, err := net.Listen("tcp4", fmt.Sprintf("127.0.0.1:%d", *port))
 	if err != nil {
 		log.Fatal(err)

@@ -1,6 +1,5 @@
-//! The minimal epoll echo server: `epoll_wait`, `read` into one buffer, `write`.
-//! It makes other calls only when a connection opens, ends or does not accept a
-//! whole write.
+//! The minimal epoll echo server: `epoll_wait`, `read` into one buffer, `write`. It makes other calls only
+//! when a connection opens, ends or does not accept a whole write.
 //!
 //! Not for production: it exits on an unexpected error.
 
@@ -10,21 +9,21 @@ use clap::Parser;
 use peers::bare::{accept, checked, listen, watch, would_block};
 use peers::{Command, SHARED_BUFFER};
 
-/// Events taken from the kernel at once.
+/// The most events of one wait.
 const EVENTS: usize = 256;
 
 fn main() {
     let listener = listen(&Command::parse());
-    // SAFETY: takes no pointer.
+    // SAFETY: the call takes no pointer.
     let epoll = checked(unsafe { libc::epoll_create1(0) });
     watch(epoll, libc::EPOLL_CTL_ADD, listener, libc::EPOLLIN);
 
     let mut events = [libc::epoll_event { events: 0, u64: 0 }; EVENTS];
     let mut buffer = vec![0_u8; SHARED_BUFFER];
-    // Unwritten bytes, by descriptor. Nearly always empty.
+    // The unwritten bytes of each descriptor, nearly always none.
     let mut unsent: Vec<Vec<u8>> = Vec::new();
     loop {
-        // SAFETY: `events` has room for EVENTS of them.
+        // SAFETY: `events` holds EVENTS events.
         let count =
             checked(unsafe { libc::epoll_wait(epoll, events.as_mut_ptr(), EVENTS as c_int, -1) });
         for event in &events[..count as usize] {
@@ -45,16 +44,16 @@ fn main() {
             };
             if !lasts {
                 kept.clear();
-                // SAFETY: the descriptor is a connection's, and out of use from here on.
+                // SAFETY: the descriptor is the connection's own and is not used afterwards.
                 unsafe { libc::close(fd) };
             }
         }
     }
 }
 
-/// One read and one write. Returns whether the connection lasts.
+/// Reads once and writes once. Returns whether the connection stays open.
 fn echo(epoll: c_int, fd: c_int, buffer: &mut [u8], unsent: &mut Vec<u8>) -> bool {
-    // SAFETY: the kernel writes into `buffer`, no more than its length.
+    // SAFETY: the kernel writes at most `buffer.len()` bytes into `buffer`.
     let read = unsafe { libc::read(fd, buffer.as_mut_ptr().cast(), buffer.len()) };
     if read <= 0 {
         return read < 0 && would_block();
@@ -70,7 +69,7 @@ fn echo(epoll: c_int, fd: c_int, buffer: &mut [u8], unsent: &mut Vec<u8>) -> boo
     true
 }
 
-/// Writes what is left, and reads again when nothing is.
+/// Writes the unsent bytes. When none are left, the server waits for input again.
 fn flush(epoll: c_int, fd: c_int, unsent: &mut Vec<u8>) -> bool {
     let Some(written) = write(fd, unsent) else {
         return false;
@@ -82,9 +81,9 @@ fn flush(epoll: c_int, fd: c_int, unsent: &mut Vec<u8>) -> bool {
     true
 }
 
-/// How much the kernel took; `None` if the connection is broken.
+/// Writes once. Returns the number of bytes written, or `None` if the connection is broken.
 fn write(fd: c_int, bytes: &[u8]) -> Option<usize> {
-    // SAFETY: the kernel reads from `bytes`, no more than its length.
+    // SAFETY: the kernel reads at most `bytes.len()` bytes from `bytes`.
     let written = unsafe { libc::write(fd, bytes.as_ptr().cast(), bytes.len()) };
     usize::try_from(written)
         .ok()

@@ -14,7 +14,7 @@ use peers::bare::{checked, listen_on};
 
 #[derive(Parser)]
 struct Command {
-    /// How often
+    /// Number of echoes
     #[arg(long, default_value_t = 10_000)]
     count: u32,
     /// Bytes to echo
@@ -42,7 +42,7 @@ fn main() {
 
 fn once(listener: c_int, address: &libc::sockaddr_in, message: &[u8], buffer: &mut [u8]) {
     let length = size_of::<libc::sockaddr_in>() as libc::socklen_t;
-    // SAFETY: `address` is of the length given; no address is asked for in return.
+    // SAFETY: `length` is the length of `address`, and null requests no address.
     let (client, server) = unsafe {
         let client = checked(libc::socket(libc::AF_INET, libc::SOCK_STREAM, 0));
         checked(libc::connect(
@@ -59,23 +59,23 @@ fn once(listener: c_int, address: &libc::sockaddr_in, message: &[u8], buffer: &m
     read(server, buffer);
     write(server, buffer);
     read(client, buffer);
-    // SAFETY: both are this function's own, and not used again.
+    // SAFETY: this function owns both descriptors and does not use them again.
     unsafe {
         checked(libc::close(client));
         checked(libc::close(server));
     }
 }
 
-/// A message is far smaller than the kernel's buffers, so it goes in one call.
+/// Writes a message. It is far smaller than the kernel's buffers, so one call writes all of it.
 fn write(fd: c_int, bytes: &[u8]) {
-    // SAFETY: the kernel reads from `bytes`, no more than its length.
+    // SAFETY: the kernel reads at most `bytes.len()` bytes from `bytes`.
     let written = unsafe { libc::write(fd, bytes.as_ptr().cast(), bytes.len()) };
     assert_eq!(written, bytes.len() as isize, "{}", Error::last_os_error());
 }
 
-/// On loopback all of it is there once it has been written.
+/// Reads a message. On loopback, all of it has arrived when the write returns.
 fn read(fd: c_int, buffer: &mut [u8]) {
-    // SAFETY: the kernel writes into `buffer`, no more than its length.
+    // SAFETY: the kernel writes at most `buffer.len()` bytes into `buffer`.
     let read = unsafe { libc::read(fd, buffer.as_mut_ptr().cast(), buffer.len()) };
     assert_eq!(read, buffer.len() as isize, "{}", Error::last_os_error());
 }

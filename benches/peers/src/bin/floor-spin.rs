@@ -3,8 +3,7 @@
 //! message in flight, a server that busy-polls can come close to this floor but
 //! not exceed it.
 //!
-//! Not for production: it uses a whole CPU, and serves one client after the
-//! other.
+//! Not for production: it uses a whole CPU and serves only one client at a time.
 
 use std::ffi::c_int;
 
@@ -14,7 +13,7 @@ use peers::{Command, SHARED_BUFFER};
 
 fn main() {
     let listener = listen(&Command::parse());
-    // SAFETY: takes no pointer.
+    // SAFETY: the call takes no pointer.
     let epoll = checked(unsafe { libc::epoll_create1(0) });
     let mut buffer = vec![0_u8; SHARED_BUFFER];
     loop {
@@ -26,28 +25,28 @@ fn main() {
                 break;
             }
         }
-        // SAFETY: the descriptor is the connection's, and out of use from here on.
+        // SAFETY: the descriptor is the connection's own and is not used afterwards.
         unsafe { libc::close(connection) };
     }
 }
 
-/// Polls until there is something to read.
+/// Polls until the connection is readable.
 fn wait(epoll: c_int) {
     let mut event = libc::epoll_event { events: 0, u64: 0 };
-    // SAFETY: there is room for one event.
+    // SAFETY: the kernel writes at most one event.
     while checked(unsafe { libc::epoll_wait(epoll, &mut event, 1, 0) }) == 0 {}
 }
 
-/// One read, and all of it written. Returns whether the connection lasts.
+/// Reads once and writes all of it. Returns whether the connection stays open.
 fn echo(fd: c_int, buffer: &mut [u8]) -> bool {
-    // SAFETY: the kernel writes into `buffer`, no more than its length.
+    // SAFETY: the kernel writes at most `buffer.len()` bytes into `buffer`.
     let read = unsafe { libc::read(fd, buffer.as_mut_ptr().cast(), buffer.len()) };
     let Ok(read) = usize::try_from(read) else {
         return would_block();
     };
     let mut rest = &buffer[..read];
     while !rest.is_empty() {
-        // SAFETY: the kernel reads from `rest`, no more than its length.
+        // SAFETY: the kernel reads at most `rest.len()` bytes from `rest`.
         let written = unsafe { libc::write(fd, rest.as_ptr().cast(), rest.len()) };
         match usize::try_from(written) {
             Ok(written) => rest = &rest[written..],

@@ -1,4 +1,4 @@
-//! glommio, as its `echo` example: one executor, a local task for each connection.
+//! glommio, after its `echo` example: one executor, a local task for each connection.
 
 use std::io;
 

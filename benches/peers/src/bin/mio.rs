@@ -1,5 +1,5 @@
-//! mio, along its `tcp_server` example: one loop over a poll, a map from token
-//! to connection, reads and writes until they would block.
+//! mio, after its `tcp_server` example: one poll loop, a map from token to connection, and reads and writes
+//! until they would block.
 
 use std::collections::HashMap;
 use std::io::{self, ErrorKind, Read, Write};
@@ -11,7 +11,7 @@ use peers::{Command, SHARED_BUFFER, announce};
 
 const LISTENER: Token = Token(0);
 
-/// The capacity that mio's documentation shows is 1,024 events a poll.
+/// The most events of one poll: the capacity in mio's documentation.
 const EVENTS: usize = 1024;
 
 fn main() -> io::Result<()> {
@@ -56,14 +56,13 @@ fn main() -> io::Result<()> {
 
 struct Connection {
     stream: TcpStream,
-    /// What the last write did not take.
+    /// The bytes that the last write did not accept.
     unsent: Vec<u8>,
 }
 
 impl Connection {
-    /// Echoes until there is nothing to read or no room to write. mio's events
-    /// are edge-triggered, so it has to go that far. Returns whether the
-    /// connection lasts.
+    /// Echoes until a read or a write would block, because mio's events are edge-triggered. Returns whether
+    /// the connection stays open.
     fn echo(&mut self, buffer: &mut [u8]) -> io::Result<bool> {
         loop {
             while !self.unsent.is_empty() {
@@ -84,7 +83,7 @@ impl Connection {
     }
 }
 
-/// `None` for a call that would block; tries again one that was interrupted.
+/// Returns `None` for a call that would block or was interrupted.
 fn would_block<T>(result: io::Result<T>) -> io::Result<Option<T>> {
     match result {
         Ok(value) => Ok(Some(value)),

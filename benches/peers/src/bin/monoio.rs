@@ -1,7 +1,7 @@
-//! monoio, as its README shows an echo server: buffers are handed to the
-//! runtime and back.
+//! monoio, after the echo server in its README: the task passes its buffers to the runtime and gets them
+//! back.
 //!
-//! The fusion driver takes `io_uring` where the kernel has it, else epoll.
+//! The fusion driver uses `io_uring` if the kernel has it, and epoll otherwise.
 
 use std::io;
 

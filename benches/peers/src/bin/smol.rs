@@ -1,4 +1,4 @@
-//! smol, as its `tcp-server` example: a task for each connection with `io::copy`.
+//! smol, after its `tcp-server` example: a task for each connection with `io::copy`.
 
 use std::io;
 use std::net::{TcpListener, TcpStream};

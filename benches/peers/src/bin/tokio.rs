@@ -1,5 +1,5 @@
-//! tokio, as its front page shows an echo server: a task for each connection
-//! with a `read` and `write_all` loop.
+//! tokio, after the echo server on its front page: a task for each connection, which loops over `read` and
+//! `write_all`.
 
 use std::io;
 
@@ -13,7 +13,7 @@ use tokio::runtime::Builder;
 struct Tokio {
     #[command(flatten)]
     command: Command,
-    /// Which of tokio's schedulers runs the tasks
+    /// Scheduler of tokio that runs the tasks
     #[arg(long, value_enum, default_value_t = Runtime::MultiThread)]
     runtime: Runtime,
 }
