@@ -74,7 +74,7 @@ pub mod message;
 ///
 #[doc = include_str!("one_echo.md")]
 pub mod one_echo {}
-/// Lists facts about system calls that often cause errors.
+/// Lists facts about system calls that often cause errors, each with the page that explains it.
 ///
 #[doc = include_str!("pitfalls.md")]
 pub mod pitfalls {}
@@ -85,7 +85,7 @@ pub mod signal;
 pub mod socket;
 pub mod time;
 pub mod trace;
-/// Lists the claims of this documentation and the test that checks each.
+/// Lists the claims of this documentation, each with the test that checks it.
 ///
 #[doc = include_str!("verification.md")]
 pub mod verification {}

@@ -93,7 +93,7 @@ constants! {
         SIGHUP = 1;
         /// Interrupt from the keyboard (Ctrl-C).
         SIGINT = 2;
-        /// Quit from the keyboard (Ctrl-\).
+        /// Quit from the keyboard (`Ctrl-\`).
         SIGQUIT = 3;
         /// An illegal instruction.
         SIGILL = 4;

@@ -12,7 +12,7 @@
 //! | result | `x0` | −4095 … −1 is `-errno`, any other value a success ([exceptions](crate::MAX_ERRNO)) |
 //! | – | all others, flags (`NZCV`), vector registers, stack | unchanged |
 //!
-//! **What `asm!` is told:** `in("x8") nr` puts `nr` into `x8` before the instruction, which keeps it.
+//! **What the operands of `asm!` mean:** `in("x8") nr` puts `nr` into `x8` before the instruction, which keeps it.
 //! `inlateout("x0") a1 => result` puts `a1` into `x0` and takes `result` out of it afterwards. There is no
 //! *clobber*, a register that the instruction overwrites with a value that is not used. The options say
 //! what the instruction leaves alone: `nostack`, the program's stack; `preserves_flags`, the flags.

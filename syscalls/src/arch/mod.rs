@@ -6,7 +6,7 @@
 //!
 //! let nr = if cfg!(target_arch = "x86_64") { 1 } else { 64 };
 //! let text = "written by the instruction alone\n";
-//! // `expose_provenance` returns the address as a number, from which the kernel makes a pointer again.
+//! // `expose_provenance` returns the address as a number. The kernel makes a pointer from it.
 //! // SAFETY: `write` reads `text.len()` bytes at `text`.
 //! let result = unsafe { arch::syscall3(nr, 1, text.as_ptr().expose_provenance(), text.len()) };
 //! assert_eq!(result, text.len());
@@ -58,9 +58,10 @@
 //!
 //! The number is bounded by a mask as well (`array_index_nospec`), so that not even speculative
 //! execution continues with a number that is out of range. Sources: `arch/x86/entry/entry_64.S`,
-//! `syscall_64.c`; `arch/arm64/kernel/entry.S`, `entry-common.c`, `syscall.c`. To see the function run, as
-//! root: `bpftrace -e 'kprobe:__x64_sys_socket { print(kstack); }'`. What it all costs:
-//! `cargo run -q -p rawecho-syscalls --release --example cost`.
+//! `syscall_64.c`; `arch/arm64/kernel/entry.S`, `entry-common.c`, `syscall.c`.
+//!
+//! As root, `bpftrace -e 'kprobe:__x64_sys_socket { print(kstack); }'` shows the kernel's stack when the
+//! function runs. `cargo run -q -p rawecho-syscalls --release --example cost` measures what a call costs.
 //!
 //! # Why the numbers differ
 //!

@@ -14,7 +14,7 @@
 //! | – | `r11` | overwritten: the flags before the call, without `RF` |
 //! | – | all others, flags, vector registers, stack | unchanged |
 //!
-//! **What `asm!` is told:** `inlateout("rax") nr => result` puts `nr` into `rax` before the instruction and
+//! **What the operands of `asm!` mean:** `inlateout("rax") nr => result` puts `nr` into `rax` before the instruction and
 //! takes `result` out of it afterwards. `in("rdi") a1` puts `a1` into `rdi`, which keeps it.
 //! `lateout("rcx") _` says that the instruction overwrites `rcx` and that the value is not used: a
 //! *clobber*. The options say what the instruction leaves alone: `nostack`, the program's stack;
@@ -47,8 +47,8 @@
 //! from `ebx`, `ecx`, `edx`, `esi`, `edi` and `ebp`, and cuts each to 32 bits. A pointer to the stack,
 //! above 4 GiB, becomes another address: at best the call fails with `EFAULT`. A kernel without
 //! support for 32-bit programs kills the process with `SIGSEGV`. (`do_int80_emulation` in
-//! `arch/x86/entry/syscall_32.c`; `tests/questions.rs` tries both.) It is slower too:
-//! `cargo run -q -p rawecho-syscalls --release --example cost`.
+//! `arch/x86/entry/syscall_32.c`; `tests/questions.rs` tries both.) It is also slower:
+//! `cargo run -q -p rawecho-syscalls --release --example cost` measures both.
 //!
 //! **What x32 is:** a kind of program with 32-bit pointers and the 64-bit registers. It uses the same
 //! instruction and sets bit 30 of the number. Most kernels have it switched off, and such a number
