@@ -1,7 +1,7 @@
 # shellcheck shell=bash
 # Functions that the scripts of this folder share. They source it; it does nothing by itself.
 
-# Everything these scripts download or build lies here, so `cargo clean` removes it.
+# The directory of everything that these scripts download or build. `cargo clean` removes it.
 cache=$PWD/target/ci
 
 die() {
@@ -9,7 +9,7 @@ die() {
     exit 1
 }
 
-# A CI machine is root and may have no sudo; a developer's machine is the other way round.
+# On a CI machine, the user is root and there may be no sudo. On a developer's machine, there is sudo.
 as_root() {
     if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi
 }
@@ -20,7 +20,7 @@ apt_update() {
     as_root apt-get -qq update
 }
 
-# install_packages PACKAGE…: installs those that are missing; quick when none is.
+# install_packages PACKAGE…: installs the packages that are missing.
 install_packages() {
     local package missing=()
     for package in "$@"; do
@@ -41,22 +41,22 @@ add_arm64_packages() {
     apt_update
 }
 
-# download DIR PACKAGE…: puts the .deb files into DIR. The package lists may be missing or out of
-# date, so a failure gets one update and a second try.
+# download DIR PACKAGE…: downloads the .deb files into DIR. The package lists may be missing or out of date,
+# so after a failure it updates them and tries again.
 download() {
     local dir=$1
     shift
     mkdir -p "$dir"
     (
         cd "$dir" || exit
-        # The sandbox user could not write here; without this apt warns about it each time.
+        # apt's sandbox user cannot write here. Without this option, apt warns about it each time.
         get=(apt-get -qq -o APT::Sandbox::User=root download "$@")
         "${get[@]}" 2>/dev/null || { apt_update && "${get[@]}"; }
     )
 }
 
-# unpack DIR: lays the files of DIR/*.deb out under DIR/root. Nothing gets installed, so nothing on
-# the machine changes, and packages of another architecture or an older version do no harm.
+# unpack DIR: extracts the files of DIR/*.deb to DIR/root. Nothing is installed, so packages of another
+# architecture or an older version do no harm.
 unpack() {
     local deb
     for deb in "$1"/*.deb; do
@@ -64,8 +64,8 @@ unpack() {
     done
 }
 
-# strace_from_sid: lays out Debian's newest strace in $cache/strace-sid/strace, with the C library that
-# it needs. apt gets lists of its own for that: nothing on the machine changes.
+# strace_from_sid: extracts Debian's newest strace to $cache/strace-sid/strace, with the C library that it
+# needs. apt uses separate package lists, so nothing on the machine changes.
 strace_from_sid() {
     local dir=$cache/strace-sid keys=/usr/share/keyrings/debian-archive-keyring.gpg apt loader
     [ -e "$dir/complete" ] && return
@@ -90,7 +90,7 @@ strace_from_sid() {
 
 # use_debian_rust VERSION ARCH…: points RUSTC and RUSTDOC at Debian's compiler of that version (such
 # as 1.85, or '' for the newest), with a standard library for each ARCH. Debian 12's `rustc-web`
-# has two versions on offer: 1.85 with the release, a newer one with the security updates.
+# has two versions: 1.85 in the release, and a newer one in the security updates.
 use_debian_rust() {
     local version=$1 dir tool arch std=()
     dir=$cache/rust-${version:-newest}
@@ -101,12 +101,12 @@ use_debian_rust() {
             std+=("libstd-rust-web-dev:$arch=$version*")
         done
         download "$dir" "rustc-web=$version*" "${std[@]}"
-        # The compiler proper is in a package with its version in the name.
+        # The compiler itself is in a package whose name contains its version.
         download "$dir" "$(dependency "$dir"/libstd-rust-web-dev_*_amd64.deb 'libstd-rust-web-[0-9.]+')"
         unpack "$dir"
-        # Its LLVM is a library like any other, with dependencies of its own: install it.
+        # LLVM is an ordinary library with dependencies of its own, so install it.
         dependency "$dir"/libstd-rust-web-[0-9]*.deb 'libllvm[0-9]+' >"$dir/llvm"
-        # Unpacked, the compiler does not find its own library; only it shall get that path.
+        # The extracted compiler does not find its own library. Set the path only for the compiler.
         for tool in rustc rustdoc; do
             printf '#!/bin/sh\nLD_LIBRARY_PATH="%s" exec "%s" "$@"\n' \
                 "$dir/root/usr/lib/x86_64-linux-gnu" "$dir/root/usr/bin/$tool" >"$dir/$tool"
@@ -119,18 +119,17 @@ use_debian_rust() {
     "$RUSTC" --version
 }
 
-# dependency DEB REGEX: the one dependency of the package file that matches.
+# dependency DEB REGEX: prints the dependency of the package file that matches.
 dependency() {
     dpkg-deb -f "$1" Depends | grep -oE "$2" | head -n 1
 }
 
 # --- Static test binaries --------------------------------------------------------------------
 
-# Sets up cargo to build static test binaries for ARCH (x86_64 or aarch64) in a target directory
-# of their own, so that they never make the ordinary one rebuild. Static, because then they run
-# anywhere: in a guest without libraries, and under qemu-user, where a dynamic one with the cross
-# libc hangs in its first pthread_create. The flags are bound to the target, so that build scripts
-# and proc macros stay dynamic.
+# Sets up cargo to build static test binaries for ARCH (x86_64 or aarch64), in a target directory of their
+# own, so that the ordinary one needs no rebuild. A static binary runs in a guest without libraries, and
+# under qemu-user, where a dynamic one with the cross libc hangs in its first pthread_create. The flags
+# apply only to the target, so that build scripts and proc macros stay dynamic.
 static_build() {
     target=$1-unknown-linux-gnu
     export CARGO_TARGET_DIR=$cache/$1
@@ -138,7 +137,7 @@ static_build() {
     unset RUSTC RUSTDOC
     if [ "$1" = aarch64 ]; then
         export CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER=aarch64-linux-gnu-gcc
-        # rustup's target if it is there (.ci/install tried to add it), else Debian's compiler.
+        # Use rustup's target if .ci/install could add it, and Debian's compiler otherwise.
         [ -d "$(rustc --print target-libdir --target "$target")" ] || use_debian_rust '' amd64 arm64
     fi
 }
