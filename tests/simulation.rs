@@ -7,7 +7,7 @@ use core::net::{Ipv4Addr, SocketAddr};
 use std::thread;
 use std::time::Duration;
 
-use sim::{Cuts, Sim};
+use sim::{Omissions, Sim};
 use syscalls::addr::{AF_INET, Sockaddr};
 use syscalls::epoll::{
     EPOLL_CTL_ADD, EPOLL_CTL_DEL, EPOLL_CTL_MOD, EPOLLET, EPOLLIN, EPOLLONESHOT, EPOLLOUT,
@@ -29,8 +29,8 @@ fn no_seed_violates_an_invariant() {
     hold(&(0..SEEDS).collect::<Vec<_>>());
 }
 
-/// Seeds that once showed a violation: with workers, a send was answered with code 0 before its
-/// connection had stood still for the whole stall timeout, since the time in the accept queue counted.
+/// Seeds that once showed a violation: with workers, a send was answered with code 0 before its connection
+/// had made no progress for the whole stall timeout, because the time in the accept queue counted.
 const ONCE_VIOLATED: [u64; 8] = [
     49_841, 107_275, 191_721, 200_262, 309_907, 366_271, 469_854, 519_305,
 ];
@@ -45,11 +45,11 @@ fn hold(seeds: &[u64]) {
     let threads = thread::available_parallelism().map_or(1, usize::from);
     let run_share = |first: usize| {
         for &seed in seeds.iter().skip(first).step_by(threads) {
-            let report = sim::run(seed, &Cuts::default(), false);
+            let report = sim::run(seed, &Omissions::default(), false);
             if let Some(violation) = report.violation {
                 let (_, shortest) = sim::shrink(seed, violation.invariant);
                 panic!(
-                    "{}\nseed {seed} violates {:?}: {}\nto see it again: cargo run --profile sim -p sim -- --seed {seed}",
+                    "{}\nseed {seed} violates {:?}: {}\nto reproduce: cargo run --profile sim -p sim -- --seed {seed}",
                     shortest.trace.join("\n"),
                     violation.invariant,
                     violation.seen
@@ -68,7 +68,7 @@ fn hold(seeds: &[u64]) {
 fn runs_of_one_seed_are_identical() {
     // About one run in eight has workers.
     for seed in 0..40 {
-        let [once, again] = [(); 2].map(|()| sim::run(seed, &Cuts::default(), true));
+        let [once, again] = [(); 2].map(|()| sim::run(seed, &Omissions::default(), true));
         assert_eq!(once.trace, again.trace, "seed {seed}");
         assert_eq!(once.faults.0, again.faults.0, "seed {seed}");
     }
@@ -86,7 +86,7 @@ macro_rules! scenarios {
             scenarios::$name(Linux, &mut real);
             let mut simulated = Seen::new();
             scenarios::$name(Sim::calm(), &mut simulated);
-            assert_eq!(real, simulated, "what the real and the simulated kernel answer");
+            assert_eq!(real, simulated, "the results of the real and the simulated kernel");
         }
     )* };
 }
@@ -139,8 +139,8 @@ fn listener<K: Kernel>(kernel: &K) -> (Socket<K>, Sockaddr) {
 /// Waits for one of `events`, for at most 500 ms.
 fn wait<K: Kernel>(fd: &Fd<K>, events: i16) {
     let mut fds = [PollFd::new(fd, events)];
-    let patience = Some(Duration::from_millis(500));
-    let _ = ppoll(fd.kernel(), &mut fds, patience);
+    let timeout = Some(Duration::from_millis(500));
+    let _ = ppoll(fd.kernel(), &mut fds, timeout);
 }
 
 /// Returns the two ends of a connection, the client's first.
@@ -156,7 +156,11 @@ fn pair<K: Kernel>(kernel: &K) -> [Socket<K>; 2] {
         .accept4(SOCK_NONBLOCK | SOCK_CLOEXEC)
         .expect("a connection");
     let own = client.getsockname().expect("its name");
-    assert_eq!(own.to_ip(), peer.to_ip(), "both ends name the client alike");
+    assert_eq!(
+        own.to_ip(),
+        peer.to_ip(),
+        "both ends report the same client address"
+    );
     [client, server]
 }
 
@@ -242,7 +246,7 @@ mod scenarios {
         let pending = client.getsockopt(SO_ERROR).map(|errno| errno as usize);
         count(seen, "the pending error", pending);
         let again = client.getsockopt(SO_ERROR).map(|errno| errno as usize);
-        count(seen, "it is told once", again);
+        count(seen, "it is reported once", again);
         count(seen, "write", client.write(b"anybody?"));
     }
 
@@ -272,7 +276,7 @@ mod scenarios {
         let (listener, name) = listener(&kernel);
         done(seen, "bind twice", listener.bind(&name));
         done(seen, "bind to a port in use", fresh.bind(&name));
-        done(seen, "accept, nobody there", listener.accept4(0));
+        done(seen, "accept with an empty queue", listener.accept4(0));
         done(seen, "accept with unknown flags", listener.accept4(1 << 20));
         count(seen, "read a listener", listener.read(&mut buffer));
         let epoll = Epoll::new(kernel.clone(), 0).expect("an epoll set");

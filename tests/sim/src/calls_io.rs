@@ -1,4 +1,4 @@
-//! The calls on any descriptor: reading, writing, closing, waiting; and on the process.
+//! The simulated calls on descriptors of any kind (read, write, close and waits) and on the process.
 
 use std::time::Duration;
 
@@ -18,10 +18,10 @@ use crate::faults::{Fault, choose};
 use crate::memory::{Memory, possible};
 use crate::net::{CLIENT, Owner, SERVER};
 use crate::stdio::{Kind, Output};
-use crate::threads::{Waits, What};
+use crate::threads::{BlockedCall, WaitTarget};
 use crate::world::{Actor, File, MILLISECOND, State, World};
 
-/// `MAX_RW_COUNT`: no read or write takes more.
+/// `MAX_RW_COUNT`: the most bytes that one read or write transfers.
 const MAX_COUNT: usize = 0x7fff_f000;
 
 const UIO_MAXIOV: usize = 1024;
@@ -29,14 +29,14 @@ const UIO_MAXIOV: usize = 1024;
 /// `SIG_IGN`.
 const IGNORE: u64 = 1;
 
-/// `sizeof(sigset_t)`, the kernel's.
+/// The size of the kernel's `sigset_t`.
 const SIGSET: usize = 8;
 
-/// What epoll reports: where it stands in the set if it does, token, events.
+/// An event that epoll reports: its place in the set (`None` for an injected one), token and events.
 type Event = (Option<usize>, u64, u32);
 
 impl World {
-    /// What descriptor `fd` stands for.
+    /// Returns the file behind descriptor `fd`.
     pub(crate) fn file(&mut self, call: &str, fd: usize) -> Result<File, Errno> {
         match self.table.get(fd as u32 as usize) {
             Some(&Some(file)) => Ok(file),
@@ -47,7 +47,7 @@ impl World {
         }
     }
 
-    /// Whether there is a free descriptor.
+    /// Returns whether there is a free descriptor.
     pub(crate) fn has_descriptor(&self) -> bool {
         let open = self.table.iter().position(Option::is_none);
         (open.unwrap_or(self.table.len()) as u64) < self.limit
@@ -109,7 +109,7 @@ impl World {
         }
         let len = len.min(MAX_COUNT);
         if len == 0 && self.strict {
-            return Err(self.misused("read of no bytes", Errno::EINVAL));
+            return Err(self.misused("read of 0 bytes", Errno::EINVAL));
         }
         if self.happens(Fault::ReadInterrupted) {
             return Err(Errno::EINTR);
@@ -133,8 +133,8 @@ impl World {
             }
             if self.stdin.kind == Kind::Pipe {
                 self.violated(
-                    "the loop never waits in one call",
-                    "read waits for standard input, and nobody is served meanwhile",
+                    "only the loop's wait blocks",
+                    "read blocks on standard input, and no client is served meanwhile",
                 );
             }
             return Err(Errno::EAGAIN);
@@ -161,7 +161,7 @@ impl World {
 
     pub(crate) fn eventfd2(&mut self, initial: usize, flags: usize) -> Result<usize, Errno> {
         if flags as i32 != EFD_CLOEXEC | EFD_NONBLOCK {
-            // The kernel takes others, too; here none waits.
+            // The kernel accepts other flags too. Without EFD_NONBLOCK, a read would block.
             return Err(self.misused("eventfd2", Errno::EINVAL));
         }
         self.events.push(u64::from(initial as u32));
@@ -192,7 +192,7 @@ impl World {
         }
     }
 
-    /// A part of `count`: 1 in most cases.
+    /// Returns a part of `count`: 1 in most cases.
     fn short(&mut self, count: usize) -> usize {
         if self.rng.bool() {
             1
@@ -211,7 +211,7 @@ impl World {
         }
         if state.readable(end) > 0 || state.is_at_end(end) {
             if self.happens(Fault::ReadAgain) {
-                // It comes right after.
+                // The rest is delivered right after.
                 self.conns[conn].ends[end].news += 1;
                 return Err(Errno::EAGAIN);
             }
@@ -225,7 +225,7 @@ impl World {
         }
         let mut count = self.conns[conn].readable(end).min(len);
         if count > 1 && self.happens(Fault::ReadShort) {
-            // The rest comes right after.
+            // The rest is delivered right after.
             self.conns[conn].ends[end].news += 1;
             count = self.short(count);
         }
@@ -253,7 +253,7 @@ impl World {
         Ok(bytes)
     }
 
-    /// The program's own client has made progress.
+    /// Records that the program's own client has made progress.
     pub(crate) fn client_moved(&mut self, conn: usize) {
         if let Owner::Inside(attempt) = self.conns[conn].owner {
             self.attempts[attempt].moved_at = self.now;
@@ -263,8 +263,8 @@ impl World {
     fn would_wait(&mut self, call: &'static str) -> Errno {
         if self.strict {
             self.violated(
-                "the loop never waits in one call",
-                format!("{call} waits, and nobody is served meanwhile"),
+                "only the loop's wait blocks",
+                format!("{call} blocks, and no client is served meanwhile"),
             );
         }
         Errno::EAGAIN
@@ -294,7 +294,7 @@ impl World {
             return Err(self.misused(call, Errno::EFAULT));
         };
         if bytes.is_empty() && self.strict {
-            return Err(self.misused("write of no bytes", Errno::EINVAL));
+            return Err(self.misused("write of 0 bytes", Errno::EINVAL));
         }
         if self.happens(Fault::WriteInterrupted) {
             return Err(Errno::EINTR);
@@ -370,7 +370,7 @@ impl World {
             return Err(self.misused("write", Errno::EPIPE));
         };
         if end == CLIENT && self.strict && !self.sockets[socket].no_delay {
-            self.violated("small messages go out at once", "no TCP_NODELAY");
+            self.violated("small messages are sent at once", "no TCP_NODELAY");
         }
         let room = match self.conns[conn].writable(end) {
             Ok(room) => room,
@@ -440,8 +440,8 @@ impl World {
         self.write_bytes("sendto", fd, at, len, no_signal, memory)
     }
 
-    /// The buffers of `readv` and `writev`: the first that is not empty, of which the call may take
-    /// a part only, as it may of all.
+    /// Returns the first buffer of `readv` or `writev` that is not empty. The call may transfer only a part of
+    /// all buffers, so the simulator uses only this one.
     fn first_buffer(
         &mut self,
         at: usize,
@@ -459,7 +459,7 @@ impl World {
                 return Ok((base, len));
             }
         }
-        Err(self.misused("readv or writev of nothing", Errno::EINVAL))
+        Err(self.misused("readv or writev of 0 bytes", Errno::EINVAL))
     }
 
     pub(crate) fn readv(
@@ -556,7 +556,7 @@ impl World {
         match (op, position) {
             (EPOLL_CTL_ADD, Some(_)) => Err(self.misused("epoll_ctl", Errno::EEXIST)),
             (EPOLL_CTL_ADD, None) => {
-                // The program makes its eventfds when it starts, and may still give up.
+                // The program creates its eventfds at its start, when it may still exit with an error.
                 if !matches!(file, File::Event(_)) && self.happens(Fault::EpollCtlFails) {
                     let errno = *choose(&mut self.rng, &[Errno::ENOMEM, Errno::ENOSPC]);
                     if let File::Socket(socket) = file {
@@ -582,7 +582,7 @@ impl World {
         }
     }
 
-    /// A server is set up when its listener is watched.
+    /// Records that a server is set up, which it is when its listener is registered.
     fn now_watched(&mut self, file: File) {
         let File::Socket(socket) = file else { return };
         let socket = &self.sockets[socket];
@@ -620,8 +620,8 @@ impl World {
             let milliseconds = u64::try_from(timeout).ok();
             let deadline = milliseconds.map(|timeout| self.now + timeout * MILLISECOND);
             spurious = self.spurious(epoll);
-            let what = What::Epoll(epoll);
-            if spurious.is_empty() && !self.wait(Waits { what, deadline }) {
+            let target = WaitTarget::Epoll(epoll);
+            if spurious.is_empty() && !self.wait(BlockedCall { target, deadline }) {
                 return Ok(0);
             }
         }
@@ -680,14 +680,14 @@ impl World {
         events
     }
 
-    /// Whether the event that a call waits for has happened.
-    pub(crate) fn is_ready(&self, what: &What) -> bool {
-        match what {
-            &What::Epoll(epoll) => {
+    /// Returns whether an event of `target` has happened.
+    pub(crate) fn is_ready(&self, target: &WaitTarget) -> bool {
+        match target {
+            &WaitTarget::Epoll(epoll) => {
                 let mut set = self.epolls[epoll].set.iter();
                 set.any(|entry| self.ready_of(entry) != 0)
             }
-            What::Poll(files) => {
+            WaitTarget::Poll(files) => {
                 let mut files = files.iter();
                 files.any(|&(file, events)| self.events(file) & events != 0)
             }
@@ -707,7 +707,7 @@ impl World {
         }
     }
 
-    /// The end of a connection that descriptor `fd` stands for.
+    /// Returns the end of a connection behind descriptor `fd`.
     fn stream(&self, fd: usize) -> Option<(usize, usize)> {
         match self.table[fd]? {
             File::Socket(socket) => match self.sockets[socket].state {
@@ -764,8 +764,8 @@ impl World {
             if self.happens(Fault::PollFails) {
                 return Err(Errno::ENOMEM);
             }
-            let what = What::Poll(watched.clone());
-            if !self.wait(Waits { what, deadline }) {
+            let target = WaitTarget::Poll(watched.clone());
+            if !self.wait(BlockedCall { target, deadline }) {
                 return Ok(0);
             }
         }

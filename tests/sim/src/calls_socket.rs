@@ -205,10 +205,10 @@ impl World {
             return Err(errno);
         }
         if self.strict && !self.sockets[socket].reuses_address {
-            self.violated("a restart works at once", "bind without SO_REUSEADDR");
+            self.violated("a restart can bind at once", "bind without SO_REUSEADDR");
         }
         if self.strict && !self.sockets[socket].no_delay {
-            self.violated("small messages go out at once", "no TCP_NODELAY");
+            self.violated("small messages are sent at once", "no TCP_NODELAY");
         }
         self.sockets[socket].state = State::Listening {
             queue: VecDeque::new(),
@@ -279,7 +279,7 @@ impl World {
         };
         let Some(&conn) = queue.front() else {
             if !self.sockets[listener].nonblocking {
-                self.violated("the loop never waits in one call", "accept4 waits");
+                self.violated("only the loop's wait blocks", "accept4 blocks");
             }
             return Err(Errno::EAGAIN);
         };
@@ -422,7 +422,7 @@ impl World {
         }
         if self.conns[conn].phase == Phase::Connecting {
             if !self.sockets[socket].nonblocking {
-                self.violated("the loop never waits in one call", "connect waits");
+                self.violated("only the loop's wait blocks", "connect blocks");
             }
             return Err(Errno::EINPROGRESS);
         }
@@ -605,7 +605,7 @@ impl World {
                     let refused = state.refused_while_queued || failed;
                     if !(came_late || refused || self.exiting) {
                         self.violated(
-                            "who has connected is served",
+                            "every connected client is served",
                             format!("the listener is closed with connection {conn} in its queue"),
                         );
                     }
@@ -622,7 +622,7 @@ impl World {
                 if end == SERVER {
                     self.server_closes(conn);
                 } else {
-                    // The program may give up on its own client; its reply is checked against that.
+                    // The program may give up on its own client. The check of its reply allows for that.
                     let excuse = &mut self.conns[conn].excuse;
                     excuse.get_or_insert_with(|| "its client is closed".into());
                 }

@@ -8,7 +8,7 @@ use crate::world::{Actor, MICROSECOND, MILLISECOND, State, World};
 
 /// How a client disconnects.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Leaves {
+pub(crate) enum Disconnect {
     /// Sends everything, shuts down its side, reads to the end of the stream, and closes.
     AfterTheEnd,
     /// Closes when the whole echo has arrived.
@@ -23,23 +23,23 @@ pub(crate) enum Leaves {
     Never,
 }
 
-/// What a client is going to do.
+/// The script of a client.
 #[derive(Clone, Debug)]
 pub(crate) struct ClientPlan {
     pub(crate) seed: u64,
-    /// When it connects first.
+    /// The time of its first connect.
     pub(crate) start: u64,
     pub(crate) bytes: u32,
     /// The most bytes that it writes or reads in one call.
     pub(crate) piece: u32,
     /// The longest time between two of its actions.
     pub(crate) gap: u64,
-    pub(crate) leaves: Leaves,
+    pub(crate) disconnect: Disconnect,
     /// It pauses after this many bytes, for this long.
     pub(crate) pause: Option<(u32, u64)>,
 }
 
-/// How a client has ended.
+/// The outcome of a client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Outcome {
     /// As planned.
@@ -70,12 +70,12 @@ pub(crate) struct Client {
     rng: Rng,
 }
 
-/// How often a refused client retries.
+/// The number of retries after a refused connect.
 const MAX_RETRIES: u32 = 6;
 
-/// Byte `i` of what client `id` sends.
+/// Returns byte `i` of client `id`'s message.
 fn byte(id: usize, i: u32) -> u8 {
-    // Not periodic in any power of two that a buffer's size could be.
+    // The period is not a power of two, as a buffer's size could be.
     (i.wrapping_mul(2_654_435_761) >> 24) as u8 ^ (i % 251) as u8 ^ (id as u8).wrapping_mul(37)
 }
 
@@ -98,9 +98,12 @@ impl Client {
         matches!(self.stage, Stage::Done(_))
     }
 
-    /// Whether it keeps reading, and so must get everything.
+    /// Returns whether it keeps reading, and must therefore get its whole echo.
     pub(crate) fn must_finish(&self) -> bool {
-        matches!(self.plan.leaves, Leaves::AfterTheEnd | Leaves::AfterTheEcho)
+        matches!(
+            self.plan.disconnect,
+            Disconnect::AfterTheEnd | Disconnect::AfterTheEcho
+        )
     }
 
     pub(crate) fn gap(&mut self) -> u64 {
@@ -159,8 +162,8 @@ impl World {
         client.stage = Stage::Talking { conn };
         let delay = client.gap();
         self.schedule_in(Actor::Client(id), delay);
-        if let Leaves::WithoutReading(after) = self.clients[id].plan.leaves {
-            // It must leave even if nothing else wakes it.
+        if let Disconnect::WithoutReading(after) = self.clients[id].plan.disconnect {
+            // Schedule its disconnect, which no other event may trigger.
             self.schedule_in(Actor::Client(id), delay.min(after));
         }
     }
@@ -171,7 +174,7 @@ impl World {
         let state = &mut self.conns[conn];
         if state.ends[CLIENT].reset {
             state.close(CLIENT, false);
-            self.client_leaves(id, conn, Outcome::CutOff);
+            self.disconnect_client(id, conn, Outcome::CutOff);
             return;
         }
         if now < client.rests_until {
@@ -179,7 +182,7 @@ impl World {
             self.schedule(Actor::Client(id), until);
             return;
         }
-        let Leaves::WithoutReading(patience) = client.plan.leaves else {
+        let Disconnect::WithoutReading(after) = client.plan.disconnect else {
             if self.client_reads(id, conn) {
                 return;
             }
@@ -187,18 +190,18 @@ impl World {
             self.client_may_leave(id, conn);
             return;
         };
-        if now >= client.connected_at + patience {
+        if now >= client.connected_at + after {
             self.client_breaks(id, conn, true);
             return;
         }
-        let until = client.connected_at + patience;
+        let until = client.connected_at + after;
         self.client_writes(id, conn);
         if self.clients[id].due == u64::MAX {
             self.schedule(Actor::Client(id), until);
         }
     }
 
-    /// Reads once. Returns whether that was the last thing that the client does.
+    /// Reads once. Returns whether the client is done.
     fn client_reads(&mut self, id: usize, conn: usize) -> bool {
         let piece = self.clients[id].piece() as usize;
         let Ok(bytes) = self.conns[conn].read(CLIENT, piece) else {
@@ -209,10 +212,10 @@ impl World {
             let content = client.shut && client.received == client.sent;
             if !content && self.conns[conn].excuse.is_none() {
                 let seen = format!(
-                    "client {id} finds the end after {} of {} bytes",
+                    "client {id} reads end of file after {} of {} bytes",
                     client.received, client.sent
                 );
-                self.violated("a conversation ends when all is echoed", seen);
+                self.violated("a connection ends when every byte is echoed", seen);
             }
             let wanted = content && self.clients[id].sent == self.clients[id].plan.bytes;
             let outcome = if wanted {
@@ -221,18 +224,19 @@ impl World {
                 Outcome::CutOff
             };
             self.conns[conn].close(CLIENT, false);
-            self.client_leaves(id, conn, outcome);
+            self.disconnect_client(id, conn, outcome);
             return true;
         }
         for &came in &bytes {
             if client.received >= client.sent || came != byte(id, client.received) {
                 let seen = format!("client {id} reads {came:#04x} as byte {}", client.received);
-                self.violated("each client gets its own bytes, in order, none twice", seen);
+                let invariant = "each client gets its own bytes, in order, without duplicates";
+                self.violated(invariant, seen);
                 return true;
             }
             client.received += 1;
         }
-        // There is room now.
+        // The flow has space again.
         self.kick(conn);
         false
     }
@@ -262,7 +266,7 @@ impl World {
             state.write(CLIENT, &bytes);
             client.sent += count as u32;
         }
-        if client.plan.leaves == Leaves::AfterTheEnd
+        if client.plan.disconnect == Disconnect::AfterTheEnd
             && client.sent == client.plan.bytes
             && !client.shut
             && client.plan.pause.is_none()
@@ -279,33 +283,33 @@ impl World {
 
     fn client_may_leave(&mut self, id: usize, conn: usize) {
         let client = &self.clients[id];
-        match client.plan.leaves {
-            Leaves::AfterTheEcho
+        match client.plan.disconnect {
+            Disconnect::AfterTheEcho
                 if client.sent == client.plan.bytes && client.received == client.sent =>
             {
                 self.conns[conn].close(CLIENT, false);
-                self.client_leaves(id, conn, Outcome::Content);
+                self.disconnect_client(id, conn, Outcome::Content);
             }
-            Leaves::Closing(after) if client.sent >= after => {
+            Disconnect::Closing(after) if client.sent >= after => {
                 self.client_breaks(id, conn, false);
             }
-            Leaves::Resetting(after) if client.sent >= after => {
+            Disconnect::Resetting(after) if client.sent >= after => {
                 self.client_breaks(id, conn, true);
             }
             _ => {}
         }
     }
 
-    /// The client leaves without having read all.
+    /// Disconnects the client before it has read its whole echo.
     fn client_breaks(&mut self, id: usize, conn: usize, resets: bool) {
-        self.remark(|| format!("client {id} leaves"));
+        self.remark(|| format!("client {id} disconnects"));
         let excuse = &mut self.conns[conn].excuse;
-        excuse.get_or_insert_with(|| "its client has left".into());
+        excuse.get_or_insert_with(|| "its client has disconnected".into());
         self.conns[conn].close(CLIENT, resets);
-        self.client_leaves(id, conn, Outcome::Content);
+        self.disconnect_client(id, conn, Outcome::Content);
     }
 
-    fn client_leaves(&mut self, id: usize, conn: usize, outcome: Outcome) {
+    fn disconnect_client(&mut self, id: usize, conn: usize, outcome: Outcome) {
         self.kick(conn);
         self.client_is_done(id, outcome);
     }
@@ -333,7 +337,7 @@ impl World {
             });
             if unfinished && !excused && !self.exiting {
                 let seen = format!("client {id} has {received} of {sent} bytes back");
-                self.violated("everybody finishes", seen);
+                self.violated("requests and clients finish", seen);
             }
         }
     }

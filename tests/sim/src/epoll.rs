@@ -2,7 +2,7 @@
 
 use syscalls::epoll::{EPOLLERR, EPOLLET, EPOLLHUP, EPOLLONESHOT, EpollEvent};
 
-/// Where the token lies in an epoll event, and how long one is.
+/// The offset of the token in an epoll event, and the size of an event.
 pub(crate) const DATA: usize = core::mem::offset_of!(EpollEvent, data);
 pub(crate) const EVENT: usize = core::mem::size_of::<EpollEvent>();
 
@@ -48,10 +48,10 @@ impl Registration {
     }
 }
 
-/// How many tokens of closed descriptors are kept, to report stale events for them.
+/// The number of tokens of closed descriptors that are kept, to report stale events for them.
 const REMEMBERED: usize = 8;
 
-/// An epoll set, in the order in which descriptors came.
+/// An epoll set, in the order of registration.
 #[derive(Debug, Default)]
 pub(crate) struct Epoll {
     pub(crate) set: Vec<Registration>,

@@ -1,4 +1,4 @@
-//! The kinds of fault, how often each may happen in a run, and how often it did.
+//! The kinds of fault, with the number of times that each may happen, and has happened, in a run.
 
 use fastrand::Rng;
 
@@ -33,28 +33,28 @@ faults! {
     ReadInterrupted "read: EINTR";
     WriteInterrupted "write: EINTR";
     AcceptInterrupted "accept4: EINTR";
-    ConnectInterrupted "connect: EINTR, goes on in the background";
+    ConnectInterrupted "connect: EINTR, continues in the background";
     WaitInterrupted "epoll_pwait: EINTR";
     PollInterrupted "ppoll: EINTR";
-    CloseInterrupted "close: EINTR, closed all the same";
-    CloseFails "close: EIO, closed all the same";
-    ReadShort "read: fewer bytes than there are";
-    WriteShort "write: fewer bytes than there is room for";
-    ReadAgain "read: EAGAIN although there is something";
-    WriteAgain "write: EAGAIN although there is room";
-    AcceptAgain "accept4: EAGAIN although one waits";
-    SpuriousEvent "epoll_pwait: an event for nothing";
-    StaleEvent "epoll_pwait: an event for a descriptor that was closed";
-    FewEvents "epoll_pwait: fewer events than there are";
+    CloseInterrupted "close: EINTR, but the descriptor is closed";
+    CloseFails "close: EIO, but the descriptor is closed";
+    ReadShort "read: fewer bytes than are available";
+    WriteShort "write: fewer bytes than there is space for";
+    ReadAgain "read: EAGAIN although bytes are available";
+    WriteAgain "write: EAGAIN although there is space";
+    AcceptAgain "accept4: EAGAIN although a connection is queued";
+    SpuriousEvent "epoll_pwait: a spurious event";
+    StaleEvent "epoll_pwait: an event for a closed descriptor";
+    FewEvents "epoll_pwait: fewer events than are ready";
     LateWake "epoll_pwait: returns late";
-    EmptyWake "epoll_pwait: returns early, with nothing";
+    EmptyWake "epoll_pwait: returns early, without events";
     #[rare] AcceptAborted "accept4: ECONNABORTED, the connection is gone";
     AcceptUnrelated "accept4: EPROTO, ENETDOWN …, the connection stays";
     #[rare] AcceptEmfile "accept4: EMFILE";
     #[rare] AcceptEnfile "accept4: ENFILE";
     #[rare] AcceptEnobufs "accept4: ENOBUFS";
     #[rare] AcceptEnomem "accept4: ENOMEM";
-    #[rare] DescriptorLimit "no descriptor left: EMFILE, not injected";
+    #[rare] DescriptorLimit "the descriptor limit is reached: EMFILE, not injected";
     #[rare] SocketFails "socket: EMFILE, ENFILE, ENOBUFS, ENOMEM";
     #[rare] SetsockoptFails "setsockopt: ENOBUFS, ENOPROTOOPT";
     #[rare] GetsockoptFails "getsockopt: ENOBUFS";
@@ -63,7 +63,7 @@ faults! {
     #[rare] PortTaken "bind or listen: EADDRINUSE";
     #[rare] ListenFails "listen: EADDRINUSE, EOPNOTSUPP";
     #[rare] ConnectFails "connect: ECONNREFUSED, EADDRNOTAVAIL, ENETUNREACH …";
-    ConnectPends "connect: under way for a while";
+    ConnectPends "connect: in progress for a while";
     #[rare] ConnectFailsLater "connect: fails in the background";
     #[rare] ShutdownFails "shutdown: ENOTCONN, the connection is reset";
     #[rare] EpollCtlFails "epoll_ctl: ENOMEM, ENOSPC";
@@ -73,22 +73,22 @@ faults! {
     #[rare] Reset "the network resets a connection";
     #[rare] Silence "the network delivers nothing for seconds";
     Slow "the network is slow for a while";
-    OutputSlow "whoever reads the replies takes a rest";
-    #[rare] OutputCloses "whoever reads the replies goes away";
+    OutputSlow "the reader of standard output pauses";
+    #[rare] OutputCloses "the reader of standard output closes its end";
     ErrorsBlocked "standard error is full or closed";
     ClientResets "a client resets its connection";
-    ClientCloses "a client closes before it has read all";
-    ClientPauses "a client falls silent for a while";
+    ClientCloses "a client closes before it has read its whole echo";
+    ClientPauses "a client pauses";
     ClientNeverReads "a client sends and never reads";
-    ClientStays "a client never leaves";
-    ClientGoesEarly "a client is gone before it is accepted";
-    Preempted "a thread is put off before a call or after it";
+    ClientStays "a client never disconnects";
+    ClientGoesEarly "a client disconnects before it is accepted";
+    Preempted "a thread is preempted before or after a call";
 }
 
-/// How many kinds there are.
+/// The number of kinds.
 pub const KINDS: usize = Fault::ALL.len();
 
-/// How often each kind happened.
+/// The number of times that each kind happened.
 #[derive(Clone, Debug)]
 pub struct Counts(pub [u64; KINDS]);
 
@@ -111,14 +111,14 @@ impl Counts {
     }
 }
 
-/// How likely a kind is, and how often it may still happen in this run.
+/// The probability of a kind, and the number of times that it may still happen in this run.
 ///
 /// The bound makes a run fair: once it is reached the call succeeds, so liveness can be required.
 #[derive(Clone, Copy, Default)]
 struct Chance {
     one_in: u32,
     left: u32,
-    /// How often it has happened in succession.
+    /// The number of times that it has happened in succession.
     row: u32,
 }
 
@@ -132,10 +132,10 @@ pub(crate) struct Faults {
     pub(crate) counts: Counts,
 }
 
-/// One run in this many has no fault at all: every request must then succeed.
+/// One run in this many has no fault at all. Every request must then succeed.
 const CALM_RUNS: u32 = 8;
 
-/// How often in a run the kinds without a visible effect can happen, and how often the others.
+/// The most times that a kind without a visible effect happens in a run, and a rare kind.
 const OFTEN_LIMIT: u32 = 400;
 const RARE_LIMIT: u32 = 6;
 
@@ -199,7 +199,7 @@ impl Faults {
     }
 }
 
-/// One of `choices`.
+/// Returns one of `choices`.
 pub(crate) fn choose<'a, T>(rng: &mut Rng, choices: &'a [T]) -> &'a T {
     &choices[rng.u32(..choices.len() as u32) as usize]
 }

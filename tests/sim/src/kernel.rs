@@ -9,7 +9,7 @@ use syscalls::{Errno, Kernel};
 
 use crate::faults::Faults;
 use crate::memory::Memory;
-use crate::plan::{self, Cuts};
+use crate::plan::{self, Omissions};
 use crate::trace::TRACE_FD;
 use crate::world::World;
 
@@ -17,7 +17,7 @@ use crate::world::World;
 #[derive(Clone)]
 pub struct Sim(pub(crate) Arc<Shared>);
 
-/// What the program's threads share.
+/// The state that the program's threads share.
 pub(crate) struct Shared {
     world: Mutex<World>,
     /// Signals that another thread may run, or that there is a violation.
@@ -73,12 +73,12 @@ impl fmt::Debug for Sim {
     }
 }
 
-// SAFETY: the model numbers its descriptors as Linux does and touches memory as Linux does. Nothing
-// but its own state stands behind a descriptor.
+// SAFETY: the simulator numbers descriptors and accesses memory as Linux does. Its descriptors refer only to
+// its own state.
 unsafe impl Kernel for Sim {
     unsafe fn syscall<const N: usize>(&self, nr: usize, args: [usize; N]) -> usize {
-        // SAFETY: the caller promises for the call what `of_caller` asks for, and what the calls
-        // below ask for is what a kernel would.
+        // SAFETY: the caller of `syscall` gives the guarantee that `of_caller` requires, and the calls below
+        // access only the memory that a kernel would.
         let memory = unsafe { Memory::of_caller() };
         let mut padded = [0; 6];
         padded[..N].copy_from_slice(&args);
@@ -107,7 +107,7 @@ unsafe impl Kernel for Sim {
 impl World {
     /// Returns a world in which nothing happens by itself.
     pub(crate) fn calm() -> World {
-        let (mut plan, _) = plan::draw(0, &Cuts::default());
+        let (mut plan, _) = plan::draw(0, &Omissions::default());
         plan.clients = Vec::new();
         plan.requests = Vec::new();
         plan.stdin.script = Vec::new();

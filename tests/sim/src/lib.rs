@@ -42,6 +42,6 @@ mod world;
 
 pub use faults::{Counts, Fault, KINDS};
 pub use kernel::Sim;
-pub use plan::Cuts;
+pub use plan::Omissions;
 pub use run::{Report, run, shrink};
 pub use world::Violation;

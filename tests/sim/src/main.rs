@@ -8,20 +8,20 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use indicatif::{HumanCount, ProgressBar, ProgressDrawTarget, ProgressStyle};
-use sim::{Counts, Cuts, Fault, Report};
+use sim::{Counts, Fault, Omissions, Report};
 
 const HELP: &str = "\
-Runs the node in simulated worlds, each decided by a seed, and checks what must always hold.
+Runs the node in simulated worlds, each determined by a seed, and checks its invariants.
 
 Usage: cargo run --profile sim -p sim -- [--seeds N] [--from S] [--jobs J] [--brief]
        cargo run --profile sim -p sim -- --seed X [--trace]
 
-  --seeds N   run so many seeds [default: 10000]
-  --from S    the first of them [default: 0]
-  --jobs J    threads [default: one a core]
-  --brief     do not look for the shortest trace
-  --seed X    run this one
-  --trace     show its calls, whether something is wrong or not
+  --seeds N   number of seeds [default: 10000]
+  --from S    first seed [default: 0]
+  --jobs J    number of threads [default: one for each core]
+  --brief     do not search for the shortest trace
+  --seed X    run only this seed
+  --trace     show its calls, even without a violation
 ";
 
 /// The real time after which a run is reported as hanging between two calls.
@@ -95,7 +95,7 @@ fn main() -> ExitCode {
 }
 
 fn one(seed: u64, trace: bool) -> ExitCode {
-    let report = sim::run(seed, &Cuts::default(), trace);
+    let report = sim::run(seed, &Omissions::default(), trace);
     if trace {
         for line in &report.trace {
             println!("{line}");
@@ -159,7 +159,7 @@ fn many(arguments: &Arguments) -> ExitCode {
                             return;
                         }
                         lock(sum).at.insert(worker, (seed, Instant::now()));
-                        let report = sim::run(seed, &Cuts::default(), false);
+                        let report = sim::run(seed, &Omissions::default(), false);
                         bar.inc(1);
                         let mut sum = lock(sum);
                         sum.faults.add(&report.faults);
@@ -181,7 +181,7 @@ fn many(arguments: &Arguments) -> ExitCode {
             let hung = lock(&sum).at.values().find(late).map(|&(seed, _)| seed);
             if let Some(seed) = hung {
                 bar.abandon();
-                println!("seed {seed}: the program never comes back: it makes no call");
+                println!("seed {seed}: the program hangs: it makes no call");
                 process::exit(1);
             }
         }
@@ -192,7 +192,7 @@ fn many(arguments: &Arguments) -> ExitCode {
     let run = stop.into_inner().min(end) - arguments.from + u64::from(!sum.failed.is_empty());
     let seconds = started.elapsed().as_secs_f64();
     println!(
-        "{} seeds in {seconds:.1} s ({:.0}/s): {} calls, {} replies, {} bytes echoed, at most {} held by a connection",
+        "{} seeds in {seconds:.1} s ({:.0}/s): {} calls, {} replies, {} bytes echoed, at most {} buffered by a connection",
         HumanCount(run),
         run as f64 / seconds,
         HumanCount(sum.calls),
@@ -227,7 +227,7 @@ fn print_violation(seed: u64, report: &Report) {
             "\nseed {seed} violates {:?}: {}",
             violation.invariant, violation.seen
         );
-        println!("to see it again: cargo run --profile sim -p sim -- --seed {seed}");
+        println!("to reproduce: cargo run --profile sim -p sim -- --seed {seed}");
     }
 }
 
@@ -236,7 +236,7 @@ fn print_shortest(seed: u64, report: &Report) {
     let Some(violation) = &report.violation else {
         return;
     };
-    let (cuts, shortest) = sim::shrink(seed, violation.invariant);
+    let (omissions, shortest) = sim::shrink(seed, violation.invariant);
     let calls = &shortest.trace;
     let skipped = calls.len().saturating_sub(SHOWN);
     if skipped > 0 {
@@ -249,9 +249,9 @@ fn print_shortest(seed: u64, report: &Report) {
         println!("shortest: {}", violation.seen);
     }
     println!(
-        "left out of it: {} clients, {} lines of the input, {} kinds of fault",
-        cuts.clients.len(),
-        cuts.lines.len(),
-        cuts.faults.len()
+        "omitted: {} clients, {} lines of the input, {} kinds of fault",
+        omissions.clients.len(),
+        omissions.lines.len(),
+        omissions.faults.len()
     );
 }

@@ -14,17 +14,16 @@ use crate::kernel::Sim;
 pub(crate) struct Memory<'a>(PhantomData<&'a [u8]>);
 
 impl Memory<'_> {
-    /// The memory of the caller of [`Kernel::syscall`](syscalls::Kernel::syscall).
+    /// Returns access to the memory of the caller of [`Kernel::syscall`](syscalls::Kernel::syscall).
     ///
     /// # Safety
-    /// Every argument that the call takes for an address points to memory that may be read or
-    /// written as the call does, until the call returns; and only the parts that the call names are
-    /// asked for.
+    /// Until the call returns, every address among its arguments must point to memory that may be read or
+    /// written as the call does. Only the memory that the call names may be accessed.
     pub(crate) unsafe fn of_caller() -> Self {
         Memory(PhantomData)
     }
 
-    /// `len` bytes at `at`.
+    /// Returns the `len` bytes at `at`.
     ///
     /// # Errors
     /// `EFAULT` if no program can have memory there.
@@ -33,11 +32,11 @@ impl Memory<'_> {
             return Ok(&[]);
         }
         possible(at, len)?;
-        // SAFETY: the caller of `of_caller` has promised that the call's memory can be read.
+        // SAFETY: the caller of `of_caller` guarantees that the call's memory can be read.
         Ok(unsafe { slice::from_raw_parts(ptr::with_exposed_provenance(at), len) })
     }
 
-    /// Puts `bytes` at `at`.
+    /// Writes `bytes` at `at`.
     ///
     /// # Errors
     /// `EFAULT` if no program can have memory there.
@@ -46,8 +45,8 @@ impl Memory<'_> {
             return Ok(());
         }
         possible(at, bytes.len())?;
-        // SAFETY: the caller of `of_caller` has promised that the call's memory can be written, and
-        // `bytes` is the simulator's own, so they do not overlap.
+        // SAFETY: the caller of `of_caller` guarantees that the call's memory can be written. `bytes` belongs
+        // to the simulator, so the two do not overlap.
         unsafe {
             ptr::copy_nonoverlapping(
                 bytes.as_ptr(),
@@ -73,14 +72,14 @@ impl Memory<'_> {
     }
 }
 
-/// Descriptor `raw` of `sim`, which is never closed.
+/// Returns descriptor `raw` of `sim`, which is never closed.
 pub(crate) fn inherited(sim: Sim, raw: i32) -> Inherited<Sim> {
-    // SAFETY: nothing but the simulator's own memory stands behind a descriptor of `sim`.
+    // SAFETY: a descriptor of `sim` refers only to the simulator's own memory.
     Inherited::new(unsafe { Fd::from_raw(sim, raw) })
 }
 
-/// Whether a program can have `len` bytes at `at`: not at null, and not beyond the half of the
-/// addresses that is the program's.
+/// Checks that a program can have `len` bytes at `at`: not at null, and in the lower half of the address
+/// space, which belongs to the program.
 pub(crate) fn possible(at: usize, len: usize) -> Result<(), Errno> {
     match at.checked_add(len) {
         Some(end) if at != 0 && end <= isize::MAX as usize => Ok(()),

@@ -23,7 +23,7 @@ const SHORTAGES: [Errno; 4] = [Errno::EMFILE, Errno::ENFILE, Errno::ENOBUFS, Err
 
 /// The kind of a request, with the fields that matter.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) enum Ask {
+pub(crate) enum RequestKind {
     Init {
         id: String,
     },
@@ -50,7 +50,7 @@ pub(crate) struct Request {
     pub(crate) src: String,
     pub(crate) dest: String,
     pub(crate) msg_id: u64,
-    pub(crate) ask: Ask,
+    pub(crate) ask: RequestKind,
     /// The offset in the input at which its line ends.
     pub(crate) end: usize,
 }
@@ -129,7 +129,7 @@ impl World {
             if let Err(reason) = self.check_reply(&line) {
                 let line: String = line.chars().take(200).collect();
                 self.violated(
-                    "every request gets its one right reply",
+                    "every request gets exactly one correct reply",
                     format!("{reason}; the reply was {line}"),
                 );
                 return;
@@ -140,9 +140,9 @@ impl World {
     fn check_reply(&mut self, line: &str) -> Checked {
         let index = self.model.answered;
         let request = self.model.requests.get(index).cloned();
-        let request = request.ok_or("there is no request for it")?;
+        let request = request.ok_or("the reply has no request")?;
         let Some(&read_at) = self.model.read_at.get(index) else {
-            return Err("its request has not been read".into());
+            return Err("the request has not been read yet".into());
         };
         let src = self.model.id.as_ref().unwrap_or(&request.dest);
         let head = format!(
@@ -150,9 +150,9 @@ impl World {
             request.src
         );
         let tail = format!(", \"msg_id\": {index}}}}}");
-        let is_init = matches!(request.ask, Ask::Init { .. });
+        let is_init = matches!(request.ask, RequestKind::Init { .. });
         let head = match &request.ask {
-            Ask::Init { id } => format!(
+            RequestKind::Init { id } => format!(
                 "{{\"src\": \"{id}\", \"dest\": \"{}\", \"body\": {{\"type\": ",
                 request.src
             ),
@@ -163,12 +163,12 @@ impl World {
             .and_then(|line| line.strip_suffix(&*tail))
             .ok_or_else(|| format!("expected {head} … {tail}"))?;
         if serde_json::from_str::<Value>(line).is_err() {
-            return Err("it is not JSON".into());
+            return Err("the reply is not JSON".into());
         }
         let reply = Reply { own };
-        let result = if request.ask == Ask::NoMessageId {
+        let result = if request.ask == RequestKind::NoMessageId {
             reply.error(None, MALFORMED, "msg_id")
-        } else if let Ask::Malformed(field @ ("node_id" | "type")) = request.ask {
+        } else if let RequestKind::Malformed(field @ ("node_id" | "type")) = request.ask {
             reply.error(Some(request.msg_id), MALFORMED, field)
         } else if self.model.id.is_none() && !is_init {
             reply.error(Some(request.msg_id), UNAVAILABLE, "init")
@@ -190,12 +190,12 @@ impl World {
     fn check_answer(&mut self, request: &Request, read_at: u64, reply: &Reply<'_>) -> Checked {
         let id = request.msg_id;
         match &request.ask {
-            Ask::Init { id: node } => {
+            RequestKind::Init { id: node } => {
                 reply.is(&format!("\"init_ok\", \"in_reply_to\": {id}"))?;
                 self.model.id = Some(node.clone());
                 Ok(())
             }
-            &Ask::Start { port } => match self.model.listening.map(|server| server.port) {
+            &RequestKind::Start { port } => match self.model.listening.map(|server| server.port) {
                 Some(running) if running == port || port == 0 => reply.started(id, running),
                 Some(running) => reply.error(Some(id), PRECONDITION, &running.to_string()),
                 None => match self.check_start(port, id, reply)? {
@@ -203,7 +203,7 @@ impl World {
                     None => Ok(()),
                 },
             },
-            Ask::Send { data } => {
+            RequestKind::Send { data } => {
                 if self.model.listening.is_none() {
                     return reply.error(Some(id), PRECONDITION, "");
                 }
@@ -216,10 +216,10 @@ impl World {
                 )?;
                 match serde_json::from_str::<String>(echoed) {
                     Ok(echoed) if echoed == *data => Ok(()),
-                    _ => Err("it is not what was sent".into()),
+                    _ => Err("the echo is not the data of the request".into()),
                 }
             }
-            Ask::Echo { json } => {
+            RequestKind::Echo { json } => {
                 if self.model.listening.is_none() && self.check_start(0, id, reply)?.is_none() {
                     return Ok(());
                 }
@@ -233,15 +233,15 @@ impl World {
                 let [came, sent] =
                     [echo, json].map(|json| serde_json::from_str::<Value>(json).ok());
                 if came.is_none() || came != sent {
-                    return Err("it is not what was sent".into());
+                    return Err("the echo is not the value of the request".into());
                 }
                 Ok(())
             }
-            Ask::Stats => self.check_stats(id, read_at, reply),
-            Ask::Stop => self.check_stop(id, reply),
-            Ask::Unknown => reply.error(Some(id), NOT_SUPPORTED, "type"),
-            Ask::Malformed(field) => reply.error(Some(id), MALFORMED, field),
-            Ask::NoMessageId => unreachable!("answered before"),
+            RequestKind::Stats => self.check_stats(id, read_at, reply),
+            RequestKind::Stop => self.check_stop(id, reply),
+            RequestKind::Unknown => reply.error(Some(id), NOT_SUPPORTED, "type"),
+            RequestKind::Malformed(field) => reply.error(Some(id), MALFORMED, field),
+            RequestKind::NoMessageId => unreachable!("answered before"),
         }
     }
 
@@ -249,7 +249,7 @@ impl World {
     fn next_attempt(&mut self) -> Result<usize, String> {
         let next = self.model.attempts;
         if next >= self.attempts.len() {
-            return Err("nothing was tried for it".into());
+            return Err("the program made no socket for the request".into());
         }
         self.model.attempts += 1;
         let closed_at = self.attempts[next].closed_at.unwrap_or(0);
@@ -274,7 +274,7 @@ impl World {
                 ABORT
             };
             if attempt.closed_at.is_none() {
-                return Err("its socket is left open".into());
+                return Err("the socket is still open".into());
             }
             reply.error(Some(id), code, call)?;
             reply.error(Some(id), code, &format!(": {errno}"))?;
@@ -282,7 +282,7 @@ impl World {
         }
         let got = attempt.port;
         if !(attempt.listened && attempt.watched) {
-            return Err("its server does not listen".into());
+            return Err("the server does not listen".into());
         }
         if port != 0 && port != got {
             return Err(format!("the server listens on {got}"));
@@ -300,14 +300,14 @@ impl World {
             return reply.error(Some(id), PRECONDITION, "");
         };
         let Some(closed_at) = self.attempts[attempt].closed_at else {
-            return Err("the listener is left open".into());
+            return Err("the listener is still open".into());
         };
         if self
             .conns
             .iter()
             .any(|conn| conn.is_conversation_from(closed_at))
         {
-            return Err("a conversation is left open".into());
+            return Err("a connection is still open".into());
         }
         self.model.attempts_until = self.model.attempts_until.max(closed_at);
         reply.is(&format!(
@@ -363,18 +363,18 @@ impl World {
             None => (&[][..], &[][..], false, false),
         };
         if attempt.closed_at.is_none() {
-            return Err("its connection is left open".into());
+            return Err("the client's connection is still open".into());
         }
         if !message.starts_with(sent) {
-            return Err("something else was sent".into());
+            return Err("other bytes were sent".into());
         }
         if !message.starts_with(came) {
-            return Err("something else came back".into());
+            return Err("other bytes came back".into());
         }
         let Some(code) = reply.code() else {
             if came != message || !ended {
                 return Err(format!(
-                    "{} of {} bytes came back, and the end did{}",
+                    "{} of {} bytes came back, and end of file did{}",
                     came.len(),
                     message.len(),
                     if ended { "" } else { " not" }
@@ -394,34 +394,39 @@ impl World {
         let gave_up = code == TIMEOUT || timed_out || short;
         match code {
             CRASH | TIMEOUT if sent.is_empty() => {
-                return Err("no byte was sent, which the code does not tell".into());
+                return Err(
+                    "no byte was sent, and the code is for a send after its first byte".into(),
+                );
             }
             _ if gave_up && attempt.stood_still < STALL_TIMEOUT => {
                 return Err(format!(
-                    "it stood still for {} ns only",
+                    "the connection made no progress for only {} ns",
                     attempt.stood_still
                 ));
             }
             UNAVAILABLE if timed_out && silent => {}
             _ if code != TIMEOUT && attempt.excuses.is_empty() => {
-                return Err(format!("nothing went wrong, but the code is {code}"));
+                return Err(format!("no call failed, but the code is {code}"));
             }
-            TIMEOUT if !silent => return Err("nothing held it up".into()),
+            TIMEOUT if !silent => return Err("a timeout, but the network was not silent".into()),
             UNAVAILABLE if !sent.is_empty() => {
                 return Err(format!("{} bytes were sent", sent.len()));
             }
             UNAVAILABLE => {
-                let told = |(_, errno): &(_, Errno)| reply.own.contains(errno.name());
+                let reported = |(_, errno): &(_, Errno)| reply.own.contains(errno.name());
                 let ended = reply.own.contains("the connection ended after 0 of");
-                if !ended && !attempt.excuses.iter().any(told) {
-                    return Err(format!("it tells of none of: {}", names(attempt)));
+                if !ended && !attempt.excuses.iter().any(reported) {
+                    return Err(format!(
+                        "the error text mentions none of the failures: {}",
+                        names(attempt)
+                    ));
                 }
             }
             CRASH if !accepted => {
-                return Err("nothing was accepted".into());
+                return Err("the connection was not accepted".into());
             }
             TIMEOUT | CRASH => {}
-            _ => return Err(format!("code {code} for: {}", names(attempt))),
+            _ => return Err(format!("code {code} after: {}", names(attempt))),
         }
         reply.error(Some(id), code, "")?;
         Ok(false)
@@ -443,7 +448,7 @@ impl World {
             possible.push(sum(possible[possible.len() - 1], count));
         }
         let last = possible[possible.len() - 1];
-        let told = reply
+        let reported = reply
             .between(
                 &format!("\"tcp_echo_stats_ok\", \"in_reply_to\": {id}, \"total_connections\": "),
                 "",
@@ -452,19 +457,19 @@ impl World {
             .and_then(|(connections, bytes)| {
                 Some((connections.parse().ok()?, bytes.parse().ok()?))
             });
-        let is_right = |told: (u64, u64)| {
+        let is_right = |reported: (u64, u64)| {
             if self.threads.len() == 1 {
-                possible.contains(&told)
+                possible.contains(&reported)
             } else {
                 // Different threads update the counters in any order.
-                (first.0..=last.0).contains(&told.0) && (first.1..=last.1).contains(&told.1)
+                (first.0..=last.0).contains(&reported.0) && (first.1..=last.1).contains(&reported.1)
             }
         };
-        if told.is_some_and(is_right) {
+        if reported.is_some_and(is_right) {
             return Ok(());
         }
         Err(format!(
-            "there were {} to {} connections and {} to {} bytes",
+            "the counters were {} to {} connections and {} to {} bytes",
             first.0, last.0, first.1, last.1
         ))
     }
@@ -507,17 +512,17 @@ impl<'a> Reply<'a> {
         let text = self.between(&format!("\"error\"{id}, \"code\": {code}, \"text\": "), "")?;
         match serde_json::from_str::<String>(text) {
             Ok(text) if text.contains(part) => Ok(()),
-            _ => Err(format!("expected a text about {part:?}")),
+            _ => Err(format!("expected a text that contains {part:?}")),
         }
     }
 }
 
 /// Shortens the data of a request, for a message.
-fn shorten(ask: &Ask) -> Ask {
+fn shorten(ask: &RequestKind) -> RequestKind {
     let cut = |text: &str| text.chars().take(16).collect::<String>();
     match ask {
-        Ask::Send { data } => Ask::Send { data: cut(data) },
-        Ask::Echo { json } => Ask::Echo { json: cut(json) },
+        RequestKind::Send { data } => RequestKind::Send { data: cut(data) },
+        RequestKind::Echo { json } => RequestKind::Echo { json: cut(json) },
         other => other.clone(),
     }
 }

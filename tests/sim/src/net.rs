@@ -73,7 +73,7 @@ impl Flow {
             .saturating_sub(self.in_flight.len() + self.ready.len())
     }
 
-    /// Whether the network has something to do.
+    /// Returns whether the network has bytes or an end to deliver.
     pub(crate) fn is_under_way(&self) -> bool {
         !self.in_flight.is_empty() || self.fin == Fin::Sent
     }
@@ -104,14 +104,14 @@ pub(crate) struct Conn {
     pub(crate) ends: [End; 2],
     /// `flows[e]` goes from end `e` to the other.
     pub(crate) flows: [Flow; 2],
-    /// When the network acts next.
+    /// The time at which the network acts next.
     pub(crate) due: u64,
-    /// Why the connection may end before all its bytes are echoed, if it may.
+    /// The reason why the connection may end before all its bytes are echoed, if there is one.
     pub(crate) excuse: Option<String>,
     /// The bytes that the program has read at the server's end and not yet written back.
     pub(crate) owed: VecDeque<u8>,
     pub(crate) server_saw_end: bool,
-    /// What the program's own client has written, read, and whether it has seen the end.
+    /// The bytes that the program's own client has written and read, and whether it has read end of file.
     pub(crate) sent: Vec<u8>,
     pub(crate) came: Vec<u8>,
     pub(crate) client_saw_end: bool,
@@ -120,7 +120,7 @@ pub(crate) struct Conn {
     pub(crate) refused_while_queued: bool,
     pub(crate) queued_at_call: u64,
     pub(crate) accepted_at_call: u64,
-    /// How it fails in the background, if it does.
+    /// The error with which it fails in the background, if it does.
     pub(crate) fails: Option<Errno>,
     /// Nothing was delivered on it for seconds.
     pub(crate) was_silent: bool,
@@ -153,12 +153,12 @@ impl Conn {
         matches!(self.phase, Phase::Queued | Phase::Accepted)
     }
 
-    /// Whether it was accepted before `call` and the program still holds the server's end.
+    /// Returns whether it was accepted before `call` and the program still holds the server's end.
     pub(crate) fn is_conversation_from(&self, call: u64) -> bool {
         self.phase == Phase::Accepted && !self.ends[SERVER].closed && self.accepted_at_call < call
     }
 
-    /// The bytes that a read at `end` would return now, if it is allowed to.
+    /// Returns the number of bytes that a read at `end` would return now, if no fault is injected.
     pub(crate) fn readable(&self, end: usize) -> usize {
         if self.ends[end].shut_read {
             0
@@ -167,7 +167,7 @@ impl Conn {
         }
     }
 
-    /// Whether a read at `end` finds no bytes and does not wait: an end or an error.
+    /// Returns whether a read at `end` would return end of file or an error.
     pub(crate) fn is_at_end(&self, end: usize) -> bool {
         let this = &self.ends[end];
         self.readable(end) == 0
@@ -177,7 +177,7 @@ impl Conn {
                 || self.flows[1 - end].fin == Fin::Arrived)
     }
 
-    /// Takes up to `len` bytes out at `end`.
+    /// Reads up to `len` bytes at `end`.
     pub(crate) fn read(&mut self, end: usize, len: usize) -> Result<Vec<u8>, Errno> {
         let count = self.readable(end).min(len);
         if count > 0 {
@@ -192,7 +192,7 @@ impl Conn {
         Err(Errno::EAGAIN)
     }
 
-    /// How many bytes a write at `end` would take.
+    /// Returns the number of bytes that a write at `end` would accept.
     pub(crate) fn writable(&mut self, end: usize) -> Result<usize, Errno> {
         let this = &mut self.ends[end];
         if let Some(errno) = this.error.take() {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use fastrand::Rng;
 use rawecho::engine::Polling;
 
-use crate::clients::{ClientPlan, Leaves};
+use crate::clients::{ClientPlan, Disconnect};
 use crate::faults::{Fault, Faults, choose};
 use crate::model::Request;
 use crate::script;
@@ -16,7 +16,7 @@ use crate::world::{MICROSECOND, MILLISECOND, SECOND};
 
 /// Parts that are left out of a run, in the search for the shortest run with the same violation.
 #[derive(Clone, Debug, Default)]
-pub struct Cuts {
+pub struct Omissions {
     /// The kinds of fault that do not happen.
     pub faults: BTreeSet<Fault>,
     /// The indices of the clients that do not connect.
@@ -31,7 +31,7 @@ pub struct Cuts {
 pub(crate) struct Plan {
     pub(crate) rng: Rng,
     pub(crate) bind: IpAddr,
-    /// How long the program busy-polls before it sleeps.
+    /// The time for which the program busy-polls before it sleeps.
     pub(crate) spin: Polling,
     /// The number of threads that serve connections beside the main thread.
     pub(crate) workers: usize,
@@ -43,7 +43,7 @@ pub(crate) struct Plan {
     pub(crate) stdout: Output,
     pub(crate) stderr: Output,
     pub(crate) requests: Vec<Request>,
-    /// The numbers of lines and of clients before the cuts.
+    /// The numbers of lines and of clients before the omissions.
     pub(crate) lines: usize,
     pub(crate) all_clients: usize,
 }
@@ -55,19 +55,19 @@ const CLIENT_BYTES: [u32; 9] = [0, 1, 5, 64, 1_000, 4_096, 10_000, 70_000, 300_0
 const MOST_WORKERS: usize = 3;
 
 /// The descriptor limits of a run that is short of descriptors: the program's own five, and a few more.
-const SCARCE: [u64; 4] = [8, 10, 12, 16];
+const LOW_FD_LIMITS: [u64; 4] = [8, 10, 12, 16];
 
 /// The descriptors that each worker needs: its epoll set and its eventfd. All workers share one more.
 const PER_WORKER: u64 = 2;
 
 /// The descriptor limit of any other run.
-const PLENTY: u64 = 1_024;
+const HIGH_FD_LIMIT: u64 = 1_024;
 
-/// Draws the run of `seed` less `cuts`.
-pub(crate) fn draw(seed: u64, cuts: &Cuts) -> (Plan, Faults) {
+/// Draws the run of `seed` less `omissions`.
+pub(crate) fn draw(seed: u64, omissions: &Omissions) -> (Plan, Faults) {
     let mut rng = Rng::with_seed(seed);
     let mut faults = Faults::draw(rng.u64(..));
-    for &fault in &cuts.faults {
+    for &fault in &omissions.faults {
         faults.forbid(fault);
     }
     let quick = rng.bool();
@@ -81,12 +81,12 @@ pub(crate) fn draw(seed: u64, cuts: &Cuts) -> (Plan, Faults) {
     let mut clients = Vec::new();
     for id in 0..all_clients {
         let client = draw_client(&mut rng, &mut faults, &mut staying);
-        if !cuts.clients.contains(&id) {
+        if !omissions.clients.contains(&id) {
             clients.push(client);
         }
     }
     let mut workers = rng.usize(1..=MOST_WORKERS);
-    if rng.u8(..8) != 0 || cuts.alone {
+    if rng.u8(..8) != 0 || omissions.alone {
         workers = 0;
     }
     let hard_limit = if rng.u8(..4) == 0 {
@@ -94,9 +94,9 @@ pub(crate) fn draw(seed: u64, cuts: &Cuts) -> (Plan, Faults) {
             0 => 0,
             several => PER_WORKER * several as u64 + 1,
         };
-        *choose(&mut rng, &SCARCE) + staying + for_workers
+        *choose(&mut rng, &LOW_FD_LIMITS) + staying + for_workers
     } else {
-        PLENTY
+        HIGH_FD_LIMIT
     };
     let lines = script::draw(&mut rng);
     let all_lines = lines.len();
@@ -116,7 +116,7 @@ pub(crate) fn draw(seed: u64, cuts: &Cuts) -> (Plan, Faults) {
     let mut requests = Vec::new();
     let mut gates = Vec::new();
     for (i, mut line) in lines.into_iter().enumerate() {
-        if cuts.lines.contains(&i) {
+        if omissions.lines.contains(&i) {
             continue;
         }
         if stepwise || line.last {
@@ -218,28 +218,26 @@ fn draw_client(rng: &mut Rng, faults: &mut Faults, staying: &mut u64) -> ClientP
         _ => *choose(rng, &CLIENT_BYTES[..7]),
     };
     let part = rng.u32(..=bytes);
-    let patience = rng.u64(..5 * SECOND);
-    let mut leaves = if rng.u8(..4) == 0 {
-        Leaves::AfterTheEcho
+    let time = rng.u64(..5 * SECOND);
+    let mut disconnect = if rng.u8(..4) == 0 {
+        Disconnect::AfterTheEcho
     } else {
-        Leaves::AfterTheEnd
+        Disconnect::AfterTheEnd
     };
     if faults.happens(Fault::ClientResets) {
-        leaves = Leaves::Resetting(part);
+        disconnect = Disconnect::Resetting(part);
     } else if faults.happens(Fault::ClientCloses) {
-        leaves = Leaves::Closing(part);
+        disconnect = Disconnect::Closing(part);
     } else if faults.happens(Fault::ClientGoesEarly) {
-        leaves = Leaves::Resetting(0);
+        disconnect = Disconnect::Resetting(0);
     } else if faults.happens(Fault::ClientNeverReads) {
-        leaves = Leaves::WithoutReading(patience);
+        disconnect = Disconnect::WithoutReading(time);
     } else if faults.happens(Fault::ClientStays) {
-        leaves = Leaves::Never;
+        disconnect = Disconnect::Never;
         *staying += 1;
     }
-    let never_reads = matches!(leaves, Leaves::WithoutReading(_));
-    let pause = faults
-        .happens(Fault::ClientPauses)
-        .then_some((part, patience));
+    let never_reads = matches!(disconnect, Disconnect::WithoutReading(_));
+    let pause = faults.happens(Fault::ClientPauses).then_some((part, time));
     ClientPlan {
         seed: rng.u64(..),
         start: rng.u64(
@@ -255,7 +253,7 @@ fn draw_client(rng: &mut Rng, faults: &mut Faults, staying: &mut u64) -> ClientP
             *choose(rng, &[100_000, 100_000, 5_000, 100])
         },
         gap: *choose(rng, &[0, 10 * MICROSECOND, MILLISECOND, 50 * MILLISECOND]),
-        leaves,
+        disconnect,
         pause,
     }
 }

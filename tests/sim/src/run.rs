@@ -12,7 +12,7 @@ use syscalls::trace::Traced;
 
 use crate::faults::{Counts, Fault};
 use crate::kernel::Sim;
-use crate::plan::{self, Cuts};
+use crate::plan::{self, Omissions};
 use crate::threads::MAIN;
 use crate::trace;
 use crate::world::{File, Violation, World};
@@ -22,7 +22,7 @@ use crate::world::{File, Violation, World};
 pub struct Report {
     /// The first violation, if there was one.
     pub violation: Option<Violation>,
-    /// How often each kind of fault happened.
+    /// The number of times that each kind of fault happened.
     pub faults: Counts,
     /// The number of system calls that the program made.
     pub calls: u64,
@@ -38,9 +38,9 @@ pub struct Report {
     lines: usize,
 }
 
-/// Runs the node in the world of `seed` less `cuts`. Records the system calls if `trace` is set.
-pub fn run(seed: u64, cuts: &Cuts, trace: bool) -> Report {
-    let (plan, faults) = plan::draw(seed, cuts);
+/// Runs the node in the world of `seed` less `omissions`. Records the system calls if `trace` is set.
+pub fn run(seed: u64, omissions: &Omissions, trace: bool) -> Report {
+    let (plan, faults) = plan::draw(seed, omissions);
     let program = Program {
         bind: plan.bind,
         spin: plan.spin,
@@ -120,30 +120,30 @@ impl World {
         match stop {
             Ok(()) => {
                 if !self.stdin.closed || self.stdin.taken < self.stdin.script.len() {
-                    self.violated("the node lives as long as its input", "it has ended before");
+                    self.violated("the node runs until end of input", "it exited earlier");
                 }
                 let unanswered = self.model.unanswered();
                 if unanswered > 0 {
                     self.violated(
-                        "every request gets its one right reply",
-                        format!("{unanswered} requests got none"),
+                        "every request gets exactly one correct reply",
+                        format!("{unanswered} requests got no reply"),
                     );
                 }
                 let tried = self.attempts.len() - self.model.attempts();
                 if tried > 0 {
                     self.violated(
-                        "what is done was asked for",
-                        format!("{tried} sockets were made for no request"),
+                        "every action belongs to a request",
+                        format!("{tried} sockets were made without a request"),
                     );
                 }
             }
             Err(ExitReason::OutputClosed) => {
                 if !self.stdout.broken {
-                    self.violated("the node ends for a reason", "its output is open");
+                    self.violated("the node exits only for a reason", "its output is open");
                 }
             }
             Err(ExitReason::Interrupted) => {
-                self.violated("the node ends for a reason", "more input is none");
+                self.violated("the node exits only for a reason", "more input is none");
             }
             Err(ExitReason::Failed(failure)) => {
                 self.violated("the node survives every fault", failure.to_string());
@@ -151,8 +151,8 @@ impl World {
         }
         if !self.stdout.line.is_empty() && !self.stdout.broken {
             self.violated(
-                "standard output has whole lines only",
-                "the last has no end",
+                "standard output has only whole lines",
+                "the last line has no newline",
             );
         }
         self.check_clients();
@@ -165,22 +165,22 @@ impl World {
         if left > 0 {
             self.violated(
                 "every descriptor is closed",
-                format!("{left} are left open"),
+                format!("{left} are still open"),
             );
         }
         let line = String::from_utf8_lossy(&self.stderr.line).into_owned();
         if line.lines().any(|line| !line.starts_with("rawecho: ")) {
-            self.violated("standard error has notes only", line);
+            self.violated("standard error has only diagnostics", line);
         }
     }
 }
 
 /// Searches for the smallest part of the run of `seed` that still violates `invariant`. Returns the
-/// cuts that lead to it, and its report with the trace.
-pub fn shrink(seed: u64, invariant: &str) -> (Cuts, Report) {
-    let mut cuts = Cuts::default();
-    let shows = |cuts: &Cuts| {
-        let report = run(seed, cuts, false);
+/// omissions that lead to it, and its report with the trace.
+pub fn shrink(seed: u64, invariant: &str) -> (Omissions, Report) {
+    let mut omissions = Omissions::default();
+    let shows = |omissions: &Omissions| {
+        let report = run(seed, omissions, false);
         let same = |violation: &Violation| violation.invariant == invariant;
         report
             .violation
@@ -188,43 +188,46 @@ pub fn shrink(seed: u64, invariant: &str) -> (Cuts, Report) {
             .is_some_and(same)
             .then_some(report.calls)
     };
-    let mut best = shows(&cuts).unwrap_or(u64::MAX);
-    let whole = run(seed, &cuts, false);
+    let mut best = shows(&omissions).unwrap_or(u64::MAX);
+    let whole = run(seed, &omissions, false);
     loop {
         let before = best;
-        let mut attempts: Vec<Cuts> = Vec::new();
-        let mut attempt = |cut: &dyn Fn(&mut Cuts) -> bool, cuts: &Cuts| {
-            let mut more = cuts.clone();
-            if cut(&mut more) {
+        let mut attempts: Vec<Omissions> = Vec::new();
+        let mut attempt = |omission: &dyn Fn(&mut Omissions) -> bool, omissions: &Omissions| {
+            let mut more = omissions.clone();
+            if omission(&mut more) {
                 attempts.push(more);
             }
         };
         for client in 0..whole.clients {
-            attempt(&|cuts| cuts.clients.insert(client), &cuts);
+            attempt(&|omissions| omissions.clients.insert(client), &omissions);
         }
         for line in (0..whole.lines).rev() {
-            attempt(&|cuts| cuts.lines.insert(line), &cuts);
+            attempt(&|omissions| omissions.lines.insert(line), &omissions);
         }
-        attempt(&|cuts| !std::mem::replace(&mut cuts.alone, true), &cuts);
+        attempt(
+            &|omissions| !std::mem::replace(&mut omissions.alone, true),
+            &omissions,
+        );
         for &fault in Fault::ALL {
-            attempt(&|cuts| cuts.faults.insert(fault), &cuts);
+            attempt(&|omissions| omissions.faults.insert(fault), &omissions);
         }
         for more in attempts {
-            // Add this cut to those that were accepted after it was proposed.
-            let mut merged = cuts.clone();
+            // Add this omission to those that were accepted after it was proposed.
+            let mut merged = omissions.clone();
             merged.clients.extend(&more.clients);
             merged.lines.extend(&more.lines);
             merged.faults.extend(&more.faults);
             merged.alone |= more.alone;
             if let Some(calls) = shows(&merged) {
                 if calls <= best {
-                    (best, cuts) = (calls, merged);
+                    (best, omissions) = (calls, merged);
                 }
             }
         }
         if best >= before {
-            let report = run(seed, &cuts, true);
-            return (cuts, report);
+            let report = run(seed, &omissions, true);
+            return (omissions, report);
         }
     }
 }

@@ -4,9 +4,9 @@ use fastrand::Rng;
 use serde_json::json;
 
 use crate::faults::choose;
-use crate::model::{Ask, Request};
+use crate::model::{Request, RequestKind};
 
-/// The ports that servers are asked for; 0 is any.
+/// The ports that start requests name. 0 picks a free port.
 const PORTS: [u16; 4] = [8080, 8080, 9090, 0];
 
 /// Lengths of messages: empty, small, around the size of a buffer, larger than all buffers.
@@ -28,7 +28,7 @@ pub(crate) struct Line {
 pub(crate) fn draw(rng: &mut Rng) -> Vec<Line> {
     let mut lines = Vec::new();
     let mut ids = 0;
-    let mut add = |rng: &mut Rng, ask: Ask, last| {
+    let mut add = |rng: &mut Rng, ask: RequestKind, last| {
         ids += 1;
         lines.push(Line {
             last,
@@ -39,25 +39,29 @@ pub(crate) fn draw(rng: &mut Rng) -> Vec<Line> {
         let early = ask(rng);
         add(rng, early, false);
     }
-    add(rng, Ask::Init { id: "n1".into() }, false);
+    add(rng, RequestKind::Init { id: "n1".into() }, false);
     if rng.u8(..16) != 0 {
         let port = *choose(rng, &PORTS);
-        add(rng, Ask::Start { port }, false);
+        add(rng, RequestKind::Start { port }, false);
     }
     for _ in 0..rng.u8(..14) {
         let next = ask(rng);
         add(rng, next, false);
     }
-    add(rng, Ask::Stats, true);
+    add(rng, RequestKind::Stats, true);
     if rng.bool() {
-        for last in [Ask::Stop, Ask::Stats] {
+        for last in [RequestKind::Stop, RequestKind::Stats] {
             add(rng, last, true);
         }
     }
     if rng.bool() {
         let port = *choose(rng, &PORTS);
         let data = "after all".into();
-        for last in [Ask::Start { port }, Ask::Send { data }, Ask::Stats] {
+        for last in [
+            RequestKind::Start { port },
+            RequestKind::Send { data },
+            RequestKind::Stats,
+        ] {
             add(rng, last, true);
         }
     }
@@ -72,22 +76,22 @@ pub(crate) fn draw(rng: &mut Rng) -> Vec<Line> {
     lines
 }
 
-fn ask(rng: &mut Rng) -> Ask {
+fn ask(rng: &mut Rng) -> RequestKind {
     match rng.u8(..32) {
-        0..12 => Ask::Send { data: data(rng) },
-        12..16 => Ask::Echo {
+        0..12 => RequestKind::Send { data: data(rng) },
+        12..16 => RequestKind::Echo {
             json: any_json(rng),
         },
-        16..20 => Ask::Stats,
-        20..22 => Ask::Stop,
-        22..26 => Ask::Start {
+        16..20 => RequestKind::Stats,
+        20..22 => RequestKind::Stop,
+        22..26 => RequestKind::Start {
             port: *choose(rng, &PORTS),
         },
-        26 => Ask::Init { id: "n1".into() },
-        27 => Ask::Unknown,
-        28..30 => Ask::Malformed(FIELDS[rng.usize(..FIELDS.len())]),
-        30 => Ask::NoMessageId,
-        _ => Ask::Send {
+        26 => RequestKind::Init { id: "n1".into() },
+        27 => RequestKind::Unknown,
+        28..30 => RequestKind::Malformed(FIELDS[rng.usize(..FIELDS.len())]),
+        30 => RequestKind::NoMessageId,
+        _ => RequestKind::Send {
             data: "hello world".into(),
         },
     }
@@ -127,34 +131,38 @@ fn any_json(rng: &mut Rng) -> String {
     }
 }
 
-/// The line that asks for `ask`, with message id `id`.
-fn line(rng: &mut Rng, ask: Ask, id: u64) -> Line {
+/// Returns the line of request `ask`, with message id `id`.
+fn line(rng: &mut Rng, ask: RequestKind, id: u64) -> Line {
     let src = format!("c{}", rng.u8(..3));
     let dest = "n1";
-    let has_id = ask != Ask::NoMessageId;
+    let has_id = ask != RequestKind::NoMessageId;
     let body = match &ask {
-        Ask::Init { id } => {
+        RequestKind::Init { id } => {
             format!("\"type\":\"init\",\"node_id\":\"{id}\",\"node_ids\":[\"{id}\"]")
         }
-        Ask::Start { port } => format!("\"type\":\"tcp_echo_start\",\"port\":{port}"),
-        Ask::Send { data } => format!("\"type\":\"tcp_echo_send\",\"data\":{}", json!(data)),
-        Ask::Echo { json } => format!("\"type\":\"echo\",\"echo\":{json}"),
-        Ask::Stats => "\"type\":\"tcp_echo_stats\"".into(),
-        Ask::Stop => "\"type\":\"tcp_echo_stop\",\"unknown\":{}".into(),
-        Ask::Unknown => "\"type\":\"tcp_echo_fly\"".into(),
-        Ask::Malformed("port") => "\"type\":\"tcp_echo_start\",\"port\":65536".into(),
-        Ask::Malformed("data") => "\"type\":\"tcp_echo_send\",\"data\":\"\\ud800\"".into(),
-        Ask::Malformed("node_id") => "\"type\":\"init\",\"node_id\":1,\"node_ids\":[]".into(),
-        Ask::Malformed("echo") => "\"type\":\"echo\"".into(),
-        Ask::Malformed(_) => "\"type\":7".into(),
-        Ask::NoMessageId => "\"type\":\"tcp_echo_stats\",\"msg_id\":\"1\"".into(),
+        RequestKind::Start { port } => format!("\"type\":\"tcp_echo_start\",\"port\":{port}"),
+        RequestKind::Send { data } => {
+            format!("\"type\":\"tcp_echo_send\",\"data\":{}", json!(data))
+        }
+        RequestKind::Echo { json } => format!("\"type\":\"echo\",\"echo\":{json}"),
+        RequestKind::Stats => "\"type\":\"tcp_echo_stats\"".into(),
+        RequestKind::Stop => "\"type\":\"tcp_echo_stop\",\"unknown\":{}".into(),
+        RequestKind::Unknown => "\"type\":\"tcp_echo_fly\"".into(),
+        RequestKind::Malformed("port") => "\"type\":\"tcp_echo_start\",\"port\":65536".into(),
+        RequestKind::Malformed("data") => "\"type\":\"tcp_echo_send\",\"data\":\"\\ud800\"".into(),
+        RequestKind::Malformed("node_id") => {
+            "\"type\":\"init\",\"node_id\":1,\"node_ids\":[]".into()
+        }
+        RequestKind::Malformed("echo") => "\"type\":\"echo\"".into(),
+        RequestKind::Malformed(_) => "\"type\":7".into(),
+        RequestKind::NoMessageId => "\"type\":\"tcp_echo_stats\",\"msg_id\":\"1\"".into(),
     };
     let msg_id = if has_id {
         format!(",\"msg_id\":{id}")
     } else {
         String::new()
     };
-    // Fields come in any order.
+    // The order of fields is random.
     let text = if rng.bool() {
         format!("{{\"src\":\"{src}\",\"dest\":\"{dest}\",\"body\":{{{body}{msg_id}}}}}")
     } else {
@@ -178,7 +186,7 @@ fn line(rng: &mut Rng, ask: Ask, id: u64) -> Line {
     }
 }
 
-/// A line that gets no reply.
+/// Returns a line that gets no reply.
 fn noise(rng: &mut Rng, last: bool, named: bool) -> Line {
     let texts: [&[u8]; 8] = [
         b"\n",

@@ -17,7 +17,7 @@ pub(crate) enum Kind {
     File,
 }
 
-/// Standard input: the script's lines come through it.
+/// Standard input, which delivers the script's lines.
 #[derive(Debug)]
 pub(crate) struct Input {
     pub(crate) kind: Kind,
@@ -37,7 +37,7 @@ pub(crate) struct Input {
     pub(crate) pause: u64,
 }
 
-/// The writer of the input waits at an offset.
+/// A pause of the input's writer at an offset.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Gate {
     pub(crate) at: usize,

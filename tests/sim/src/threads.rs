@@ -16,45 +16,45 @@ use crate::world::{File, MILLISECOND, Violation, World};
 /// The thread that the program begins with.
 pub(crate) const MAIN: usize = 0;
 
-/// What a thread waits for in a call.
+/// The events that a blocked call waits for.
 #[derive(Debug)]
-pub(crate) enum What {
-    /// Anything in the epoll set with this index.
+pub(crate) enum WaitTarget {
+    /// Any event of the epoll set with this index.
     Epoll(usize),
     /// One of these events of one of these files.
     Poll(Vec<(File, u32)>),
 }
 
-/// A call that waits.
+/// A blocked call.
 #[derive(Debug)]
-pub(crate) struct Waits {
-    pub(crate) what: What,
-    /// When it ends if nothing comes.
+pub(crate) struct BlockedCall {
+    pub(crate) target: WaitTarget,
+    /// The time at which the call returns without an event.
     pub(crate) deadline: Option<u64>,
 }
 
 /// A thread of the program.
 #[derive(Debug, Default)]
 pub(crate) struct Thread {
-    waits: Option<Waits>,
+    blocked: Option<BlockedCall>,
     ended: bool,
     /// The number of its latest call, and of the one before.
     call: u64,
     pub(crate) previous_call: u64,
-    /// What its latest call did that is to be counted, as an index.
+    /// The index of the increment that the thread has yet to add to the counters after its latest call.
     pub(crate) uncounted: Option<usize>,
 }
 
 thread_local! {
-    /// Which of the program's threads this is.
+    /// The index of this thread among the program's threads.
     static ME: Cell<usize> = const { Cell::new(MAIN) };
-    /// It runs the program.
+    /// Whether this thread runs the program.
     static RUNS_PROGRAM: Cell<bool> = const { Cell::new(false) };
-    /// The last panic's message, for those that are the program's own.
+    /// The message of the program's last panic.
     static PANIC: RefCell<String> = const { RefCell::new(String::new()) };
 }
 
-/// Keeps panics of the program from standard error: they are part of the report.
+/// Installs a hook that keeps the program's panics from standard error, because the report shows them.
 fn catch_panics() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
@@ -70,14 +70,14 @@ fn catch_panics() {
 }
 
 impl Sim {
-    /// Makes a thread that [`in_thread`](Sim::in_thread) may run. It is in the run from now on.
+    /// Adds a thread to the run, for [`in_thread`](Sim::in_thread).
     pub(crate) fn new_thread(&self) -> usize {
         let mut world = self.world();
         world.threads.push(Thread::default());
         world.threads.len() - 1
     }
 
-    /// Runs `program` as thread `id`. Returns what it returned, unless it came to a violation.
+    /// Runs `program` as thread `id`. Returns its result, or `None` after a panic or a violation.
     pub(crate) fn in_thread<T>(&self, id: usize, program: impl FnOnce() -> T) -> Option<T> {
         catch_panics();
         ME.set(id);
@@ -95,12 +95,12 @@ impl Sim {
             world.violated("the program never panics", message);
         }
         world.threads[id].ended = true;
-        world.somebody_goes_on();
+        world.schedule_thread();
         self.0.passed.notify_all();
         outcome.ok()
     }
 
-    /// A call of this thread begins: it waits until it is its turn.
+    /// Begins a call of this thread, when it is its turn.
     pub(crate) fn enter(&self) -> MutexGuard<'_, World> {
         let me = ME.get();
         let mut world = self.maybe_preempted(self.turn(self.world(), me));
@@ -112,7 +112,7 @@ impl Sim {
         world
     }
 
-    /// A call of this thread is done. In a trace it stands where the thread goes on after it.
+    /// Ends a call of this thread. The trace shows the call where the thread continues after it.
     pub(crate) fn leave<'w>(&'w self, world: MutexGuard<'w, World>) {
         drop(self.maybe_preempted(world));
     }
@@ -120,12 +120,12 @@ impl Sim {
     fn maybe_preempted<'w>(&'w self, mut world: MutexGuard<'w, World>) -> MutexGuard<'w, World> {
         let me = world.running;
         if world.threads.len() > 1 && world.faults.happens(Fault::Preempted) {
-            world.somebody_goes_on();
+            world.schedule_thread();
         }
         self.turn(world, me)
     }
 
-    /// Waits until it is thread `id`'s turn, or there is a violation, which unwinds it.
+    /// Waits until it is thread `id`'s turn. Unwinds the thread if there is a violation.
     pub(crate) fn turn<'w>(
         &'w self,
         mut world: MutexGuard<'w, World>,
@@ -147,73 +147,73 @@ impl Sim {
 }
 
 impl World {
-    /// The thread that runs.
+    /// Returns the running thread.
     pub(crate) fn thread(&self) -> &Thread {
         &self.threads[self.running]
     }
 
-    /// What the running thread's call has waited for, if it did before others went on.
-    pub(crate) fn waited(&mut self) -> Option<Waits> {
-        self.threads[self.running].waits.take()
+    /// Returns the running thread's call as it blocked, if it blocked before other threads ran.
+    pub(crate) fn waited(&mut self) -> Option<BlockedCall> {
+        self.threads[self.running].blocked.take()
     }
 
-    /// The running thread's call waits. Returns whether it is over; if not, others go on, and the
-    /// call is to be made once more when it is this thread's turn.
-    pub(crate) fn wait(&mut self, waits: Waits) -> bool {
+    /// Blocks the running thread's call. Returns whether the wait is over. If not, other threads run, and the
+    /// call must be repeated when it is this thread's turn.
+    pub(crate) fn wait(&mut self, call: BlockedCall) -> bool {
         let me = self.running;
-        self.threads[me].waits = Some(waits);
-        self.somebody_goes_on();
+        self.threads[me].blocked = Some(call);
+        self.schedule_thread();
         let over = self.running == me;
         if over {
-            self.threads[me].waits = None;
+            self.threads[me].blocked = None;
         }
         over
     }
 
-    /// One of the threads that do not wait goes on. If all of them wait, time passes until one does
-    /// not.
-    pub(crate) fn somebody_goes_on(&mut self) {
+    /// Chooses the next running thread among those that are not blocked. If all are blocked, advances time
+    /// until one is not.
+    pub(crate) fn schedule_thread(&mut self) {
         while self.violation.is_none() {
             let threads = 0..self.threads.len();
-            let mut ready = threads.filter(|&id| self.can_go_on(&self.threads[id]));
+            let mut ready = threads.filter(|&id| self.can_run(&self.threads[id]));
             if let Some(first) = ready.next() {
                 let mut several = vec![first];
                 several.extend(ready);
-                return self.one_goes_on(&several);
+                return self.run_one_of(&several);
             }
             let live = || self.threads.iter().filter(|thread| !thread.ended);
             if live().next().is_none() {
                 return;
             }
-            let deadlines = live().filter_map(|thread| thread.waits.as_ref()?.deadline);
+            let deadlines = live().filter_map(|thread| thread.blocked.as_ref()?.deadline);
             let Some(next) = deadlines.chain(self.next_event()).min() else {
-                let seen = format!("the program waits for ever; {}", self.who_waits());
-                self.violated("everybody finishes", seen);
+                let seen = format!("the program waits forever; {}", self.pending_work());
+                self.violated("requests and clients finish", seen);
                 return;
             };
             let now = self.now;
             self.advance(next);
             if self.now >= now + MILLISECOND {
-                // Time has passed in which the processor could do something else.
+                // The program has slept, so this is not a busy loop.
                 self.step();
             }
         }
     }
 
-    fn can_go_on(&self, thread: &Thread) -> bool {
-        let over = |waits: &Waits| {
-            self.is_ready(&waits.what) || waits.deadline.is_some_and(|at| at <= self.now)
+    fn can_run(&self, thread: &Thread) -> bool {
+        let over = |call: &BlockedCall| {
+            self.is_ready(&call.target) || call.deadline.is_some_and(|at| at <= self.now)
         };
-        !thread.ended && thread.waits.as_ref().is_none_or(over)
+        !thread.ended && thread.blocked.as_ref().is_none_or(over)
     }
 
-    fn one_goes_on(&mut self, several: &[usize]) {
+    fn run_one_of(&mut self, several: &[usize]) {
         let next = match *several {
             [only] => only,
             _ => *choose(&mut self.rng, several),
         };
         if self.running != next {
-            self.remark(|| format!("thread {next} goes on"));
+            self.remark(|| format!("switch to thread {next}"));
             self.running = next;
         }
     }

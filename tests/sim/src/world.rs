@@ -44,10 +44,10 @@ const MAX_CALLS: u64 = 3_000_000;
 const MAX_TIME: u64 = 3_600 * SECOND;
 
 /// The simulated time at which a run begins.
-const BEGINNING: u64 = 1_000 * SECOND;
+const START_TIME: u64 = 1_000 * SECOND;
 
 /// The tolerance of a deadline: the simulator may wake the program late.
-const SLACK: u64 = 300 * MILLISECOND;
+const DEADLINE_TOLERANCE: u64 = 300 * MILLISECOND;
 
 /// The violation of an invariant.
 #[derive(Clone, Debug)]
@@ -116,7 +116,7 @@ pub(crate) struct Attempt {
     /// The calls that failed around it, with their errors.
     pub(crate) excuses: Vec<(&'static str, Errno)>,
     pub(crate) conn: Option<usize>,
-    /// When it last made progress, and how long it had made none when it was closed.
+    /// The time of its last progress, and the time without progress when it was closed.
     pub(crate) moved_at: u64,
     pub(crate) stood_still: u64,
     /// The number of the call that closed it.
@@ -177,7 +177,7 @@ pub(crate) struct World {
     /// Whether the program has seen the end of its input, or that its output is closed. It may close
     /// connections early then.
     pub(crate) exiting: bool,
-    /// When the program closed its listener, while connections from before that are still open.
+    /// The time at which the program closed its listener, while connections from before are still open.
     pub(crate) stopping_since: Option<u64>,
     /// The increments of the counters, in order.
     pub(crate) counts: Vec<Count>,
@@ -204,7 +204,7 @@ impl World {
             ..
         } = plan;
         let mut world = World {
-            now: BEGINNING,
+            now: START_TIME,
             calls: 0,
             agenda: BinaryHeap::new(),
             scheduled: 0,
@@ -261,10 +261,7 @@ impl World {
     /// Records that the program made an invalid call, and returns the error `errno` for it.
     pub(crate) fn misused(&mut self, call: &str, errno: Errno) -> Errno {
         if self.strict {
-            self.violated(
-                "every call is one that a kernel takes",
-                format!("{call} would fail: {errno}"),
-            );
+            self.violated("every call is valid", format!("{call} would fail: {errno}"));
         }
         errno
     }
@@ -323,7 +320,7 @@ impl World {
     }
 
     /// Describes the requests and the clients that are not finished, for a message.
-    pub(crate) fn who_waits(&self) -> String {
+    pub(crate) fn pending_work(&self) -> String {
         let clients = self.clients.iter().enumerate();
         let waiting = clients
             .filter(|(_, client)| !client.is_done() && client.must_finish())
@@ -355,17 +352,18 @@ impl World {
             self.violated(
                 "no busy loop",
                 format!(
-                    "{IDLE_CALLS} calls that bring nothing forward; {}",
-                    self.who_waits()
+                    "{IDLE_CALLS} calls without progress; {}",
+                    self.pending_work()
                 ),
             );
         }
         if self.calls > MAX_CALLS {
             self.violated("calls are bounded", format!("{MAX_CALLS} calls"));
         }
-        if self.now > BEGINNING + MAX_TIME {
-            let waiting = self.who_waits();
-            self.violated("everybody finishes", format!("not in an hour; {waiting}"));
+        if self.now > START_TIME + MAX_TIME {
+            let waiting = self.pending_work();
+            let seen = format!("not within an hour; {waiting}");
+            self.violated("requests and clients finish", seen);
         }
         self.check_deadlines();
     }
@@ -376,23 +374,23 @@ impl World {
     }
 
     fn check_deadlines(&mut self) {
-        let limit = STALL_TIMEOUT.as_nanos() as u64 + SLACK;
+        let limit = STALL_TIMEOUT.as_nanos() as u64 + DEADLINE_TOLERANCE;
         if let Some(attempt) = self.attempts.last() {
             let still = self.now - attempt.moved_at;
             if attempt.conn.is_some() && attempt.closed_at.is_none() && still > limit {
                 self.violated(
                     "a request ends in time",
-                    format!("its connection stands still for {} ms", still / MILLISECOND),
+                    format!("no progress for {} ms", still / MILLISECOND),
                 );
             }
         }
-        let patience = DRAIN_TIMEOUT.as_nanos() as u64 + SLACK;
+        let timeout = DRAIN_TIMEOUT.as_nanos() as u64 + DEADLINE_TOLERANCE;
         if let Some(since) = self.stopping_since {
-            if self.now - since > patience {
+            if self.now - since > timeout {
                 self.violated(
-                    "stop ends in time",
+                    "a stop ends in time",
                     format!(
-                        "conversations go on for {} ms",
+                        "connections stay open for {} ms",
                         (self.now - since) / MILLISECOND
                     ),
                 );
@@ -670,7 +668,7 @@ impl World {
         if owed > READ_BUFFER_BYTES {
             self.violated(
                 "memory per connection is bounded",
-                format!("connection {conn} holds {owed} bytes that are read and not written"),
+                format!("connection {conn} buffers {owed} bytes that are read and not written"),
             );
         }
     }
@@ -684,9 +682,9 @@ impl World {
         if !right {
             let owed = state.owed.len();
             self.violated(
-                "each client gets its own bytes, in order, none twice",
+                "each client gets its own bytes, in order, without duplicates",
                 format!(
-                    "{} bytes are written to connection {conn} that are not the next of the {owed} it is owed",
+                    "{} bytes are written to connection {conn} that are not the next of its {owed} bytes to echo",
                     bytes.len()
                 ),
             );
@@ -698,17 +696,17 @@ impl World {
 
     /// Records that the program closes the server's end of `conn`.
     pub(crate) fn server_closes(&mut self, conn: usize) {
-        let patience = DRAIN_TIMEOUT.as_nanos() as u64;
+        let timeout = DRAIN_TIMEOUT.as_nanos() as u64;
         let now = self.now;
-        let out_of_patience = self
+        let timed_out = self
             .stopping_since
-            .is_some_and(|since| now - since >= patience);
+            .is_some_and(|since| now - since >= timeout);
         let state = &mut self.conns[conn];
         let finished = state.server_saw_end && state.owed.is_empty();
         if finished || state.excuse.is_some() {
             return;
         }
-        if self.exiting || out_of_patience {
+        if self.exiting || timed_out {
             state.excuse = Some("the program stops".into());
             if let Owner::Inside(attempt) = state.owner {
                 self.blame_attempt(attempt, "stop", Errno::ECONNRESET);
@@ -717,8 +715,8 @@ impl World {
         }
         let owed = state.owed.len();
         self.violated(
-            "a conversation ends when all is echoed",
-            format!("connection {conn} is closed, which has not ended, and is owed {owed} bytes"),
+            "a connection ends when every byte is echoed",
+            format!("connection {conn} is closed early: {owed} bytes are not echoed"),
         );
     }
 
@@ -767,7 +765,7 @@ impl World {
         output.read += count;
         if output.closes_after.is_some_and(|most| output.read >= most) && !output.broken {
             output.broken = true;
-            self.remark(|| "whoever reads the replies goes away".into());
+            self.remark(|| "the reader of standard output closes its end".into());
             return;
         }
         if output.held > 0 {

@@ -1,5 +1,5 @@
-//! Does the simulator catch anything? Puts one deliberate fault after the other into a copy of the
-//! source, and tells how many seeds it took to find it, and what gave it away.
+//! Tests the simulator by mutation. Applies one deliberate fault after the other to a copy of the source,
+//! and reports the number of seeds until the simulator finds it, and the violated invariant.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -8,15 +8,15 @@ use std::process::{Command, ExitCode, Stdio};
 use indicatif::{ProgressBar, ProgressStyle};
 
 const HELP: &str = "\
-Puts each patch of tests/sim/mutants into a copy of the source and runs the simulator on it.
+Applies each patch of tests/sim/mutants to a copy of the source and runs the simulator on it.
 
 Usage: cargo run --profile sim -p sim --bin deliberate-faults -- [--seeds N] [NAME]
 
-  --seeds N  give up after so many seeds [default: 20000]
-  NAME       only those with this in their name
+  --seeds N  most seeds to try for each fault [default: 20000]
+  NAME       only the faults whose name contains NAME
 ";
 
-/// What the copy needs of the source.
+/// The parts of the source that the copy needs.
 const PARTS: [&str; 6] = [
     "Cargo.toml",
     "Cargo.lock",
@@ -26,11 +26,11 @@ const PARTS: [&str; 6] = [
     "tests/sim",
 ];
 
-/// What the simulator says when it has found something.
+/// The simulator's output after a violation, and after a run that hangs.
 const FOUND: &str = " violates ";
-const HUNG: &str = ": the program never comes back";
+const HUNG: &str = ": the program hangs";
 
-/// How one of them ended.
+/// The outcome of one fault.
 enum Outcome {
     Found { seeds: u64, invariant: String },
     NotFound,
@@ -67,7 +67,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// Returns whether all were found.
+/// Returns whether all faults were found.
 fn find_all(seeds: u64, only: &str) -> Result<bool, String> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     let root = root.canonicalize().map_err(|error| error.to_string())?;
@@ -86,7 +86,7 @@ fn find_all(seeds: u64, only: &str) -> Result<bool, String> {
     if let Ok(style) = ProgressStyle::with_template("{bar:40} {pos}/{len} {msg}, {eta} left") {
         bar.set_style(style);
     }
-    println!("| fault | seeds | what it broke |\n|---|---:|---|");
+    println!("| fault | seeds | violated invariant |\n|---|---:|---|");
     let mut all = true;
     for patch in &patches {
         bar.set_message(name_of(patch));
@@ -120,8 +120,8 @@ fn name_of(patch: &Path) -> String {
         .into_owned()
 }
 
-/// Copies the source to `tree`. A file that is the same there already keeps its time, so that it is
-/// not built again.
+/// Copies the source to `tree`. An unchanged file keeps its modification time, so that it is not built
+/// again.
 fn copy(root: &Path, tree: &Path) -> Result<(), String> {
     fs::create_dir_all(tree).map_err(|error| error.to_string())?;
     for part in PARTS {
@@ -147,7 +147,7 @@ fn copy_path(from: &Path, to: &PathBuf) -> std::io::Result<()> {
     Ok(())
 }
 
-/// Puts `patch` in, builds, and runs seeds.
+/// Applies `patch`, builds, and runs seeds.
 fn find(patch: &Path, tree: &Path, target: &Path, seeds: u64) -> Result<Outcome, String> {
     let patched = Command::new("patch")
         .args(["-p1", "--quiet", "--no-backup-if-mismatch", "--input"])
@@ -156,12 +156,12 @@ fn find(patch: &Path, tree: &Path, target: &Path, seeds: u64) -> Result<Outcome,
         .output()
         .map_err(|error| format!("patch: {error}"))?;
     if !patched.status.success() {
-        return Err("the patch does not fit".into());
+        return Err("the patch does not apply".into());
     }
     let built = Command::new(env!("CARGO"))
         .args(["build", "--quiet", "--profile", "sim", "--package", "sim"])
         .args(["--bin", "sim", "--target-dir"])
-        // Most are found within a few seeds, so building takes longer than running.
+        // Most faults are found within a few seeds, so building takes longer than running.
         .env("CARGO_PROFILE_SIM_OPT_LEVEL", "1")
         .env("CARGO_INCREMENTAL", "1")
         .arg(target)
@@ -188,7 +188,7 @@ fn find(patch: &Path, tree: &Path, target: &Path, seeds: u64) -> Result<Outcome,
     let seed: u64 = number.parse().map_err(|_| line.to_string())?;
     let invariant = match line.split_once(FOUND) {
         Some((_, rest)) => rest.split('"').nth(1).unwrap_or(rest).to_string(),
-        None => "the program comes back".into(),
+        None => "the program does not hang".into(),
     };
     Ok(Outcome::Found {
         seeds: seed + 1,
