@@ -28,7 +28,7 @@ fn unanswerable_lines_are_reported_and_skipped() {
             "trailing",
         ),
         (
-            "a comma too much",
+            "a trailing comma",
             object(&[from, to, body, ""]),
             "trailing comma",
         ),
@@ -46,7 +46,7 @@ fn unanswerable_lines_are_reported_and_skipped() {
         ("src not a string", object(&[r#""src":1"#, to, body]), "src"),
         ("src null", object(&[r#""src":null"#, to, body]), "src"),
         (
-            "src no text",
+            "src not UTF-8",
             object(&[r#""src":"\udc00""#, to, body]),
             "src",
         ),
@@ -101,31 +101,31 @@ fn unanswerable_lines_are_reported_and_skipped() {
     ];
     let mut node = Node::n1();
     let mut lines = 1;
-    let mut told = Vec::new();
+    let mut reported = Vec::new();
     for (name, line, reason) in &cases {
         node.write_line(line);
         lines += 1;
-        told.push((*name, lines, *reason));
+        reported.push((*name, lines, *reason));
         assert_eq!(node.stats(), (0, 0), "after {name}");
         lines += 1;
     }
     let finished = node.finish();
     assert!(finished.status.success());
     let stderr: Vec<&str> = finished.stderr.lines().collect();
-    assert_eq!(stderr.len(), told.len(), "{stderr:#?}");
-    for ((name, number, reason), line) in told.into_iter().zip(stderr) {
+    assert_eq!(stderr.len(), reported.len(), "{stderr:#?}");
+    for ((name, number, reason), line) in reported.into_iter().zip(stderr) {
         assert!(line.contains(&format!("line {number} ")), "{name}: {line}");
         assert!(line.contains(reason), "{name}: {line}");
         assert!(
             line.len() < 200,
-            "{name}: {} bytes are one line too many",
+            "{name}: the line of {} bytes is too long",
             line.len()
         );
     }
 }
 
-/// Bodies that are answered with an error. Each row: its name, the fields beside `msg_id`, the
-/// code, and what the text mentions.
+/// Bodies that get an error reply. Each row has a name, the fields beside `msg_id`, the code, and the words
+/// that the text must contain.
 fn malformed_bodies_get_code_12() {
     let cases = [
         (
@@ -189,7 +189,7 @@ fn malformed_bodies_get_code_12() {
             ["port:", "true"],
         ),
         (
-            "port no integer",
+            "port not an integer",
             r#""type":"tcp_echo_start","port":80.5"#,
             12,
             ["port:", "80.5"],
@@ -219,7 +219,7 @@ fn malformed_bodies_get_code_12() {
             ["port:", "65536"],
         ),
         (
-            "port far above",
+            "port far above the range",
             r#""type":"tcp_echo_start","port":18446744073709559696"#,
             12,
             ["port:", "18446744073709559696"],
@@ -317,7 +317,7 @@ fn malformed_bodies_get_code_12() {
     node.finish_well();
 }
 
-/// Without a usable `msg_id` there is nothing to put into `in_reply_to`.
+/// A reply without `in_reply_to`, because the request's `msg_id` is malformed.
 fn unusable_msg_id_gets_an_error_without_in_reply_to() {
     let (mut node, _) = Node::listening();
     for msg_id in [
@@ -342,7 +342,7 @@ fn unusable_msg_id_gets_an_error_without_in_reply_to() {
     node.finish_well();
 }
 
-/// Integers of any size and sign are usable, and come back as they were.
+/// A `msg_id` may be an integer of any size and sign. The reply repeats it unchanged.
 fn unusual_msg_ids_are_repeated_unchanged() {
     let mut node = Node::n1();
     for id in ["0", "-5", "18446744073709551616"] {
@@ -434,7 +434,7 @@ fn start_on_a_second_port_gets_code_22() {
         &[&server.port().to_string()],
     );
     TcpStream::connect(("127.0.0.1", other)).expect_err("nothing listens there");
-    // The server that runs is untouched.
+    // The running server is unaffected.
     converse(&open, b"after");
     converse(&client(server), b"new");
     node.send("own");
@@ -465,7 +465,7 @@ fn port_in_use_gets_code_11() {
     node.finish_well();
 }
 
-/// An address of documentation's own (RFC 5737): no machine has it.
+/// The address is reserved for documentation (RFC 5737), so no machine has it.
 fn foreign_bind_address_gets_code_14() {
     let mut node = Node::start(&["--bind", "192.0.2.1"]).initialized();
     let before = node.descriptors();
@@ -483,10 +483,10 @@ fn privileged_port_gets_code_14() {
     let mut command = program();
     with_pipes(&mut command);
     const CAP_NET_BIND_SERVICE: libc::c_ulong = 10;
-    // SAFETY: nothing but system calls happens between fork and exec.
+    // SAFETY: the closure only makes a system call between fork and exec.
     unsafe {
         command.pre_exec(|| {
-            // Even root does not have the right then. It fails for others, who do not have it.
+            // Takes the capability from root too. For other users the call fails, and they do not have it.
             libc::prctl(libc::PR_CAPBSET_DROP, CAP_NET_BIND_SERVICE, 0, 0, 0);
             Ok(())
         });

@@ -1,4 +1,4 @@
-//! The command line: GNU's conventions, and the options that no other test file is about.
+//! The command line: GNU's conventions, and the options that have no test file of their own.
 
 mod common;
 
@@ -13,7 +13,7 @@ fn run(args: &[&str]) -> Finished {
     Node::start(args).finish()
 }
 
-/// A file's name that is not shown as it is could be another file's.
+/// The error escapes the byte that is not UTF-8, so that it does not show the name of another file.
 fn argument_that_is_not_utf8_is_a_usage_error() {
     let output = program()
         .arg(OsStr::from_bytes(b"--trace=log\xff"))
@@ -69,7 +69,7 @@ fn usage_errors_exit_with_2_and_point_to_help() {
     }
 }
 
-/// The output of a command line that shows a text.
+/// Runs a command line that prints a text and exits. Returns the text.
 #[track_caller]
 fn shown(args: &[&str]) -> String {
     let Finished {
@@ -99,7 +99,7 @@ fn help_lists_the_options_of_the_node() {
     }
     assert!(!help.contains("--port"), "only serve has it: {help}");
     assert_eq!(shown(&["-h"]), help);
-    // Neither what comes before it nor what comes after it runs.
+    // The arguments before and after `--help` have no effect.
     assert_eq!(shown(&["--workers", "2", "--help", "--nonsense"]), help);
 }
 
@@ -143,8 +143,8 @@ fn help_that_cannot_be_written_is_an_error() {
     assert!(stderr.contains("ENOSPC"), "{stderr}");
 }
 
-/// Both ways to write a value, for each option that has one; `--` ends options, and the command may
-/// follow them.
+/// Tests both ways to write a value, for each option that has one. `--` ends the options, and the command
+/// may follow it.
 fn values_follow_an_equals_sign_or_a_space() {
     let spaces = [
         "serve",
@@ -165,7 +165,7 @@ fn values_follow_an_equals_sign_or_a_space() {
         "--",
         "serve",
     ];
-    // One that emulates the processor, such as qemu-user, has threads of its own.
+    // An emulator such as qemu-user adds threads of its own.
     let mut alone = Node::start(&["serve", "--port", "0"]);
     alone.line();
     let threads_of_one = alone.status_number("Threads");
@@ -181,7 +181,7 @@ fn values_follow_an_equals_sign_or_a_space() {
     }
 }
 
-/// What `--bind` names is where the server listens, and nowhere else.
+/// With `--bind`, the server listens only on the named address.
 fn bind_option_limits_listening_to_its_address() {
     let mut node = Node::start(&["--bind", "127.1.2.3"]).initialized();
     let port = node.listen().port();
@@ -216,7 +216,7 @@ fn bind_option_accepts_ipv6() {
     node.finish_well();
 }
 
-/// The last of several counts, as with most programs.
+/// The last of several `--bind` options counts, as in most programs.
 fn last_of_repeated_bind_options_counts() {
     let mut node = Node::start(&["--bind", "192.0.2.1", "--bind", "127.0.0.1"]).initialized();
     let server = node.listen();

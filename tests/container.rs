@@ -1,5 +1,5 @@
-//! The program as the first process of a container: with PID 1, a process ends by those signals only
-//! that it handles.
+//! The program as the first process of a container. A process with PID 1 is terminated only by signals that it
+//! handles.
 
 mod common;
 
@@ -9,7 +9,7 @@ use std::process::{Command, Stdio};
 use common::Node;
 
 /// Starts the program with the command line `args` and PID 1 of a process namespace, under `unshare(1)`,
-/// which ends as the program does.
+/// which exits with the program's status.
 fn first_process(args: &[&str]) -> Node {
     let mut command = Command::new("unshare");
     command.args(witness::PID_1);
@@ -24,7 +24,7 @@ fn terminate(unshare: &Node) {
     let pid = unshare.pid();
     let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children"));
     let child = children.expect("/proc").trim().parse().expect("one child");
-    // SAFETY: no memory is passed.
+    // SAFETY: the call takes no pointer.
     assert_eq!(unsafe { libc::kill(child, libc::SIGTERM) }, 0);
 }
 
@@ -43,7 +43,7 @@ fn sigterm_ends_serve_with_pid_1() {
     assert!(node.wait().success());
 }
 
-/// The exit status is that which a shell shows for a process that the signal killed.
+/// The exit status is 128 plus the signal's number, as a shell shows it for a killed process.
 fn sigterm_ends_the_node() {
     let mut node = Node::n1();
     node.signal(libc::SIGTERM);

@@ -103,14 +103,14 @@ fn memory_of_non_reading_clients_is_bounded() {
     node.send("meanwhile");
     let held = node.peak_memory() - before;
     let clients = crowd.len();
-    println!("{clients} that never read: {} KiB held", held >> 10);
+    println!("{clients} clients that never read: {} KiB used", held >> 10);
     let unsent = MAX_UNSENT_BYTES + clients * MIN_READ_BYTES + READ_BUFFER_BYTES;
     let bound = idle_bytes(clients) + unsent as u64;
     assert!(held <= bound, "{held} bytes are held, over {bound}");
     assert!(
         // A smaller crowd uses less memory.
         held >= (MAX_UNSENT_BYTES / 2 / CLIENTS * clients) as u64,
-        "the crowd was no burden: {held} bytes"
+        "the crowd uses too little memory for a test: {held} bytes"
     );
     // The node releases the memory: the next crowd starts from the same level.
     drop(crowd);
@@ -150,10 +150,10 @@ fn silent_clients_use_no_buffer_memory() {
     let (mut node, server) = Node::listening();
     let before = node.memory();
     let crowd = crowd(server);
-    converse(crowd.last().expect("one"), b"the last one is accepted");
+    converse(crowd.last().expect("a client"), b"the last one is accepted");
     node.send("meanwhile");
     let held = node.peak_memory() - before;
-    println!("{} that say nothing: {} KiB held", crowd.len(), held >> 10);
+    println!("{} silent clients: {} KiB used", crowd.len(), held >> 10);
     let bound = idle_bytes(crowd.len());
     assert!(held <= bound, "{held} bytes are held, over {bound}");
     assert_eq!(node.stats().0, crowd.len() as u64 + 1);
@@ -191,14 +191,14 @@ fn well_behaved_client_keeps_its_latency() {
     let alone = latency(&quick);
     println!("alone: {alone:?}");
     let check = |what: &str, time: Duration| {
-        println!("{CLIENTS} {what}: {time:?}");
+        println!("{CLIENTS} clients, {what}: {time:?}");
         assert!(
             time <= 2 * alone,
-            "{CLIENTS} {what}: {time:?}, alone {alone:?}"
+            "{CLIENTS} clients, {what}: {time:?}, alone {alone:?}"
         );
     };
     let silent = crowd(server);
-    check("that say nothing", latency(&quick));
+    check("silent", latency(&quick));
     let end = AtomicBool::new(false);
     let time = thread::scope(|scope| {
         scope.spawn(|| {
@@ -216,11 +216,11 @@ fn well_behaved_client_keeps_its_latency() {
         end.store(true, Relaxed);
         time
     });
-    check("that trickle a byte a second", time);
+    check("sending a byte a second", time);
     drop(silent);
     let deaf = crowd_with_small_buffers(server);
     shout(&deaf);
-    check("that never read", latency(&quick));
+    check("never reading", latency(&quick));
     drop(deaf);
     node.finish_well();
 }

@@ -17,15 +17,15 @@ fn empty_data_is_echoed() {
 fn every_character_is_echoed() {
     let (mut node, _) = Node::listening();
     let all: Vec<char> = ('\0'..=char::MAX).collect();
-    // A few long ones, so that each character also stands between many others.
+    // A few long texts, so that each character also occurs between many others.
     for some in all.chunks(200_000) {
         node.send(&some.iter().collect::<String>());
     }
     node.finish_well();
 }
 
-/// Every byte value that JSON text can carry, by every way to write it: JSON text is UTF-8, so these
-/// are all but C0, C1 and F5 to FF, which no UTF-8 has.
+/// Tests every byte value that JSON text can contain, in every notation. JSON text is UTF-8, which has all
+/// byte values except C0, C1 and F5 to FF.
 #[test]
 fn every_utf8_byte_is_echoed() {
     let text: String = ('\0'..='\u{7ff}')
@@ -78,7 +78,7 @@ fn escapes_and_control_characters_are_echoed() {
     node.finish_well();
 }
 
-/// Non-ASCII text goes out as UTF-8, and what JSON must escape is escaped.
+/// Non-ASCII text is written as UTF-8, and only the characters that JSON must escape are escaped.
 #[test]
 fn echo_is_written_as_utf8() {
     let (mut node, _) = Node::listening();
@@ -91,7 +91,7 @@ fn echo_is_written_as_utf8() {
     node.finish_well();
 }
 
-/// Lengths around those where buffers end: a pipe's, a read's, the sockets'.
+/// Lengths around the sizes of buffers: the pipe's, the read's and the sockets'.
 #[test]
 fn data_of_lengths_around_powers_of_two_is_echoed() {
     let (mut node, _) = Node::listening();
@@ -110,15 +110,15 @@ fn thirty_two_mebibytes_are_echoed_and_freed() {
     let before = node.memory();
     let numbers: String = (0..10_000).map(|i| i.to_string()).collect();
     let data = &numbers.repeat(LEN / numbers.len() + 1)[..LEN];
-    // Compared as it is: parsing it would take longer than all the rest.
+    // Compare the text, because parsing it would take most of the time.
     let id = node.ask_text(&format!(r#""type":"tcp_echo_send","data":"{data}""#));
     let msg_id = id - 1;
     let expected = format!(
         r#"{{"src": "n1", "dest": "c1", "body": {{"type": "tcp_echo_send_ok", "in_reply_to": {id}, "echoed": "{data}", "bytes": {LEN}, "msg_id": {msg_id}}}}}"#
     );
     assert!(node.line() == expected, "32 MiB came back changed");
-    // What it took is given back.
-    eventually("the node waits for more", || {
+    // The node frees the memory.
+    eventually("the node frees the memory", || {
         (node.memory() < before + LEN as u64 / 2).then_some(())
     });
     node.finish_well();

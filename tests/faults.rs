@@ -9,41 +9,41 @@ use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::rc::Rc;
 use std::time::Duration;
 
-use common::PATIENCE;
+use common::TIMEOUT;
 use rawecho::engine::{
     Engine, MAX_UNSENT_BYTES, MIN_READ_BYTES, Polling, READ_BUFFER_BYTES, RoundTripError,
     STALL_TIMEOUT, SyscallError,
 };
 use syscalls::{Errno, Kernel, Linux};
 
-/// What happens to a call.
+/// The treatment of a call.
 #[derive(Clone, Copy, PartialEq)]
-enum Fate {
-    /// The kernel gets it.
+enum Intercept {
+    /// The call reaches the kernel.
     Served,
-    /// The kernel does not get it, and this is the result.
+    /// The call does not reach the kernel, and returns this result.
     Answered(usize),
-    /// The call fails without reaching the kernel.
+    /// The call does not reach the kernel, and fails with this error.
     Failed(Errno),
-    /// The call reaches the kernel, and fails for the caller regardless of the result.
+    /// The call reaches the kernel, and returns this error regardless of its result.
     FailedAfter(Errno),
 }
-use Fate::{Answered, Failed, FailedAfter, Served};
+use Intercept::{Answered, Failed, FailedAfter, Served};
 
-/// Decides about a call by its number and arguments, which it may change.
-type Fates = dyn Fn(libc::c_long, &mut [usize]) -> Fate;
+/// Chooses the treatment of a call by its number and arguments, which it may change.
+type Interceptor = dyn Fn(libc::c_long, &mut [usize]) -> Intercept;
 
-/// A kernel over the real one.
+/// The real kernel with an interceptor in front of it.
 #[derive(Clone)]
-struct Faulty(Rc<Fates>);
+struct Faulty(Rc<Interceptor>);
 
-// SAFETY: a fate answers for a call with an error, or with a count that a call over bytes can have.
+// SAFETY: an interceptor returns an error, or a count that a call over the same bytes can return.
 unsafe impl Kernel for Faulty {
     unsafe fn syscall<const N: usize>(&self, nr: usize, mut args: [usize; N]) -> usize {
-        let fate = (self.0)(nr as libc::c_long, &mut args);
-        // SAFETY: the caller's promise; the tests only ever make a buffer's length smaller.
+        let intercept = (self.0)(nr as libc::c_long, &mut args);
+        // SAFETY: the caller upholds the call's contract, and the tests only reduce the length of a buffer.
         let serve = || unsafe { Linux.syscall(nr, args) };
-        match fate {
+        match intercept {
             Served => serve(),
             Answered(result) => result,
             Failed(errno) => errno.to_result(),
@@ -55,24 +55,24 @@ unsafe impl Kernel for Faulty {
     }
 }
 
-/// An engine over `kernel` that never polls instead of sleeping: that would take real time.
+/// Returns an engine over `kernel` that does not busy-poll, which would take real time.
 fn engine(kernel: Faulty) -> Engine<Faulty> {
     let polling = Polling::new(Duration::ZERO);
     Engine::new(kernel, polling).expect("an epoll set")
 }
 
-/// An engine that listens, over a kernel with `fates`, and where.
+/// Returns a listening engine over a kernel with the interceptor `intercept`, and its address.
 fn listening(
-    fates: impl Fn(libc::c_long, &mut [usize]) -> Fate + 'static,
+    intercept: impl Fn(libc::c_long, &mut [usize]) -> Intercept + 'static,
 ) -> (Engine<Faulty>, SocketAddr) {
-    let mut engine = engine(Faulty(Rc::new(fates)));
+    let mut engine = engine(Faulty(Rc::new(intercept)));
     let server = engine
         .start(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))
         .expect("a free port");
     (engine, server)
 }
 
-/// The outcome of a round trip of `len` bytes. If it succeeds, the echo is right.
+/// Makes a round trip of `len` bytes. Checks the echo if it succeeds, and returns the result.
 fn round_trip(
     engine: &mut Engine<Faulty>,
     server: SocketAddr,
@@ -85,17 +85,20 @@ fn round_trip(
     Ok(())
 }
 
-/// The first call `nr` has the fate `fate`; the others are served.
-fn first(nr: libc::c_long, fate: Fate) -> impl Fn(libc::c_long, &mut [usize]) -> Fate {
+/// Treats the first call `nr` as `intercept` says. All other calls reach the kernel.
+fn first(
+    nr: libc::c_long,
+    intercept: Intercept,
+) -> impl Fn(libc::c_long, &mut [usize]) -> Intercept {
     let over = Cell::new(false);
     move |call, _| match call == nr && !over.replace(true) {
-        true => fate,
+        true => intercept,
         false => Served,
     }
 }
 
-/// What `clock_gettime` with `args` answers at `now`.
-fn it_is(now: Duration, args: &[usize]) -> Fate {
+/// Answers a `clock_gettime` with `args` at time `now`.
+fn it_is(now: Duration, args: &[usize]) -> Intercept {
     let now = libc::timespec {
         tv_sec: now.as_secs() as i64,
         tv_nsec: now.subsec_nanos().into(),
@@ -121,8 +124,8 @@ fn round_trip_succeeds_with_short_reads_and_writes() {
     }
 }
 
-/// Every second call of those that a signal can interrupt, and now and then the one that must not
-/// be made again.
+/// A signal interrupts every second call that it can, and sometimes `close`, which must not be
+/// repeated.
 #[test]
 fn round_trip_succeeds_when_calls_are_interrupted() {
     let calls = Cell::new(0);
@@ -170,7 +173,7 @@ fn round_trip_fails_after_the_stall_timeout() {
     assert_eq!(round_trip(&mut engine, server, 10), Ok(()));
 }
 
-/// One fault in one round trip: what it ends with. The next one is fine.
+/// Injects one fault into one round trip, and checks its result. The next round trip succeeds.
 #[test]
 fn fault_gives_its_error_and_the_next_round_trip_succeeds() {
     use RoundTripError::{Broken, NotSent};
@@ -183,7 +186,7 @@ fn fault_gives_its_error_and_the_next_round_trip_succeeds() {
                 Errno::ECONNREFUSED,
             )))
         }),
-        // Interrupted before it had begun: the client has no port.
+        // Interrupted before the connection began: the client has no port.
         (libc::SYS_connect, Errno::EINTR, |server| {
             Err(NotSent(SyscallError::with_address(
                 "connect",
@@ -191,7 +194,7 @@ fn fault_gives_its_error_and_the_next_round_trip_succeeds() {
                 Errno::EINTR,
             )))
         }),
-        // A shortage that passes.
+        // A temporary shortage.
         (libc::SYS_accept4, Errno::EMFILE, |_| Ok(())),
         (libc::SYS_accept4, Errno::ENFILE, |_| Ok(())),
         (libc::SYS_accept4, Errno::ENOBUFS, |_| Ok(())),
@@ -204,11 +207,11 @@ fn fault_gives_its_error_and_the_next_round_trip_succeeds() {
                 Errno::ENOSYS,
             )))
         }),
-        // These are about a connection that is gone, not about this one.
+        // These errors concern an earlier connection, not this one.
         (libc::SYS_accept4, Errno::ECONNABORTED, |_| Ok(())),
         (libc::SYS_accept4, Errno::EPROTO, |_| Ok(())),
         (libc::SYS_accept4, Errno::EHOSTUNREACH, |_| Ok(())),
-        // The first to write is the client: no byte has been sent.
+        // The client writes first, so no byte has been sent.
         (libc::SYS_write, Errno::ECONNRESET, |_| {
             Err(NotSent(SyscallError::new("write", Errno::ECONNRESET)))
         }),
@@ -219,7 +222,7 @@ fn fault_gives_its_error_and_the_next_round_trip_succeeds() {
         (libc::SYS_shutdown, Errno::ENOTCONN, |_| {
             Err(Broken(SyscallError::new("shutdown", Errno::ENOTCONN)))
         }),
-        // The first to read is the server: it gives the connection up, with a reset.
+        // The server reads first. It closes the connection, with a reset.
         (libc::SYS_read, Errno::ECONNRESET, |_| {
             Err(Broken(SyscallError::new("read", Errno::ECONNRESET)))
         }),
@@ -313,7 +316,7 @@ fn source_address_changes_after_many_clients() {
         }
         Served
     });
-    // That was the listener.
+    // Remove the listener's address.
     sources.take();
     for _ in 0..CONNECTS_PER_SOURCE_ADDRESS {
         assert_eq!(round_trip(&mut engine, server, 1), Ok(()));
@@ -325,7 +328,7 @@ fn source_address_changes_after_many_clients() {
     assert_eq!(sources.take(), [Ipv4Addr::new(127, 0, 0, 2); 2]);
 }
 
-/// The client finds the end before anything has come back.
+/// The client reads end of file before any byte has come back.
 #[test]
 fn truncated_echo_gets_code_13() {
     let (client, over) = (Cell::new(usize::MAX), Cell::new(false));
@@ -351,11 +354,11 @@ fn truncated_echo_gets_code_13() {
 #[test]
 fn unsent_bytes_are_bounded() {
     const CLIENTS: usize = MAX_UNSENT_BYTES / READ_BUFFER_BYTES;
-    // This process holds both ends of each connection, and one more.
+    // This process holds both ends of each connection, and of one more.
     let crowd = witness::crowd(2 * CLIENTS + 2, 100) / 2;
     let asked_for = Rc::new(Cell::new(0));
     let last_read = Rc::clone(&asked_for);
-    // A client that sends anything fills the whole read, and never accepts a byte of its echo.
+    // Every read of the server is full, and no client accepts a byte of its echo.
     let (mut engine, server) = listening(move |call, args| match call {
         libc::SYS_read => {
             last_read.set(args[2]);
@@ -368,7 +371,7 @@ fn unsent_bytes_are_bounded() {
         asked_for.set(0);
         let client = TcpStream::connect(server).expect("connect");
         while asked_for.get() == 0 {
-            engine.turn(Some(PATIENCE)).expect("a turn");
+            engine.turn(Some(TIMEOUT)).expect("a turn");
         }
         (client, asked_for.get())
     };
@@ -410,14 +413,16 @@ fn busy_connection_yields_after_bounded_reads() {
     let mut talker = TcpStream::connect(server).expect("connect");
     talker.write_all(b"and so on").expect("write");
     while reads.get() == 0 {
-        engine.turn(Some(PATIENCE)).expect("a turn");
+        engine.turn(Some(TIMEOUT)).expect("a turn");
     }
     assert!(reads.get() <= 16, "{} reads in one turn", reads.get());
 }
 
 /// Returns a listening engine whose clock stands still and for which `accept` decides about each
 /// accept4, its address, and the number of accept4 calls. Every wait is short.
-fn accepting(accept: impl Fn() -> Fate + 'static) -> (Engine<Faulty>, SocketAddr, Rc<Cell<usize>>) {
+fn accepting(
+    accept: impl Fn() -> Intercept + 'static,
+) -> (Engine<Faulty>, SocketAddr, Rc<Cell<usize>>) {
     let tries = Rc::new(Cell::new(0));
     let counter = Rc::clone(&tries);
     let (engine, server) = listening(move |call, args| match call {
@@ -435,7 +440,7 @@ fn accepting(accept: impl Fn() -> Fate + 'static) -> (Engine<Faulty>, SocketAddr
     (engine, server, tries)
 }
 
-/// An aborted connection is skipped. After many in a row accept backs off: the loop would spin.
+/// An aborted connection is skipped. After many in a row accept backs off, to avoid a busy loop.
 #[test]
 fn accept_backs_off_after_repeated_errors() {
     let (mut engine, server, tries) = accepting(|| Failed(Errno::ECONNABORTED));
@@ -489,7 +494,7 @@ fn send_succeeds_during_accept_back_off() {
         _ => Served,
     });
     let _client = TcpStream::connect(server).expect("connect");
-    engine.turn(Some(PATIENCE)).expect("a turn");
+    engine.turn(Some(TIMEOUT)).expect("a turn");
     assert_eq!(round_trip(&mut engine, server, 10), Ok(()));
 }
 
@@ -554,7 +559,7 @@ fn lasting_epoll_errors_end_the_loop() {
 struct Lone {
     engine: Engine<Faulty>,
     client: TcpStream,
-    /// Polls, and waits that would have slept, since they were last taken.
+    /// The numbers of polls, and of waits that would have slept, since they were last read.
     waits: Rc<Cell<(u32, u32)>>,
 }
 
@@ -564,7 +569,7 @@ impl Lone {
         let (seen, now) = (Rc::clone(&waits), Cell::new(Duration::ZERO));
         let steps = Rc::new(Cell::new(Duration::from_millis(1)));
         let step_now = Rc::clone(&steps);
-        let fates = move |call, args: &mut [usize]| match call {
+        let intercept = move |call, args: &mut [usize]| match call {
             libc::SYS_epoll_pwait => {
                 let (polls, sleeps) = seen.get();
                 seen.set(match args[3] {
@@ -580,7 +585,7 @@ impl Lone {
             }
             _ => Served,
         };
-        let kernel = Faulty(Rc::new(fates));
+        let kernel = Faulty(Rc::new(intercept));
         let polling = Polling::new(Duration::from_micros(60));
         let mut engine = Engine::new(kernel, polling).expect("an epoll set");
         let server = engine
@@ -592,7 +597,7 @@ impl Lone {
             client,
             waits,
         };
-        // Long enough for a trial, which polling wins: something is always ready.
+        // Long enough for a trial, which polling wins because an event is always ready.
         for _ in 0..200 {
             lone.client.write_all(b"x").expect("write");
             lone.turn(None);
@@ -601,7 +606,7 @@ impl Lone {
         lone
     }
 
-    /// A turn: how often it polled, and how often it would have slept.
+    /// Runs one turn. Returns how often it polled, and how often it would have slept.
     fn turn(&mut self, timeout: Option<Duration>) -> (u32, u32) {
         self.waits.take();
         self.engine.turn(timeout).expect("a turn");
@@ -609,7 +614,7 @@ impl Lone {
     }
 }
 
-/// Polls between two looks at the clock. One comes before the first look.
+/// The number of polls between two readings of the clock. One more poll precedes the first reading.
 const ROUND: u32 = 8;
 
 #[test]
@@ -620,15 +625,19 @@ fn loop_polls_before_it_sleeps() {
     for _ in 1..16 {
         assert_eq!(lone.turn(None), (1 + 8 * ROUND, 1));
     }
-    assert_eq!(lone.turn(None), (0, 1), "after 16 polls that found nothing");
+    assert_eq!(lone.turn(None), (0, 1), "after 16 polls without an event");
     let mut lone = Lone::new(STEP);
     lone.client.write_all(b"x").expect("write");
-    assert_eq!(lone.turn(None), (1, 0), "the first poll finds it");
+    assert_eq!(lone.turn(None), (1, 0), "the first poll finds an event");
     let limit = Duration::from_micros(40);
     let mut lone = Lone::new(STEP);
     let polled = lone.turn(Some(limit));
     assert_eq!(polled, (1 + 5 * ROUND, 1), "for at most the turn's timeout");
     let mut lone = Lone::new(STEP);
-    assert_eq!(lone.turn(Some(Duration::ZERO)), (1, 0), "it may not wait");
-    assert_eq!(lone.turn(None), (1 + 8 * ROUND, 1), "and has not tried");
+    assert_eq!(lone.turn(Some(Duration::ZERO)), (1, 0), "a timeout of 0");
+    assert_eq!(
+        lone.turn(None),
+        (1 + 8 * ROUND, 1),
+        "the last turn did not count"
+    );
 }

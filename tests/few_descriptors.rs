@@ -1,6 +1,5 @@
-//! Five hundred clients for a node that may open 64 files. The node serves the clients it has
-//! accepted; the others wait in the accept queue, without any cost, and are accepted as others
-//! close.
+//! Five hundred clients of a node that may open 64 files. The node serves the clients that it has accepted.
+//! The others wait in the accept queue, which costs the node nothing, until a connection closes.
 
 mod common;
 
@@ -12,7 +11,7 @@ use common::{Node, client, eventually, program_with_open_files};
 const FILES: u64 = 64;
 const CLIENTS: usize = 500;
 
-/// Whether the one byte that `client` has sent has come back.
+/// Returns whether the one byte that `client` has sent has come back.
 fn served(mut client: &TcpStream) -> bool {
     match client.read(&mut [0]) {
         Ok(count) => {
@@ -47,9 +46,9 @@ fn queued_clients_are_served_as_descriptors_become_free() {
         })
         .collect();
     let mut inside: Vec<TcpStream> = Vec::new();
-    eventually("as many are served as there are descriptors", || {
+    eventually("a client is served for each descriptor", || {
         let_in(&mut waiting, &mut inside);
-        // Some are the node's own: its streams, the epoll set, the listener.
+        // The node itself needs some: its streams, the epoll set, the listener.
         (inside.len() as u64 >= FILES - 16).then_some(())
     });
     assert!(inside.len() < FILES as usize);

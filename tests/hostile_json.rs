@@ -18,7 +18,7 @@ use tinyjson::JsonValue;
 /// The longest line that the node parses, in bytes.
 const MAX_LINE_BYTES: usize = rawecho::stdio::MAX_LINE_BYTES;
 
-/// A node that receives one hostile line after the other.
+/// A node that receives hostile lines.
 struct Victim {
     node: Node,
     /// Its `node_id`, which changes if a line is an `init` with another one.
@@ -392,7 +392,7 @@ fn generated_lines_get_an_answer_or_a_report() {
     outcome.unwrap_or_else(|error| panic!("{error}"));
     let (answered, errors) = (answered.into_inner(), errors.into_inner());
     println!("{LINES} lines: {answered} answered, {errors} of them by errors");
-    // A grammar whose lines are hardly ever valid tests little.
+    // If almost no generated line is valid, the grammar tests little.
     assert!(
         errors > LINES / 20 && answered - errors > LINES / 50,
         "{answered} {errors}"

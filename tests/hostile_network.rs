@@ -70,12 +70,15 @@ fn talk(server: SocketAddr, seed: u64) {
         if random.below(2) == 0 {
             let mut some = vec![0; (said.len() - heard.len()).min(LONGEST as usize)];
             let count = client.read(&mut some).expect("the echo");
-            assert_ne!(count, 0, "the server has no reason to end it");
+            assert_ne!(
+                count, 0,
+                "the server closed the connection without a reason"
+            );
             heard.extend_from_slice(&some[..count]);
         }
         assert!(
             said.starts_with(&heard),
-            "seed {seed}: something else came back"
+            "seed {seed}: other bytes came back"
         );
     }
     match random.below(4) {

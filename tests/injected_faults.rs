@@ -1,16 +1,17 @@
-//! Every call of the program, failing in every way that its manual page lists: `strace -e inject`
-//! makes the real program see the failures during a whole conversation.
+//! Every call of the program fails in every way that its manual page lists. `strace -e inject` injects the
+//! failures into the real program, while it handles a fixed sequence of requests and outside clients, the
+//! session.
 //!
 //! | when it fails | what must hold |
 //! |---|---|
-//! | once (each of the first calls, and one in the middle) | at most one request or one client suffers, the reply names the error, and the next try succeeds; interruptions and false alarms are not noticed at all |
-//! | every third time | each reply is right, or an error of the right kind |
-//! | always | the same, or the node ends with an exit code that says so |
+//! | once (the first call, and one in the middle) | at most one request or one client fails, the reply names the error, and the next try succeeds; interruptions and spurious events have no visible effect |
+//! | every third time | each reply is correct, or an error of the right kind |
+//! | always | the same, or the node exits with an error and its reason |
 //!
-//! And whatever fails: no hang, no panic, no more than [`MOST_CALLS`] calls.
+//! In every case the node does not hang or panic, and it makes at most [`MAX_CALLS`] calls.
 //!
-//! A call that strace lets fail does not happen. So a failed `close` leaves its descriptor open
-//! here, as no real kernel does: its peer waits until the node gives up on it.
+//! strace skips a call that it makes fail. A failed `close` therefore leaves its descriptor open, which no
+//! real kernel does. Its peer gets no end of file, and waits until the node gives up on the connection.
 
 mod common;
 #[path = "common/strace.rs"]
@@ -24,15 +25,14 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::thread;
 use std::time::Duration;
 
-use common::{Finished, Node, PATIENCE};
+use common::{Finished, Node, TIMEOUT};
 use serde_json::{Value, json};
 use strace::Trace;
 use syscalls::CALLS;
 
-/// The calls that the conversation makes, with the errors of their manual pages. For those on
-/// sockets, `ip(7)` and `tcp(7)` add some; `accept(2)` adds those that the network passes on; a
-/// seccomp filter may refuse any call with `EPERM` or `ENOSYS`. 0 is no error, but the shortest of all results: the
-/// end, nothing ready, nothing taken.
+/// The calls that the session makes, with the errors of their manual pages. `ip(7)` and `tcp(7)` add
+/// errors for socket calls, and `accept(2)` adds pending network errors. A seccomp filter may refuse any
+/// call with `EPERM` or `ENOSYS`. 0 is not an error but a result: end of file, no event, or no byte written.
 #[rustfmt::skip]
 const FAULTS: &[(&str, &str)] = &[
     ("rt_sigaction", "EFAULT EINVAL EPERM ENOSYS"),
@@ -64,7 +64,7 @@ const FAULTS: &[(&str, &str)] = &[
 /// Calls that the program cannot start without.
 const NEEDED: &[&str] = &["epoll_create1"];
 
-/// Calls of the language's runtime, for memory and at the end: not the program's to handle.
+/// Calls that Rust's runtime makes, for memory and for the exit. The program cannot handle their errors.
 const RUNTIME: &[&str] = &[
     "brk",
     "mmap",
@@ -75,7 +75,7 @@ const RUNTIME: &[&str] = &[
     "exit_group",
 ];
 
-/// Failures that mean "again": those who are served must not notice.
+/// Results that make the program repeat the call. They must have no visible effect.
 const UNNOTICED: &[(&str, &str)] = &[
     ("epoll_pwait", "0"),
     ("epoll_pwait", "EINTR"),
@@ -90,35 +90,35 @@ const UNNOTICED: &[(&str, &str)] = &[
     ("accept4", "EAGAIN"),
 ];
 
-/// The calls of one run, whatever fails; without a fault there are some 200. What is left out when
-/// a node spins: it makes more of them in a second.
-const MOST_CALLS: usize = 5_000;
+/// The most calls of one run, whatever fails. A run without a fault makes about 200. A node in a busy loop
+/// makes more than the limit in a second.
+const MAX_CALLS: usize = 5_000;
 
-/// Runs at the same time. They wait more than they work.
-const RUNS_AT_ONCE: usize = 8;
+/// The number of concurrent runs. They wait most of the time.
+const CONCURRENT_RUNS: usize = 8;
 
-/// What passes through the server in one request: several reads' worth.
+/// The bytes of the large message, which take the server several reads.
 const LARGE: usize = 256 << 10;
 
-/// What each call that has to be provoked comes after.
+/// The calls that the session makes only after another fault, each with that fault.
 const PROVOKED: &[(&str, &str)] = &[
-    // Why a connection was not accepted at once.
+    // The node asks why the connection was not accepted at once.
     ("getsockopt", "accept4:error=EAGAIN:when=1"),
 ];
 
-/// How long an outside client waits that may wait in vain.
-const SHORT: Duration = Duration::from_millis(500);
+/// The timeout of an outside client that may get no answer.
+const SHORT_TIMEOUT: Duration = Duration::from_millis(500);
 
-/// When the call of a run fails.
+/// When a run's call fails.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum When {
-    /// Its n-th call, from 1.
+    /// Only the n-th call of the program fails, counted from 1.
     Once(usize),
     EveryThird,
     Always,
 }
 
-/// One run: which call fails, how and when.
+/// The fault of one run: the call that fails, its result, and when.
 #[derive(Clone, Copy, Debug)]
 struct Cell {
     call: &'static str,
@@ -126,14 +126,14 @@ struct Cell {
     when: When,
 }
 
-/// How a run went.
+/// The outcome of a run.
 #[derive(Debug, Default)]
 struct Outcome {
     /// The error replies.
     errors: Vec<Value>,
     /// Outside clients that were not served.
     broken: usize,
-    /// How the node ended.
+    /// The node's exit status and output.
     end: Option<Finished>,
 }
 
@@ -143,12 +143,12 @@ fn node_answers_or_gives_a_reason_when_calls_fail() {
         if times > 1 {
             when.push(When::Once(times / 2 + 1));
         }
-        // Each one that fails costs the time after which the node gives up on a connection.
+        // After each failed `close`, the run waits until the node gives up on the connection.
         if call == "close" {
             return when;
         }
         when.push(When::EveryThird);
-        // What is only ever interrupted never happens: no kernel does that.
+        // A call that always returned one of these would make no progress. No kernel does that.
         if !UNNOTICED.contains(&(call, fault)) {
             when.push(When::Always);
         }
@@ -160,13 +160,13 @@ fn node_answers_or_gives_a_reason_when_any_single_call_fails() {
     check_cells(|_, _, times| (1..=times).map(When::Once).collect());
 }
 
-/// Makes the runs in which each call fails in each way at the times that `when` tells, from its
-/// name, the error and how often it comes, and checks them.
+/// Runs the session once for each fault, and checks the outcomes. `when` chooses the calls that fail, from
+/// the call's name, the result and the number of such calls in the session.
 fn check_cells(when: fn(&str, &str, usize) -> Vec<When>) {
     let reference = reference();
     let mut cells = Vec::new();
     for &(call, errnos) in FAULTS {
-        // One that is provoked comes once.
+        // A provoked call is made once.
         let times = reference.calls.get(call).copied().unwrap_or(1);
         for fault in errnos.split_whitespace() {
             let cell = |when| Cell { call, fault, when };
@@ -176,20 +176,21 @@ fn check_cells(when: fn(&str, &str, usize) -> Vec<When>) {
     check_all(&cells, &reference);
 }
 
-/// Runs without a fault: how often each call comes, and how often before the program's own first,
-/// while the loader and the language's runtime start.
+/// The numbers of calls in a run without a fault.
 struct Reference {
+    /// The calls that the loader and Rust's runtime make before the program's first one.
     skipped: BTreeMap<String, usize>,
+    /// The program's own calls.
     calls: BTreeMap<String, usize>,
 }
 
-/// Runs without a fault. How often some calls come depends on how things meet: the lowest count is
-/// taken, so that nearly all runs with a fault get as far.
+/// The number of runs without a fault. Some calls depend on timing, so the lowest count of these runs is
+/// used. Nearly every run with a fault then makes the call that is to fail.
 const REFERENCES: usize = 5;
 
 fn reference() -> Reference {
     let mut all = (0..REFERENCES).map(|_| one_reference());
-    let mut lowest = all.next().expect("there are some");
+    let mut lowest = all.next().expect("REFERENCES is not 0");
     for Reference { calls, .. } in all {
         for (call, count) in calls {
             let known = lowest.calls.entry(call).or_insert(count);
@@ -223,12 +224,12 @@ fn one_reference() -> Reference {
     listed.sort_unstable();
     assert_eq!(
         seen, listed,
-        "the calls of the conversation, and those of the table"
+        "the calls of the session, and those of FAULTS"
     );
     reference
 }
 
-/// The server alone, with a thread that helps: the calls of its start, and how each may fail.
+/// The calls that `serve` makes at its start, with a worker thread, and their errors.
 #[rustfmt::skip]
 const START_FAULTS: &[(&str, &str)] = &[
     ("rt_sigprocmask", "EFAULT EINVAL EPERM ENOSYS"),
@@ -236,7 +237,7 @@ const START_FAULTS: &[(&str, &str)] = &[
     ("eventfd2", "EINVAL EMFILE ENFILE ENODEV ENOMEM EPERM ENOSYS"),
     ("epoll_create1", "EINVAL EMFILE ENFILE ENOMEM EPERM ENOSYS"),
     ("clone,clone3", "EAGAIN ENOMEM EPERM"),
-    // With EPERM it says that a descriptor is always ready.
+    // Not EPERM, by which `epoll_ctl` reports that a descriptor is always ready.
     ("epoll_ctl", "EBADF EINVAL ENOMEM ENOSPC ENOSYS"),
     ("socket", "EAFNOSUPPORT EMFILE ENFILE ENOBUFS ENOMEM EPERM ENOSYS"),
     ("setsockopt", "EINVAL ENOPROTOOPT ENOMEM EPERM ENOSYS"),
@@ -248,7 +249,7 @@ const START_FAULTS: &[(&str, &str)] = &[
 fn serve_gives_a_reason_when_it_cannot_start() {
     for &(call, errnos) in START_FAULTS {
         for errno in errnos.split_whitespace() {
-            // musl's own call of that name, before the program begins, is not meant.
+            // musl makes one call of this name before the program starts.
             let first = match call {
                 "rt_sigprocmask" if cfg!(target_env = "musl") => 2,
                 _ => 1,
@@ -265,21 +266,21 @@ fn serve_gives_a_reason_when_it_cannot_start() {
             assert!(!injected.is_empty(), "{inject}: {stderr}");
             assert_eq!(status.code(), Some(1), "{inject}: {stderr}");
             assert_eq!(stdout, "", "{inject}");
-            // Why there is no thread, the language's library keeps to itself.
+            // Rust's library reports every failure to create a thread as EAGAIN.
             let named = if call == "clone,clone3" {
                 "clone: EAGAIN"
             } else {
                 errno
             };
             assert!(stderr.contains(named), "{inject}: {stderr}");
-            let (_, hint) = stderr.split_once("; ").expect("what to do");
+            let (_, hint) = stderr.split_once("; ").expect("a hint");
             assert_ne!(hint.trim(), "", "{inject}: {stderr}");
             assert_eq!(stderr.lines().count(), 1, "{inject}: {stderr}");
         }
     }
 }
 
-/// When each call of `serve` is refused: its first, its second and all later ones, or all.
+/// Which calls of `serve` are refused: the first one, the second and all later ones, or all.
 const REFUSED_WHEN: [fn(usize) -> String; 3] = [
     |skipped| format!("{}", skipped + 1),
     |skipped| format!("{}+", skipped + 2),
@@ -295,7 +296,7 @@ fn serve_continues_or_gives_a_reason_when_a_call_is_refused() {
     let mut cells = Vec::new();
     for call in made {
         let skipped = before.iter().filter(|before| *before == call).count();
-        // The later ones are the C library's, which does not look at the results.
+        // The C library makes the later ones, and ignores their results.
         let count = if call == "rt_sigprocmask" {
             1
         } else {
@@ -308,11 +309,12 @@ fn serve_continues_or_gives_a_reason_when_a_call_is_refused() {
     }
     let next = AtomicUsize::new(0);
     thread::scope(|scope| {
-        for _ in 0..RUNS_AT_ONCE {
+        for _ in 0..CONCURRENT_RUNS {
             scope.spawn(|| {
                 while let Some((call, inject)) = cells.get(next.fetch_add(1, Relaxed)) {
                     let (end, trace) = serve_one_client(&[inject]);
-                    // A line that another thread's cuts in two does not name the descriptor.
+                    // When strace splits a line for another thread's, the second part does not name the
+                    // descriptor.
                     let to_stderr = ["write(2, ", "<... write resumed>"];
                     let mute = (trace.injected.iter())
                         .any(|line| to_stderr.iter().any(|start| line.starts_with(start)));
@@ -327,7 +329,7 @@ fn serve_continues_or_gives_a_reason_when_a_call_is_refused() {
     });
 }
 
-/// Runs `serve` with a worker, talks to it, and ends it with a signal.
+/// Runs `serve` with a worker, echoes with one client, and stops it with a signal.
 fn serve_one_client(injects: &[&str]) -> (Finished, Trace) {
     let args = ["serve", "--port", "0", "--workers", "2"];
     let (mut node, trace) = strace::start(&args, injects);
@@ -337,10 +339,12 @@ fn serve_one_client(injects: &[&str]) -> (Finished, Trace) {
     if let Ok(status) = serde_json::from_str::<Value>(&line) {
         let port = status["port"].as_u64().expect("a port") as u16;
         let server = SocketAddr::from(([127, 0, 0, 1], port));
-        if let Ok(client) = TcpStream::connect_timeout(&server, PATIENCE) {
-            client.set_read_timeout(Some(SHORT)).expect("a time-out");
-            let Exchange { said, heard, .. } = quick_client(client);
-            assert!(said.starts_with(&heard), "echoed wrongly");
+        if let Ok(client) = TcpStream::connect_timeout(&server, TIMEOUT) {
+            client
+                .set_read_timeout(Some(SHORT_TIMEOUT))
+                .expect("a timeout");
+            let Exchange { sent, received, .. } = quick_client(client);
+            assert!(sent.starts_with(&received), "echoed wrongly");
         }
         node.signal(libc::SIGTERM);
     }
@@ -352,13 +356,13 @@ fn check_all(cells: &[Cell], reference: &Reference) {
     let (next, missed) = (AtomicUsize::new(0), AtomicUsize::new(0));
     let wrong = Mutex::new(Vec::new());
     thread::scope(|scope| {
-        for _ in 0..RUNS_AT_ONCE {
+        for _ in 0..CONCURRENT_RUNS {
             scope.spawn(|| {
                 while let Some(cell) = cells.get(next.fetch_add(1, Relaxed)) {
                     let skipped = reference.skipped.get(cell.call).copied().unwrap_or(0);
                     let (outcome, trace) = run(Some((cell, skipped)));
                     if trace.injected.is_empty() {
-                        // The conversation took another course and had fewer of these calls.
+                        // By other timing, the session made fewer of these calls.
                         missed.fetch_add(1, Relaxed);
                     }
                     if let Err(reason) = check(cell, &outcome, &trace) {
@@ -374,7 +378,7 @@ fn check_all(cells: &[Cell], reference: &Reference) {
     println!("{} cells, {missed} of them without a fault", cells.len());
     assert!(
         wrong.is_empty(),
-        "{} cells are wrong:\n{}",
+        "{} cells failed:\n{}",
         wrong.len(),
         wrong.join("\n\n")
     );
@@ -385,7 +389,8 @@ fn check_all(cells: &[Cell], reference: &Reference) {
     );
 }
 
-/// A run with the fault of `cell`, whose call comes so many times before the program's own.
+/// Runs the session, with the fault of `cell` if there is one. The number beside it is how many such calls
+/// come before the program's own.
 fn run(cell: Option<(&Cell, usize)>) -> (Outcome, Trace) {
     let inject = cell.map(|(Cell { call, fault, when }, skipped)| {
         let first = skipped + 1;
@@ -407,102 +412,103 @@ fn run(cell: Option<(&Cell, usize)>) -> (Outcome, Trace) {
     let (node, trace) = strace::start(&[], &injects);
     let once = cell.is_none_or(|(cell, _)| matches!(cell.when, When::Once(_)));
     let ends = cell.is_none_or(|(cell, _)| cell.call != "close");
-    let mut conversation = Conversation {
+    let mut session = Session {
         node,
         tries: if once { 2 } else { 1 },
-        // Who is never accepted, or never sees the end, waits in vain.
-        patience: if once && ends { PATIENCE } else { SHORT },
+        // A client that is never accepted, or whose connection is never closed, gets no answer.
+        timeout: if once && ends { TIMEOUT } else { SHORT_TIMEOUT },
         next_id: 1,
         outcome: Outcome::default(),
     };
-    let _ = conversation.all();
-    let Conversation {
+    let _ = session.all();
+    let Session {
         node, mut outcome, ..
-    } = conversation;
+    } = session;
     let end = node.finish();
     assert!(!end.stderr.contains("strace:"), "{}", end.stderr);
     outcome.end = Some(end);
     (outcome, trace.read())
 }
 
-/// Whether `outcome` is right after the fault of `cell`.
+/// Checks that `outcome` is allowed after the fault of `cell`.
 fn check(cell: &Cell, outcome: &Outcome, trace: &Trace) -> Result<(), String> {
     let &Cell { call, fault, when } = cell;
     let end = outcome.end.as_ref().expect("it has ended");
     if end.stderr.contains("panicked") {
         return Err("a panic".into());
     }
-    // What strace does not let be closed stays in the epoll set, and is ready for ever.
+    // A descriptor whose `close` strace has skipped stays in the epoll set, which reports it at each wait.
     let counts = |name: &&String| call != "close" || *name != "epoll_pwait";
     let calls = trace.calls.iter().filter(counts).count();
-    if calls > MOST_CALLS {
+    if calls > MAX_CALLS {
         return Err(format!("{calls} calls"));
     }
     let injected_into = |start: &str| trace.injected.iter().any(|line| line.starts_with(start));
     let output_closed = call == "write" && fault == "EPIPE" && injected_into("write(1, ");
     let may_end = output_closed || NEEDED.contains(&call) || when == When::Always;
-    // It cannot say that it cannot write there.
+    // The node cannot report a failed write to standard error.
     let says_why = end.stderr.contains(fault) || injected_into("write(2, ");
     match end.status.code() {
         Some(0) => {}
         Some(1) if may_end && says_why => {}
-        _ => return Err("it should not have ended so".into()),
+        _ => return Err("wrong exit code, or no reason on standard error".into()),
     }
     for error in &outcome.errors {
         check_error(error, fault).map_err(|reason| format!("{reason}: {error}"))?;
     }
-    // The end of the input is the end of the node, for all who come later.
+    // At end of input the node exits, so no later request or client is answered.
     let ended = call == "read" && fault == "0" && injected_into("read(0, ");
     if ended {
         return Ok(());
     }
     let suffered = outcome.errors.len() + outcome.broken;
     if UNNOTICED.contains(&(call, fault)) && when != When::Always && suffered > 0 {
-        return Err("somebody has noticed".into());
+        return Err("the fault has a visible effect".into());
     }
     if matches!(when, When::Once(_)) && suffered > 1 {
-        return Err("more than one has suffered".into());
+        return Err("more than one request or client failed".into());
     }
     Ok(())
 }
 
-/// Whether `error` is what a request may be answered with when a call fails with `fault`.
+/// Checks that `error` is an allowed reply when a call fails with `fault`.
 fn check_error(error: &Value, fault: &str) -> Result<(), &'static str> {
     let text = error["text"].as_str().ok_or("no text")?;
     let named = fault != "0" && text.contains(fault);
     match error["code"].as_u64() {
-        // Nothing was sent; or it failed for good.
+        // No byte was sent, or the failure is permanent.
         Some(11 | 14) if named => Ok(()),
         Some(11) if text.contains("ETIMEDOUT") || text.contains("ended after 0 of") => Ok(()),
-        // Broken halfway, on the client's side; or by the server's, which is seen as its end.
+        // The connection broke at the client's end, or at the server's end, which the client sees as an
+        // early end of file.
         Some(13) if named || text.contains("ended after") || text.contains("ECONNRESET") => Ok(()),
-        // The other side did not see the end of the stream.
+        // One side did not see the end of the stream.
         Some(0) => Ok(()),
         // The start had failed.
         Some(22) if text.contains("tcp_echo_start first") => Ok(()),
-        _ => Err("not a right answer"),
+        _ => Err("wrong error reply"),
     }
 }
 
-/// The conversation that is led in each run.
-struct Conversation {
+/// The session of a run: all requests and outside clients.
+struct Session {
     node: Node,
-    /// How often each request may be tried.
+    /// The number of tries for each request and client.
     tries: usize,
-    /// How long an outside client waits for an answer.
-    patience: Duration,
+    /// The read timeout of an outside client.
+    timeout: Duration,
     next_id: u64,
     outcome: Outcome,
 }
 
-impl Conversation {
-    /// All of it; `None` if the node ends before.
+impl Session {
+    /// Runs the whole session. Returns `None` if the node exits before its end.
     fn all(&mut self) -> Option<()> {
         self.ask(&json!({"type": "init", "node_id": "n1", "node_ids": ["n1"]}))?;
         self.listen_and_talk(&"x".repeat(LARGE), late_reader)?;
         self.ask(&json!({"type": "tcp_echo_stats"}))?;
         self.ask(&json!({"type": "tcp_echo_stop"}))?;
-        // The same again, as if nothing had been.
+        // A second server in the same node works like the first.
         self.listen_and_talk("", quick_client)
     }
 
@@ -527,8 +533,8 @@ impl Conversation {
         Some(())
     }
 
-    /// Asks until there is a reply that is no error, as often as allowed. Returns the last reply,
-    /// or `None` if the node has ended.
+    /// Sends a request until its reply is not an error, at most `tries` times. Returns the last reply, or
+    /// `None` if the node has exited.
     fn ask(&mut self, body: &Value) -> Option<Value> {
         let mut reply = None;
         for _ in 0..self.tries {
@@ -557,16 +563,21 @@ impl Conversation {
         reply
     }
 
-    /// A client of the standard library: it is served, or its connection ends.
+    /// Connects with the standard library and runs `talk`. Counts the client as broken if it does not get its
+    /// whole echo.
     fn outside_client(&mut self, server: SocketAddr, talk: fn(TcpStream) -> Exchange) {
         for _ in 0..self.tries {
-            if let Ok(client) = TcpStream::connect_timeout(&server, PATIENCE) {
+            if let Ok(client) = TcpStream::connect_timeout(&server, TIMEOUT) {
                 client
-                    .set_read_timeout(Some(self.patience))
-                    .expect("a time-out");
-                let Exchange { said, heard, ended } = talk(client);
-                assert!(said.starts_with(&heard), "echoed wrongly");
-                if ended.is_ok() && said == heard {
+                    .set_read_timeout(Some(self.timeout))
+                    .expect("a timeout");
+                let Exchange {
+                    sent,
+                    received,
+                    ended,
+                } = talk(client);
+                assert!(sent.starts_with(&received), "echoed wrongly");
+                if ended.is_ok() && sent == received {
                     return;
                 }
             }
@@ -575,31 +586,31 @@ impl Conversation {
     }
 }
 
-/// What an outside client said, what it heard, and how reading to the end went.
+/// The bytes that an outside client sent and received, and the result of reading to the end.
 struct Exchange {
-    said: Vec<u8>,
-    heard: Vec<u8>,
+    sent: Vec<u8>,
+    received: Vec<u8>,
     ended: io::Result<()>,
 }
 
 fn quick_client(mut client: TcpStream) -> Exchange {
-    let said = b"from outside".to_vec();
-    // That this fails, the end tells too.
-    let _ = client.write_all(&said);
-    read_to_end(client, said)
+    let sent = b"from outside".to_vec();
+    // Reading to the end reports a failure too.
+    let _ = client.write_all(&sent);
+    read_to_end(client, sent)
 }
 
-/// Reads nothing before everything is full: its own buffers, and the server's.
+/// Reads only when all buffers are full, its own and the server's.
 fn late_reader(mut client: TcpStream) -> Exchange {
     const PIECE: &[u8] = &[b'.'; 64 << 10];
-    /// So long nothing moves when everything is full.
+    /// All buffers are full if no write succeeds for this time.
     const STILL: Duration = Duration::from_millis(10);
-    let mut said = Vec::new();
+    let mut sent = Vec::new();
     let mut moved = true;
     client.set_nonblocking(true).expect("a socket");
     loop {
         match client.write(PIECE) {
-            Ok(count) => said.extend(&PIECE[..count]),
+            Ok(count) => sent.extend(&PIECE[..count]),
             Err(error) if error.kind() == ErrorKind::WouldBlock && moved => {
                 thread::sleep(STILL);
                 moved = false;
@@ -610,20 +621,24 @@ fn late_reader(mut client: TcpStream) -> Exchange {
         moved = true;
     }
     client.set_nonblocking(false).expect("a socket");
-    read_to_end(client, said)
+    read_to_end(client, sent)
 }
 
-fn read_to_end(mut client: TcpStream, said: Vec<u8>) -> Exchange {
-    let mut heard = Vec::new();
+fn read_to_end(mut client: TcpStream, sent: Vec<u8>) -> Exchange {
+    let mut received = Vec::new();
     let ended = client
         .shutdown(Shutdown::Write)
-        .and_then(|()| client.read_to_end(&mut heard).map(|_| ()));
-    Exchange { said, heard, ended }
+        .and_then(|()| client.read_to_end(&mut received).map(|_| ()));
+    Exchange {
+        sent,
+        received,
+        ended,
+    }
 }
 
 witness::tests! {
     node_answers_or_gives_a_reason_when_calls_fail: Strace;
-    #[ignore = "each single call of the conversation, in some 10,000 runs: by hand"]
+    #[ignore = "about 10,000 runs, one for each single call of the session: --ignored runs it"]
     node_answers_or_gives_a_reason_when_any_single_call_fails: Strace;
     serve_gives_a_reason_when_it_cannot_start: Strace;
     serve_continues_or_gives_a_reason_when_a_call_is_refused: Strace;

@@ -24,9 +24,9 @@ const LOAD: u64 = 100;
 fn talk(server: SocketAddr, up: &RwLock<()>, echoes: &AtomicU64) -> io::Result<()> {
     let mut client = {
         let _up = up.read().expect("no panic");
-        TcpStream::connect_timeout(&server, common::PATIENCE)?
+        TcpStream::connect_timeout(&server, common::TIMEOUT)?
     };
-    client.set_read_timeout(Some(common::PATIENCE))?;
+    client.set_read_timeout(Some(common::TIMEOUT))?;
     let said = [7; 1000];
     let mut heard = [0; 1000];
     loop {
@@ -46,7 +46,7 @@ fn port_is_free_after_kill() {
         for _ in 0..CLIENTS {
             scope.spawn(|| {
                 while !end.load(Relaxed) {
-                    // It will have been killed.
+                    // The server has been killed.
                     let _ = talk(server, &up, &echoes);
                 }
             });
@@ -54,11 +54,11 @@ fn port_is_free_after_kill() {
         let mut node = node;
         for _ in 0..RESTARTS {
             let before = echoes.load(Relaxed);
-            eventually("it is under load", || {
+            eventually("the server is under load", || {
                 (echoes.load(Relaxed) >= before + LOAD).then_some(())
             });
             let down = up.write().expect("no panic");
-            // Dropping it kills it: SIGKILL.
+            // Dropping the node sends SIGKILL.
             drop(node);
             node = Node::n1();
             let reply = node.request(json!({"type": "tcp_echo_start", "port": server.port()}));

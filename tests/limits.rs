@@ -1,5 +1,5 @@
-//! Limits, addresses and socket options as an observer outside of the process sees them, and the
-//! node's behaviour when the kernel runs out of descriptors.
+//! Limits, addresses and socket options, as observed from outside the process, and the node's behaviour when
+//! it runs out of descriptors.
 
 mod common;
 
@@ -47,7 +47,7 @@ fn readme_limits_match_the_constants() {
     }
 }
 
-/// A TCP socket of a node, as `/proc` tells.
+/// A TCP socket of a node, as `/proc` shows it.
 #[derive(Debug)]
 struct TcpSocket {
     fd: RawFd,
@@ -72,7 +72,7 @@ fn table(node: &Node) -> Vec<Row> {
     let row = |line: &str| {
         let fields: Vec<&str> = line.split_whitespace().collect();
         let (address, port) = fields[1].split_once(':').expect("ADDRESS:PORT");
-        // The address is a number as it stands in memory, in network byte order.
+        // The text shows the address's four bytes in memory, in network byte order, as one native integer.
         let address = u32::from_str_radix(address, 16).expect("hexadecimal");
         let port = u16::from_str_radix(port, 16).expect("hexadecimal");
         Row {
@@ -109,9 +109,9 @@ fn sockets(node: &Node) -> (Vec<TcpSocket>, usize) {
     (sockets, others)
 }
 
-/// A second handle to the node's descriptor `fd`.
+/// Duplicates the node's descriptor `fd` into this process.
 fn borrow(node: &Node, fd: RawFd) -> OwnedFd {
-    // SAFETY: no memory is passed; both calls make a descriptor.
+    // SAFETY: the calls take no pointer, and each returns a new descriptor.
     unsafe {
         let process = libc::syscall(libc::SYS_pidfd_open, node.pid(), 0);
         assert!(
@@ -204,7 +204,8 @@ fn no_socket_is_open_before_start() {
     node.finish_well();
 }
 
-/// By a second handle to the very sockets: REUSEADDR, NODELAY, KEEPALIVE, O_NONBLOCK, FD_CLOEXEC.
+/// Duplicates the node's sockets and reads their options: REUSEADDR, NODELAY, KEEPALIVE, O_NONBLOCK,
+/// FD_CLOEXEC.
 #[test]
 fn sockets_have_the_expected_options() {
     let (node, server) = Node::listening();
@@ -224,7 +225,7 @@ fn sockets_have_the_expected_options() {
         } else {
             assert_eq!(option(&handle, libc::IPPROTO_TCP, libc::TCP_NODELAY), 1);
             assert_eq!(option(&handle, libc::SOL_SOCKET, libc::SO_KEEPALIVE), 1);
-            // A peer that is gone is dropped in time, silent or not.
+            // The kernel drops an unreachable peer after a timeout, with or without bytes in flight.
             let tcp = |name| option(&handle, libc::IPPROTO_TCP, name) as u64;
             let probes = tcp(libc::TCP_KEEPINTVL) * tcp(libc::TCP_KEEPCNT);
             let dropped = Duration::from_secs(tcp(libc::TCP_KEEPIDLE) + probes);
@@ -270,7 +271,7 @@ fn descriptor_exhaustion_fails_sends_and_delays_new_clients() {
     const LIMIT: RawFd = 64;
     let mut node =
         Node::spawn(&mut program_with_open_files(LIMIT as u64, LIMIT as u64)).initialized();
-    // What the tests were started with may have been inherited, with higher numbers.
+    // The node may have inherited further descriptors from the tests, with higher numbers.
     let free = |node: &Node| LIMIT as usize - node.descriptors().range(..LIMIT).count();
     let server = node.listen();
     let send = json!({"type": "tcp_echo_send", "data": "hello"});
@@ -283,7 +284,7 @@ fn descriptor_exhaustion_fails_sends_and_delays_new_clients() {
     while free(&node) > 1 {
         one_more(&mut clients);
     }
-    // One is left: enough for the client, not for its peer.
+    // One descriptor is left, which suffices for the client but not for its peer.
     node.fails(
         send.clone(),
         11,
@@ -292,20 +293,20 @@ fn descriptor_exhaustion_fails_sends_and_delays_new_clients() {
     one_more(&mut clients);
     assert_eq!(free(&node), 0);
     node.fails(send.clone(), 11, &["socket: EMFILE (24)"]);
-    // Those who are there notice nothing; those who come wait.
+    // Accepted clients are served. New ones wait.
     let mut waiting = client(server);
     waiting.write_all(b"waiting").expect("write");
     for client in &clients {
         converse(client, b"still here");
     }
     node.uses_no_processor();
-    // One goes: the next comes in.
+    // When one client closes, the next is accepted.
     clients.pop();
     let mut echo = [0; 7];
     waiting.read_exact(&mut echo).expect("served at last");
     assert_eq!(&echo, b"waiting");
     assert_eq!(free(&node), 0);
-    // More go while a send waits for a descriptor.
+    // More clients close while a send waits for a descriptor.
     let waiting_send = node.ask(send);
     clients.truncate(clients.len() - 3);
     assert_eq!(node.reply_to(waiting_send), sent);

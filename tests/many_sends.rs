@@ -1,5 +1,5 @@
-//! A hundred thousand sends in one node, without one error: each is a connection of its own, and
-//! leaves an end in `TIME_WAIT` and a local port in use behind.
+//! A hundred thousand sends of one node, without an error. Each makes a connection of its own, and leaves
+//! an end in `TIME_WAIT`, which keeps its port in use.
 
 mod common;
 
@@ -16,7 +16,7 @@ fn hundred_thousand_sends_succeed() {
     let data = |i: usize| format!("message {i}");
     let stdin = node.stdin.take().expect("a pipe");
     let mut stdin = BufWriter::new(stdin);
-    // Write and read at the same time: a pipe holds only a few of them.
+    // Write and read at the same time, because a pipe holds only some of the lines.
     let writer = thread::spawn(move || {
         for i in 0..SENDS {
             let data = data(i);

@@ -1,5 +1,5 @@
-//! No socket call goes through the C library: neither the built program nor the sources have a way
-//! to one.
+//! No socket call goes through the C library: neither the built program nor the sources can call its
+//! wrappers.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -29,22 +29,22 @@ fn is_socket_wrapper(name: &str) -> bool {
     names.contains(&name) || families.iter().any(|family| name.starts_with(family))
 }
 
-/// What the C library needs of them for itself, to ask the kernel for the machine's addresses. It
-/// brings these along into a program that is linked statically.
+/// The wrappers that the C library itself calls, to ask the kernel for the machine's addresses. A static
+/// program contains them too.
 const ITS_OWN: [&str; 5] = ["socket", "bind", "getsockname", "sendto", "recvmsg"];
 
-/// The socket wrappers that the program at `path` imports or, if it is linked statically, holds.
+/// Returns the socket wrappers that the program at `path` imports or, if it is static, contains.
 fn socket_wrappers(path: impl AsRef<Path>) -> BTreeSet<String> {
     let bytes = fs::read(path).expect("the program's file");
     let elf = object::File::parse(&*bytes).expect("an ELF file");
     let is_static = elf.section_by_name(".interp").is_none();
     let symbols = elf.dynamic_symbols().chain(elf.symbols());
-    // Not the names of source files, of which some are called after what they hold.
+    // Leave out the names of source files, which can be the same as those of functions.
     let names: BTreeSet<&str> = symbols
         .filter(|symbol| symbol.kind() != SymbolKind::File)
         .filter_map(|symbol| symbol.name().ok())
         .collect();
-    assert!(names.len() > 10, "stripped and static: nothing can be seen");
+    assert!(names.len() > 10, "a stripped static program has no symbols");
     names
         .into_iter()
         .filter(|name| is_socket_wrapper(name) && !(is_static && ITS_OWN.contains(name)))
@@ -60,7 +60,7 @@ fn program_imports_no_socket_wrapper() {
     );
 }
 
-/// The same eye sees them where they are: in this program, which listens by the standard library.
+/// The scanner detects the wrappers in this test program, which listens by the standard library.
 #[test]
 fn scanner_detects_libc_socket_imports() {
     let listener = TcpListener::bind("127.0.0.1:0").expect("bind");
@@ -73,7 +73,7 @@ fn scanner_detects_libc_socket_imports() {
     }
 }
 
-/// All `.rs` files under `folder`.
+/// Returns all `.rs` files under `folder`.
 fn sources(folder: &Path) -> Vec<PathBuf> {
     let entries = fs::read_dir(folder).expect("a folder of sources");
     let paths = entries.map(|entry| entry.expect("an entry").path());
@@ -86,8 +86,8 @@ fn sources(folder: &Path) -> Vec<PathBuf> {
         .collect()
 }
 
-/// Where `source` could reach the standard library's networking or a C function: the numbers of such
-/// lines.
+/// Returns the numbers of the lines at which `source` could use the standard library's networking or a C
+/// function.
 fn ways_out(source: &str) -> Vec<usize> {
     let is_one = |line: &str| {
         let line: String = line.split_whitespace().collect();

@@ -1,6 +1,5 @@
-//! The echo in `syscalls/src/one_echo.md`, call by call, is what the program does today: each line
-//! is compared with a fresh trace on the machine that this runs on. What differs from run to run
-//! (descriptors, ports, addresses in memory) may, but the same one must be the same everywhere.
+//! Compares each line of `syscalls/src/one_echo.md` with a new trace of the program on this machine.
+//! Descriptors, ports and addresses may differ from run to run, but equal ones must stay equal.
 
 use std::collections::HashMap;
 use std::env;
@@ -43,8 +42,8 @@ fn lines_of_text() -> impl Iterator<Item = &'static str> {
     TEXT.lines().map(str::trim_start)
 }
 
-/// A busy kernel may take a while to hand things over, even on one machine, and then the client and
-/// the server ask for them more than once. So a fresh trace gets some tries.
+/// The most traces to compare. On a busy machine, bytes may arrive late even over loopback. The client
+/// or the server then repeats a call, and the trace differs.
 const MAX_RETRIES: usize = 20;
 
 fn assert_same(shown: &[&str], form: Format, without_chance: fn(&[&str]) -> Vec<String>) {
@@ -58,7 +57,7 @@ fn assert_same(shown: &[&str], form: Format, without_chance: fn(&[&str]) -> Vec<
     let fresh = trace_of_one_echo(form);
     let fresh: Vec<_> = fresh.lines().collect();
     let stale = format!(
-        "syscalls/src/one_echo.md, on the left, has gone stale on {NAME}. This is the trace now:\n{}\n",
+        "syscalls/src/one_echo.md, on the left, is stale on {NAME}. The new trace is:\n{}\n",
         fresh.join("\n")
     );
     for (shown, fresh) in without_chance(shown).iter().zip(&without_chance(&fresh)) {
@@ -67,7 +66,7 @@ fn assert_same(shown: &[&str], form: Format, without_chance: fn(&[&str]) -> Vec<
     assert_eq!(shown.len(), fresh.len(), "{stale}");
 }
 
-/// The trace of one round trip, and of the wait after it.
+/// Returns the trace of one round trip, and of the wait after it.
 fn trace_of_one_echo(form: Format) -> String {
     let name = format!("rawecho-one-echo-{}-{form:?}", std::process::id());
     let file = env::temp_dir().join(name);
@@ -92,7 +91,7 @@ fn trace_of_one_echo(form: Format) -> String {
     text[so_far as usize..].to_owned()
 }
 
-/// Names for numbers that chance has picked, in the order in which they turn up.
+/// Names for numbers that differ from run to run, in the order in which they occur.
 #[derive(Default)]
 struct ByChance(HashMap<(&'static str, String), usize>);
 
@@ -104,7 +103,7 @@ impl ByChance {
     }
 }
 
-/// Whether the call takes a descriptor first, and whether it returns one.
+/// Returns whether the call's first argument is a descriptor, and whether it returns one.
 fn takes_and_returns_descriptor(name: &str) -> (bool, bool) {
     let call = CALLS.iter().find(|call| call.name == name);
     let call = call.unwrap_or_else(|| panic!("no call {name}"));
@@ -152,7 +151,7 @@ fn registers_without_chance(lines: &[&str]) -> Vec<String> {
             let (register, value) = word.split_once('=').expect("a register");
             let value = match value {
                 _ if i == 0 && takes => by_chance.name("descriptor", value),
-                // Null is not by chance.
+                // Null is the same in each run.
                 "0x0" => value.to_owned(),
                 _ if is_address(name, i) => "address".to_owned(),
                 _ => value.to_owned(),
@@ -171,7 +170,7 @@ fn registers_without_chance(lines: &[&str]) -> Vec<String> {
     lines.iter().map(|line| without(line)).collect()
 }
 
-/// Whether argument `i` of call `name` is an address: its type in C says so.
+/// Returns whether argument `i` of call `name` is an address, by its type in C.
 fn is_address(name: &str, i: usize) -> bool {
     let call = CALLS.iter().find(|call| call.name == name);
     let parameters = call.and_then(|call| call.signature.split_once('('));

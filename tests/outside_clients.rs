@@ -13,21 +13,22 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use common::{Node, PATIENCE, assert_end, client, converse, eventually, pattern};
+use common::{Node, TIMEOUT, assert_end, client, converse, eventually, pattern};
 use rawecho::engine::READ_BUFFER_BYTES;
 use serde_json::json;
 use sockets::reset_at_close;
 
-/// Ends the connection with a reset.
+/// Closes the connection with a reset.
 fn reset(client: TcpStream) {
     reset_at_close(&client);
 }
 
-/// Writes until nothing has been taken for a second, or `at_most` bytes. Returns how many were.
+/// Writes until the socket has accepted no byte for a second, or `at_most` bytes. Returns the number of
+/// bytes written.
 fn push(mut client: &TcpStream, at_most: usize) -> usize {
     client
         .set_write_timeout(Some(Duration::from_secs(1)))
-        .expect("a time-out");
+        .expect("a timeout");
     let piece = pattern(READ_BUFFER_BYTES);
     let mut taken = 0;
     while taken < at_most {
@@ -40,8 +41,8 @@ fn push(mut client: &TcpStream, at_most: usize) -> usize {
     taken
 }
 
-/// As `nc -N` and `ncat` do: the client sends everything and shuts down, and gets it all back, then
-/// end of file.
+/// As `nc -N` and `ncat` do, the client sends everything and shuts down its sending side. It reads the whole
+/// echo, then end of file.
 fn half_close(server: SocketAddr, bytes: &[u8]) {
     let mut reader = client(server);
     let mut writer = reader.try_clone().expect("a second handle");
@@ -58,7 +59,7 @@ fn half_close(server: SocketAddr, bytes: &[u8]) {
 
 #[test]
 fn two_thousand_concurrent_clients_are_echoed() {
-    // Other tests of this program run at the same time, and need descriptors too.
+    // Concurrent tests of this program need descriptors too.
     let crowd = witness::crowd(2000, 300);
     let (mut node, server) = Node::listening();
     let clients: Vec<TcpStream> = (0..crowd).map(|_| client(server)).collect();
@@ -69,10 +70,10 @@ fn two_thousand_concurrent_clients_are_echoed() {
     node.send("in the middle of them");
     for (i, mut client) in clients.iter().enumerate().rev() {
         let mut echo = vec![0; text(i).len()];
-        client.read_exact(&mut echo).expect("all comes back");
+        client.read_exact(&mut echo).expect("the whole echo");
         assert_eq!(echo, text(i).as_bytes());
     }
-    // All are still there.
+    // All connections are still open.
     for (i, client) in clients.iter().enumerate() {
         converse(client, text(crowd - i).as_bytes());
     }
@@ -98,7 +99,7 @@ fn half_closed_clients_get_all_their_bytes() {
     node.finish_well();
 }
 
-/// All is sent before any of it is read: more than the server keeps, less than the sockets do.
+/// The client sends everything before it reads: more than the server buffers, less than the sockets do.
 #[test]
 fn late_reader_gets_all_its_bytes() {
     let (node, server) = Node::listening();
@@ -155,18 +156,18 @@ fn non_reading_client_is_bounded_and_does_not_delay_others() {
                 assert!(taken > 1 << 20, "megabytes: {taken}");
                 assert!(taken < MUCH, "the server stops reading");
                 converse(&client(server), b"somebody else");
-                // Ends with a reset: its echo has not been read.
+                // Dropping the client resets the connection, because it has not read its echo.
             });
         }
         for i in 0..100 {
             node.send(&format!("meanwhile {i}"));
             converse(&bystander, b"meanwhile");
         }
-        let growth = eventually("they have all been stopped", || {
+        let growth = eventually("the server has stopped reading", || {
             (node.stats().0 == 101 + 2 * CLIENTS as u64)
                 .then(|| node.memory().saturating_sub(before))
         });
-        // One read each, and some for the allocator.
+        // One read for each client, and an allowance for the allocator.
         let bound = (2 * CLIENTS * READ_BUFFER_BYTES) as u64 + (2 << 20);
         assert!(growth < bound, "{growth} bytes more, over {bound}");
     });
@@ -195,7 +196,7 @@ fn slow_writers_are_echoed() {
     node.finish_well();
 }
 
-/// A long echo, of which the client reads the beginning byte by byte.
+/// The client reads the beginning of a long echo byte by byte.
 #[test]
 fn slow_reader_gets_all_its_bytes() {
     let (node, server) = Node::listening();
@@ -218,7 +219,7 @@ fn slow_reader_gets_all_its_bytes() {
     node.finish_well();
 }
 
-/// A client that sends and reads as fast as it can gets only its share.
+/// A client that sends and reads as fast as it can does not delay another one.
 #[test]
 fn busy_clients_do_not_starve_others() {
     let (mut node, server) = Node::listening();
@@ -289,7 +290,7 @@ fn data_and_end_of_stream_in_one_event_are_both_handled() {
         converse(client, b"hello");
     }
     node.signal(libc::SIGSTOP);
-    eventually("the node stands still", || {
+    eventually("the node is suspended", || {
         node.proc("status").contains("State:\tT").then_some(())
     });
     (&bytes).write_all(b"abcd").expect("write");
@@ -347,7 +348,7 @@ fn mixed_clients_are_echoed_concurrently() {
             node.send(&"y".repeat(i * 100));
         }
     });
-    eventually("all are counted", || {
+    eventually("all connections are counted", || {
         (node.stats().0 == 200 + 8 * 40).then_some(())
     });
     node.finish_well();
@@ -361,8 +362,8 @@ fn end_of_input_closes_connections() {
     converse(&open, b"hello");
     node.finish_well();
     assert_end(&open);
-    eventually("nobody listens", || {
-        TcpStream::connect_timeout(&server, PATIENCE).err()
+    eventually("nothing listens", || {
+        TcpStream::connect_timeout(&server, TIMEOUT).err()
     });
 }
 

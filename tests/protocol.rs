@@ -98,10 +98,10 @@ fn stats_cover_all_clients_since_the_start() {
     assert_eq!(node.stats(), (2, 12));
     // A silent client counts as a connection. The client cannot observe when it is accepted.
     let _silent = client(server);
-    eventually("the silent one is counted", || {
+    eventually("the silent client is counted", || {
         (node.stats() == (3, 12)).then_some(())
     });
-    // Over the life of the node: a stop does not reset them.
+    // The counters cover the life of the node: a stop does not reset them.
     node.request(json!({"type": "tcp_echo_stop"}));
     assert_eq!(node.stats(), (3, 12));
     node.listen();
@@ -119,10 +119,10 @@ fn stop_frees_the_port() {
             node.request(json!({"type": "tcp_echo_stop"})),
             json!({"type": "tcp_echo_stop_ok", "status": "stopped", "port": server.port()})
         );
-        TcpStream::connect(server).expect_err("nobody listens");
-        // Free for others …
+        TcpStream::connect(server).expect_err("nothing listens");
+        // The port is free for other processes.
         drop(std::net::TcpListener::bind(server).expect("the port is free"));
-        // … and for the node, once no child that another test has just forked holds that listener.
+        // It is free for the node too, when no child that another test has just forked holds that listener.
         let start = json!({"type": "tcp_echo_start", "port": server.port()});
         eventually("the node listens again", || {
             (node.request(start.clone())["status"] == "listening").then_some(())
@@ -165,7 +165,10 @@ fn stop_closes_connections_after_the_drain_timeout() {
     converse(&idle, b"hello");
     let begin = Instant::now();
     node.request(json!({"type": "tcp_echo_stop"}));
-    assert!(begin.elapsed() >= DRAIN_TIMEOUT, "it was given its time");
+    assert!(
+        begin.elapsed() >= DRAIN_TIMEOUT,
+        "the drain timeout elapses"
+    );
     assert_end(&idle);
     node.listen();
     node.send("works at once");
@@ -178,7 +181,7 @@ fn echo_starts_a_server_if_none_is_running() {
     let echo = json!({"type": "echo", "echo": "Please echo 35"});
     let echo_ok = json!({"type": "echo_ok", "echo": "Please echo 35"});
     assert_eq!(node.request(echo.clone()), echo_ok);
-    // It went through the server: the JSON text, with its quotes.
+    // The JSON text, with its quotes, went through the server.
     assert_eq!(node.stats(), (1, 16));
     assert_eq!(node.request(echo), echo_ok);
     assert_eq!(node.stats(), (2, 32));
@@ -201,7 +204,7 @@ fn echo_uses_the_running_server() {
     node.finish_well();
 }
 
-/// Each value comes back as the very text that it was, with the task's spacing.
+/// Each value comes back as exactly the same text, with a space after each colon and comma.
 #[test]
 fn echo_returns_any_json_value() {
     let deep = "[".repeat(100_000) + &"]".repeat(100_000);
@@ -240,7 +243,7 @@ fn echo_returns_any_json_value() {
     node.finish_well();
 }
 
-/// Requests that came in one piece are answered in their order, and all of them.
+/// All requests of one write are answered, in order.
 #[test]
 fn batched_requests_are_answered_in_order() {
     let (mut node, _) = Node::listening();

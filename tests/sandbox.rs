@@ -7,7 +7,7 @@
 //! the process at any other. The seccomp profile for containers and the unit in
 //! `SECURITY.md` must name the same calls.
 //!
-//! `BLESS=1 RAWECHO_WITNESSES=all cargo test --test sandbox` writes all of them anew, on x86_64.
+//! On x86_64, `BLESS=1 RAWECHO_WITNESSES=all cargo test --test sandbox` writes all of them again.
 //!
 //! The tests build that binary themselves. Other builds make other calls: those of a plain `cargo build`,
 //! which links glibc, depend on the version of glibc.
@@ -218,8 +218,8 @@ fn release_binary(arch: &str) -> PathBuf {
     dir.join(format!("{arch}-unknown-linux-musl/release/rawecho"))
 }
 
-/// Runs the program through its main uses: node and server, with workers, with a trace, to the end of
-/// input and to a signal. `start` starts it with a command line. It listens on `address`.
+/// Runs the program through its main uses: node and server, with workers, with a trace, until end of input
+/// and until a signal. `start` starts it with a command line. It listens on `address`.
 fn run_scenarios(address: IpAddr, start: &dyn Fn(&[&str]) -> Node) {
     let bind = format!("--bind={address}");
     node_answers(start(&[&bind]), address);
@@ -244,7 +244,7 @@ fn run_scenarios(address: IpAddr, start: &dyn Fn(&[&str]) -> Node) {
     }
 }
 
-/// Requests of each kind, a large message, and an outside client.
+/// Sends requests of each kind and a large message, and connects an outside client.
 fn node_answers(node: Node, address: IpAddr) {
     let mut node = node.initialized();
     for _ in 0..2 {
@@ -263,7 +263,7 @@ fn node_answers(node: Node, address: IpAddr) {
     node.finish_well();
 }
 
-/// The README's first conversation, whose requests arrive together with the end of the input.
+/// Sends the requests of the README's first example, which arrive together with end of input.
 fn node_answers_readme(mut node: Node) {
     let requests = fs::read_to_string(repository("tests/data/hello.jsonl")).expect("a file");
     node.write(requests.replace("8080", &unused_port().to_string()));
@@ -272,8 +272,8 @@ fn node_answers_readme(mut node: Node) {
     assert!(end.stdout.contains(r#""echoed": "hello world""#), "{end:?}");
 }
 
-/// A send whose connection is not the next one that the server accepts: many clients have connected
-/// while the node was stopped.
+/// Makes a send whose connection is not the next one in the accept queue, because many clients have connected
+/// while the node was suspended.
 fn node_sends_while_clients_wait(node: Node, address: IpAddr) {
     const MORE_THAN_A_TURN_ACCEPTS: usize = 200;
     let mut node = node.initialized();
@@ -295,7 +295,7 @@ fn node_ends_on_sigterm(node: Node) {
     assert_eq!(node.wait().code(), Some(128 + libc::SIGTERM));
 }
 
-/// A server that ends on a signal, with clients that stay connected until then.
+/// Stops a server by a signal, while clients are connected.
 fn serves(mut node: Node, address: IpAddr) {
     let said: Value = serde_json::from_str(&node.line()).expect("JSON");
     let port = said["port"].as_u64().expect("a port");
@@ -328,7 +328,7 @@ fn release_binary_makes_the_listed_calls(address: IpAddr) {
         .into_inner()
         .into_iter()
         .flat_map(|log| log.read().calls);
-    // The end of an unfinished call has a parenthesis too, and no name before it.
+    // The second line of an unfinished call has a parenthesis too, but no name before it.
     let is_name = |call: &String| !call.contains(|c: char| !c.is_ascii_alphanumeric() && c != '_');
     assert_listed(ARCH, calls.filter(is_name).collect());
 }
@@ -350,7 +350,7 @@ fn aarch64_binary_makes_the_listed_calls() {
     for (pid, log) in logs.into_inner() {
         let text = fs::read_to_string(&log).expect("the calls");
         fs::remove_file(&log).expect("remove the log");
-        // A call that waits has no newline before the next thread's call.
+        // If a call blocks, no newline separates it from the next thread's call.
         for call in text.split(&format!("{pid} ")).skip(1) {
             if let Some((name, _)) = call.split_once('(') {
                 observed.borrow_mut().insert(name.into());
@@ -385,13 +385,13 @@ fn start_filtered(args: &[&str], names: &Calls) -> Node {
     let mut command = Command::new(release_binary(ARCH));
     with_pipes(command.args(args));
     let prepare = move || apply_filter(&filter).map_err(std::io::Error::other);
-    // SAFETY: two system calls, and no memory: the filter is made before.
+    // SAFETY: the closure makes two system calls and allocates no memory. The filter exists before.
     unsafe { command.pre_exec(prepare) };
     Node::spawn(&mut command)
 }
 
 fn release_binary_works_with_the_listed_calls_only(address: IpAddr) {
-    // The list is not complete while another test writes it.
+    // Another test may be writing the list.
     if !blesses() {
         let names = list(ARCH);
         run_scenarios(address, &|args| start_filtered(args, &names));

@@ -17,8 +17,7 @@ use seccompiler::{
 use serde_json::{Value, json};
 use syscalls::{CALLS, Call, Errno};
 
-/// Calls without which the loader or Rust's runtime cannot start the program, and the calls that
-/// report a reason.
+/// Calls that the loader or Rust's runtime needs to start the program, and calls that report a reason.
 const NEEDED_TO_START_OR_SAY: &[&str] = &[
     "read",
     "write",
@@ -39,7 +38,7 @@ fn start(args: &[&str], call: &Call, errno: Errno) -> Node {
     start_with_rules(args, call, Vec::new(), errno)
 }
 
-/// The same, if only the uses of `call` that match one of `rules` are refused.
+/// The same, but refuses only the calls that match one of `rules`.
 fn start_with_rules(args: &[&str], call: &Call, rules: Vec<SeccompRule>, errno: Errno) -> Node {
     let number = i64::try_from(call.nr).expect("a call's number");
     let filter = SeccompFilter::new(
@@ -55,7 +54,7 @@ fn start_with_rules(args: &[&str], call: &Call, rules: Vec<SeccompRule>, errno: 
         setrlimit(Resource::NOFILE, OPEN_FILES, 2 * OPEN_FILES)?;
         apply_filter(&filter).map_err(io::Error::other)
     };
-    // SAFETY: three system calls, and no memory: the filter is made before.
+    // SAFETY: the closure makes three system calls and allocates no memory. The filter exists before.
     unsafe { command.pre_exec(prepare) };
     Node::spawn(&mut command)
 }
@@ -63,8 +62,8 @@ fn start_with_rules(args: &[&str], call: &Call, rules: Vec<SeccompRule>, errno: 
 /// Calls `check` for every call that can be refused, with each errno.
 fn each_refusal(mut check: impl FnMut(&'static Call, Errno)) {
     for call in CALLS {
-        // Rust's runtime looks at the standard descriptors by `poll` first, which is `ppoll` on
-        // aarch64, and aborts if that is refused.
+        // Rust's runtime first checks the standard descriptors with `poll`, which is `ppoll` on aarch64, and
+        // aborts if it is refused.
         let needed = NEEDED_TO_START_OR_SAY.contains(&call.name)
             || call.name == "ppoll" && cfg!(target_arch = "aarch64");
         if !needed {
@@ -91,7 +90,7 @@ fn node_answers_or_gives_a_reason_when_a_call_is_refused() {
         let request = |body: Value| json!({"src": "c1", "dest": "n1", "body": body}).to_string();
         let start = request(json!({"type": "tcp_echo_start", "port": 0, "msg_id": 2}));
         let echo = request(json!({"type": "echo", "echo": "hello", "msg_id": 3}));
-        // It may have ended before it reads them.
+        // The program may have exited before it reads them.
         let stdin = node.stdin.as_mut().expect("a pipe");
         let _ = io::Write::write_all(stdin, format!("{INIT}\n{start}\n{echo}\n").as_bytes());
         let end = node.finish();
@@ -111,7 +110,7 @@ fn serve_works_or_gives_a_reason_when_a_call_is_refused() {
         io::BufRead::read_line(stdout, &mut line).expect("UTF-8");
         if let Ok(status) = serde_json::from_str::<Value>(&line) {
             let port = status["port"].as_u64().expect("a port") as u16;
-            // Without these it may have ended by now, or never answers.
+            // Without these calls, the program may have exited, or it never replies.
             if !["accept4", "epoll_ctl", "epoll_pwait"].contains(&call.name) {
                 let client = TcpStream::connect(SocketAddr::from(([127, 0, 0, 1], port)));
                 converse(&client.expect("it listens"), b"hello");
@@ -126,7 +125,7 @@ fn serve_works_or_gives_a_reason_when_a_call_is_refused() {
 fn refused_descriptor_limit_says_what_the_program_continues_with() {
     let prlimit64 = CALLS.iter().find(|call| call.name == "prlimit64");
     let prlimit64 = prlimit64.expect("a call of the table");
-    // The argument `new_limit` is not null: the limit may be read, and not be set.
+    // Refuse only calls whose argument `new_limit` is not null: those that set the limit.
     let set = SeccompCondition::new(2, SeccompCmpArgLen::Qword, SeccompCmpOp::Ne, 0);
     let set = set
         .and_then(|set| SeccompRule::new(vec![set]))

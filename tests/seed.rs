@@ -1,4 +1,4 @@
-//! The conversations of the task that rawecho was built for, byte for byte.
+//! The sample sessions of the task that rawecho was built for, byte for byte.
 
 mod common;
 
@@ -6,8 +6,8 @@ use std::sync::{Mutex, MutexGuard};
 
 use common::Node;
 
-/// The samples name port 8080, which one test at a time can have. Returns it, or another one where
-/// another program has it.
+/// The samples name port 8080, which only one test at a time can use. Returns that port, or another one if
+/// another program uses it.
 fn task_port() -> (MutexGuard<'static, ()>, u16) {
     static TASK_PORT: Mutex<()> = Mutex::new(());
     let guard = TASK_PORT
@@ -16,9 +16,9 @@ fn task_port() -> (MutexGuard<'static, ()>, u16) {
     (guard, witness::task_port())
 }
 
-/// A conversation on `port` instead of 8080.
-fn on(port: u16, conversation: &str) -> String {
-    conversation.replace("8080", &port.to_string())
+/// Returns a sample with `port` in place of 8080.
+fn on(port: u16, sample: &str) -> String {
+    sample.replace("8080", &port.to_string())
 }
 
 #[track_caller]

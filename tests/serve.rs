@@ -1,5 +1,5 @@
-//! The server alone, the workers and the polling: whatever the number of threads and the time of
-//! polling, clients get their bytes, the counts are exact, and signals end it in order.
+//! The server alone. With any number of threads and any busy-polling time, clients get their bytes, the
+//! counters are exact, and signals stop the server gracefully.
 
 mod common;
 
@@ -13,7 +13,7 @@ use std::time::Instant;
 use common::{Node, assert_end, client, converse, eventually, program};
 use serde_json::{Value, json};
 
-/// A server, and what it says.
+/// A running server.
 struct Server {
     node: Node,
     stdout: BufReader<ChildStdout>,
@@ -44,7 +44,7 @@ impl Server {
         self.node.signal(signal);
     }
 
-    /// It ends well, and says that it has served so many connections and bytes.
+    /// Checks that the server exits with success and reports this number of connections and bytes.
     #[track_caller]
     fn ends(mut self, connections: u64, bytes: u64) {
         let expected = json!({
@@ -84,7 +84,7 @@ fn connections_continue_after_the_first_signal() {
     let talker = client(server.address);
     converse(&talker, b"before");
     server.signal(libc::SIGTERM);
-    eventually("it stops listening", || {
+    eventually("the server stops listening", || {
         is_free(server.address).then_some(())
     });
     converse(&talker, b"after");
@@ -100,14 +100,14 @@ fn second_signal_ends_serve_at_once() {
         converse(&silent, b"hello");
         let begin = Instant::now();
         server.signal(libc::SIGTERM);
-        eventually("it stops listening", || {
+        eventually("the server stops listening", || {
             is_free(server.address).then_some(())
         });
         server.signal(libc::SIGINT);
         server.ends(1, 5);
         assert!(
             begin.elapsed() < rawecho::serve::SHUTDOWN_TIMEOUT,
-            "it has waited"
+            "the server waits for its connections"
         );
         assert_end(&silent);
     }
@@ -127,12 +127,14 @@ fn signals_end_serve_when_output_is_full() {
         let set = u64::from_str_radix(&node.status_field(set), 16).expect("a set of signals");
         set & 1 << (libc::SIGTERM - 1) != 0
     };
-    // An emulator, such as qemu-user, blocks them at its own start too; but then it does not sleep.
-    eventually("signals are blocked, and the server waits for room", || {
+    // An emulator such as qemu-user blocks signals at its own start too, but does not sleep then.
+    eventually("signals are blocked, and the server waits to write", || {
         (signals(&node, "SigBlk") && node.sleeps()).then_some(())
     });
     node.signal(libc::SIGTERM);
-    eventually("one is read", || (!signals(&node, "ShdPnd")).then_some(()));
+    eventually("the signal is read", || {
+        (!signals(&node, "ShdPnd")).then_some(())
+    });
     node.signal(libc::SIGTERM);
     assert!(node.wait().success());
     assert_eq!(node.finish().stderr, "");
@@ -160,7 +162,7 @@ fn node_with_workers_answers_like_one_without() {
         }
         let outside = client(server);
         converse(&outside, b"outside");
-        // Its thread counts what it has written after the client has it, and before the end.
+        // A thread counts the bytes after the write, when the client may already have them.
         outside.shutdown(Shutdown::Write).expect("shutdown");
         assert_end(&outside);
         assert_eq!(node.stats(), (round * 51, round * (50 * 7 + 7)));
@@ -186,7 +188,7 @@ fn single_client_is_served_with_and_without_polling() {
     }
 }
 
-/// An idle server sleeps, however long it may busy-poll.
+/// An idle server sleeps, whatever its busy-polling time.
 #[test]
 fn idle_server_sleeps() {
     let server = Server::start(&["--spin", "10000"]);
@@ -206,7 +208,7 @@ fn port_in_use_is_reported() {
     let address = taken.local_addr().expect("bound");
     assert_taken(address);
     drop(taken);
-    // With workers, a server shares its port with those workers only.
+    // With workers, a server shares its port only with its own workers.
     let sharing = Server::start(&["--workers", "2"]);
     assert_taken(sharing.address);
     sharing.signal(libc::SIGTERM);
@@ -220,7 +222,7 @@ fn assert_taken(address: SocketAddr) {
         let refused = Node::start(&["serve", "--port", &port, "--workers", workers]).finish();
         assert_eq!(refused.status.code(), Some(1));
         assert_eq!(refused.stdout, "");
-        let told = format!("rawecho: bind {address}: EADDRINUSE (98): Address already in use");
-        assert!(refused.stderr.starts_with(&told), "{}", refused.stderr);
+        let reported = format!("rawecho: bind {address}: EADDRINUSE (98): Address already in use");
+        assert!(refused.stderr.starts_with(&reported), "{}", refused.stderr);
     }
 }

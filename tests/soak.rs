@@ -27,16 +27,16 @@ use sockets::reset_at_close;
 /// The duration if `SOAK_SECONDS` is not set.
 const SECONDS: u64 = 3;
 
-/// Requests that are under way at once.
+/// The most requests in flight.
 const WINDOW: usize = 64;
 
-/// The memory that may come to what was in use after a third of the time.
+/// The most growth of the node's memory after a third of the time.
 const GROWTH: u64 = 4 << 20;
 
-/// The longest message of a client that is not out to be long.
+/// The most bytes of an ordinary client's message.
 const SHORT: usize = 5_000;
 
-/// What the outside clients have to know, and what they have done.
+/// The parameters and the counters of the outside clients.
 struct Outside {
     server: SocketAddr,
     until: Instant,
@@ -92,7 +92,7 @@ fn long(outside: &Outside, _: usize) {
     }
 }
 
-/// Breaks off with a reset, whether there is something to read or not.
+/// Resets the connection, with or without unread bytes.
 fn broken(outside: &Outside, number: usize) {
     let mut client = outside.connect();
     reset_at_close(&client);
@@ -102,7 +102,7 @@ fn broken(outside: &Outside, number: usize) {
     }
 }
 
-/// Many idle connections, of which one then sends.
+/// Opens many idle connections, and then sends on one of them.
 fn idle(outside: &Outside, number: usize) {
     const MANY: usize = 100;
     let clients: Vec<TcpStream> = (0..MANY).map(|_| outside.connect()).collect();
@@ -119,10 +119,10 @@ fn slow(outside: &Outside, _: usize) {
     }
 }
 
-/// Reads only when the server takes no more.
+/// Reads only when the server accepts no more bytes.
 fn late(outside: &Outside, _: usize) {
     const PIECE: usize = 1 << 20;
-    /// How long nothing moves when all buffers are full.
+    /// All buffers are full if no write succeeds for this time.
     const STILL: Duration = Duration::from_millis(10);
     let mut client = outside.connect();
     let piece = pattern(PIECE);
@@ -179,8 +179,8 @@ fn ask(stdin: ChildStdin, outside: &Outside, replies: &SyncSender<String>) -> Ch
         )
         .expect("write to the node");
         stdin.flush().expect("write to the node");
-        // Waits while too many are under way.
-        replies.send(reply).expect("somebody reads");
+        // Blocks while too many requests are in flight.
+        replies.send(reply).expect("the receiver is open");
         thread::sleep(outside.pause);
     }
     stdin.into_inner().expect("flushed")
@@ -242,12 +242,12 @@ fn mixed_load_leaks_neither_memory_nor_descriptors() {
     );
     assert!(
         memory <= settled + GROWTH,
-        "{settled} bytes of memory have become {memory}"
+        "memory grew from {settled} to {memory} bytes"
     );
-    // The counters have missed nothing, though the last ones may not be accepted yet.
+    // The counters are exact. The last connections may not be accepted yet.
     node.stdin = Some(stdin);
     let stats = format!(r#""total_connections": {}, "#, sends + connections);
-    eventually("all are counted", || {
+    eventually("all connections are counted", || {
         node.write_line(r#"{"src":"c1","dest":"n1","body":{"type":"tcp_echo_stats","msg_id":0}}"#);
         node.line().contains(&stats).then_some(())
     });

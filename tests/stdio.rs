@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use common::children::close_for_good;
 use common::{
-    INIT, INIT_OK, Node, PATIENCE, client, converse, eventually, file_with, program, with_pipes,
+    INIT, INIT_OK, Node, TIMEOUT, client, converse, eventually, file_with, program, with_pipes,
 };
 use rawecho::stdio::MAX_LINE_BYTES;
 use serde_json::json;
@@ -22,7 +22,7 @@ use serde_json::json;
 const STATS: &str = r#"{"src":"c1","dest":"n1","body":{"type":"tcp_echo_stats","msg_id":2}}"#;
 const STATS_OK: &str = r#"{"src": "n1", "dest": "c1", "body": {"type": "tcp_echo_stats_ok", "in_reply_to": 2, "total_connections": 0, "total_bytes": 0, "msg_id": 1}}"#;
 
-/// A node that gets `input`, and no more, says `INIT_OK` and `STATS_OK`, and ends well.
+/// Checks that a node with the input `input` replies `INIT_OK` and `STATS_OK` and exits with success.
 #[track_caller]
 fn both_answered(input: impl AsRef<[u8]>) {
     let mut node = Node::start(&[]);
@@ -37,7 +37,7 @@ fn both_answered(input: impl AsRef<[u8]>) {
 fn lf_crlf_and_a_missing_line_ending_are_accepted() {
     both_answered(format!("{INIT}\n{STATS}\n"));
     both_answered(format!("{INIT}\r\n{STATS}\r\n"));
-    // The last line has none.
+    // The last line has no newline.
     both_answered(format!("{INIT}\n{STATS}"));
     both_answered(format!("{INIT}\n{STATS}\r"));
 }
@@ -63,7 +63,7 @@ fn empty_input_ends_the_node_with_success() {
 fn requests_before_end_of_input_are_answered() {
     let mut node = Node::n1();
     node.listen();
-    // All of the requests have room in a pipe.
+    // All requests fit into a pipe.
     let data = "z".repeat(15_000);
     for _ in 0..3 {
         node.ask(json!({"type": "tcp_echo_send", "data": data}));
@@ -119,7 +119,7 @@ fn input_and_output_may_be_files() {
     assert_eq!(written, format!("{INIT_OK}\n{STATS_OK}\n"));
 }
 
-/// Sends work too while the input is a file, which is always ready.
+/// Sends work also if the input is a file, which is always ready.
 #[test]
 fn sends_from_a_file_are_answered() {
     let start = r#"{"src":"c1","dest":"n1","body":{"type":"tcp_echo_start","msg_id":2,"port":0}}"#;
@@ -163,15 +163,15 @@ fn line_over_the_maximum_length_is_not_parsed() {
     }
     let finished = node.finish();
     assert!(finished.status.success());
-    let told: Vec<&str> = finished.stderr.lines().collect();
-    assert_eq!(told.len(), 2, "{told:?}");
+    let reported: Vec<&str> = finished.stderr.lines().collect();
+    assert_eq!(reported.len(), 2, "{reported:?}");
     assert!(
-        told[0].contains("line 2 ") && told[0].contains("expected value"),
-        "{told:?}"
+        reported[0].contains("line 2 ") && reported[0].contains("expected value"),
+        "{reported:?}"
     );
     assert!(
-        told[1].contains("line 4 ") && told[1].contains(&MAX_LINE_BYTES.to_string()),
-        "{told:?}"
+        reported[1].contains("line 4 ") && reported[1].contains(&MAX_LINE_BYTES.to_string()),
+        "{reported:?}"
     );
 }
 
@@ -193,17 +193,17 @@ fn overlong_line_is_not_stored() {
     assert!(held < 2 * MAX_LINE_BYTES as u64, "{held} bytes");
     let kept = node.memory().saturating_sub(before);
     assert!(kept < MAX_LINE_BYTES as u64 / 2, "{kept} bytes");
-    // And one that never ends.
+    // An endless line is an error too.
     for _ in 0..MAX_LINE_BYTES / piece.len() + 1 {
         node.write(&piece);
     }
     let finished = node.finish();
     assert!(finished.status.success());
-    let told: Vec<&str> = finished.stderr.lines().collect();
-    assert_eq!(told.len(), 2, "{told:?}");
+    let reported: Vec<&str> = finished.stderr.lines().collect();
+    assert_eq!(reported.len(), 2, "{reported:?}");
     assert!(
-        told[0].contains("line 3 ") && told[1].contains("line 5 "),
-        "{told:?}"
+        reported[0].contains("line 3 ") && reported[1].contains("line 5 "),
+        "{reported:?}"
     );
 }
 
@@ -250,9 +250,9 @@ fn waiting_for_the_reader_uses_no_processor() {
     node.finish_well();
 }
 
-/// What `SIGPIPE` does in the process before the program is started in it.
+/// Sets the disposition of `SIGPIPE` that the program inherits.
 fn sigpipe(command: &mut Command, disposition: libc::sighandler_t) -> &mut Command {
-    // SAFETY: nothing but a system call happens between fork and exec.
+    // SAFETY: the closure only makes a system call between fork and exec.
     unsafe {
         command.pre_exec(move || {
             libc::signal(libc::SIGPIPE, disposition);
@@ -261,7 +261,8 @@ fn sigpipe(command: &mut Command, disposition: libc::sighandler_t) -> &mut Comma
     }
 }
 
-/// The program ends with a code and the reason, since the reader of its output is gone.
+/// Checks that the program exits with code 1 and its reason, because the reader of its output has closed its
+/// end.
 #[track_caller]
 fn ends_for_a_closed_output(mut node: Node) {
     assert_eq!(node.wait().code(), Some(1));
@@ -302,8 +303,8 @@ fn closed_output_fails_help() {
     }
 }
 
-/// Whatever the parent's disposition: the node ignores it, and a client that resets its connection
-/// while the node writes to it does not kill the node.
+/// The node ignores SIGPIPE, whatever disposition it inherits. A client that resets its connection while the
+/// node writes does not kill the node.
 #[test]
 fn sigpipe_never_kills() {
     for disposition in [libc::SIG_DFL, libc::SIG_IGN] {
@@ -318,7 +319,7 @@ fn sigpipe_never_kills() {
         for _ in 0..20 {
             let mut gone = client(server);
             gone.write_all(&[0; 300_000]).expect("write");
-            // Ends with a reset: its echo has not been read.
+            // Dropping the client resets the connection, because it has not read its echo.
             drop(gone);
         }
         node.send("still here");
@@ -326,7 +327,7 @@ fn sigpipe_never_kills() {
     }
 }
 
-/// Standard input and output are shared with the parent: their mode stays as it was.
+/// The node does not change the mode of standard input and output, which it shares with its parent.
 #[test]
 fn mode_of_inherited_descriptors_is_unchanged() {
     let mode = |node: &Node, fd: i32| {
@@ -341,10 +342,10 @@ fn mode_of_inherited_descriptors_is_unchanged() {
     node.finish_well();
 }
 
-/// Both ends of the node's input and output, which are one socket.
+/// Returns both ends of a socket, for the node's standard input and output.
 fn on_a_socket() -> (Node, UnixStream, UnixStream) {
     let (ours, theirs) = UnixStream::pair().expect("a pair");
-    ours.set_read_timeout(Some(PATIENCE)).expect("a time-out");
+    ours.set_read_timeout(Some(TIMEOUT)).expect("a timeout");
     let handle = || OwnedFd::from(theirs.try_clone().expect("a handle"));
     let node = Node::spawn(
         program()
@@ -356,12 +357,12 @@ fn on_a_socket() -> (Node, UnixStream, UnixStream) {
 }
 
 fn is_nonblocking(socket: &UnixStream) -> bool {
-    // SAFETY: no memory is passed.
+    // SAFETY: the call takes no pointer.
     let flags = unsafe { libc::fcntl(socket.as_raw_fd(), libc::F_GETFL) };
     flags & libc::O_NONBLOCK != 0
 }
 
-/// One socket for input and output, once in each mode, with much to say and a reader that waits.
+/// Standard input and output are one socket, blocking or not. The node writes much, and its reader waits.
 #[test]
 fn input_and_output_may_be_one_socket_in_either_mode() {
     for nonblocking in [false, true] {
@@ -382,7 +383,7 @@ fn input_and_output_may_be_one_socket_in_either_mode() {
         assert_eq!(
             is_nonblocking(&theirs),
             nonblocking,
-            "the mode is left as it was"
+            "the mode is unchanged"
         );
         node.finish_well();
     }
@@ -411,12 +412,12 @@ fn full_standard_error_does_not_block_the_node() {
     node.finish_well();
 }
 
-/// A parent may have closed them. Rust's runtime opens `/dev/null` in their place.
+/// A parent may have closed the standard streams. Rust's runtime opens `/dev/null` in their place.
 #[test]
 fn closed_standard_streams_are_handled() {
     let mut command = program();
     command.stdout(Stdio::piped());
-    // SAFETY: nothing but system calls happens between fork and exec.
+    // SAFETY: the closure only makes system calls between fork and exec.
     unsafe {
         command.pre_exec(|| {
             libc::close(0);
@@ -427,7 +428,7 @@ fn closed_standard_streams_are_handled() {
     Node::spawn(&mut command).finish_well();
 }
 
-/// Nothing but replies goes to standard output.
+/// The node writes only replies to standard output.
 #[test]
 fn stdout_holds_replies_only() {
     let mut node = Node::start(&[]);

@@ -1,5 +1,5 @@
-//! A storm of connects while the server stops and starts: a connection that was made before the stop
-//! is served, with workers as without.
+//! A storm of connects while the server stops and starts. A connection that was made before a stop is served,
+//! with and without workers.
 //!
 //! The long storm runs on request:
 //! `cargo test --release --test storm -- --ignored --nocapture`.
@@ -15,21 +15,21 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::thread;
 use std::time::Duration;
 
-use common::{Node, PATIENCE};
+use common::{Node, TIMEOUT};
 use serde_json::json;
 use sockets::reset_at_close;
 
 /// Clients that connect at the same time.
 const THREADS: usize = 4;
 
-/// How long the server runs between two stops.
+/// The time that the server runs between two stops.
 const RUN: Duration = Duration::from_millis(20);
 
-/// What became of the connections.
+/// The outcomes of the connections.
 #[derive(Debug, Default)]
 struct Storm {
     served: AtomicU64,
-    /// The handshake was complete, and no echo came.
+    /// The handshake completed, but no echo arrived.
     lost: AtomicU64,
 }
 
@@ -40,8 +40,8 @@ fn connect_again_and_again(server: SocketAddr, end: &AtomicBool, storm: &Storm) 
         let Ok(mut client) = TcpStream::connect(server) else {
             continue;
         };
-        client.set_read_timeout(Some(PATIENCE)).expect("a timeout");
-        // Without it, the end of each connection would keep its port for a minute.
+        client.set_read_timeout(Some(TIMEOUT)).expect("a timeout");
+        // Otherwise, each connection would keep its port in TIME_WAIT for a minute.
         reset_at_close(&client);
         let mut echo = [0];
         let served = client.write_all(b"x").is_ok() && client.read_exact(&mut echo).is_ok();
@@ -50,8 +50,8 @@ fn connect_again_and_again(server: SocketAddr, end: &AtomicBool, storm: &Storm) 
     }
 }
 
-/// Storms a node with `workers` until `connects` connections were made. Returns how many of them were
-/// made and lost, and how often the server stopped.
+/// Connects to a node with `workers` until `connects` connections were made. Returns the numbers of
+/// connections made, of connections lost, and of stops.
 fn storm(workers: &str, connects: u64) -> (u64, u64, u64) {
     let mut node = Node::start(&["--workers", workers]).initialized();
     let port = common::unused_port();
@@ -81,8 +81,8 @@ fn storm(workers: &str, connects: u64) -> (u64, u64, u64) {
     (made(), counts.lost.load(Relaxed), stops)
 }
 
-/// The kernel may complete a handshake between the last `accept4` of a stop and the close, which loses
-/// the connection. That is rare, with one thread as with four: at most this share of them.
+/// The largest share of connections that may be lost. If the kernel completes a handshake between the last
+/// `accept4` of a stop and the close, the connection is lost. This is rare, with one thread and with four.
 const MAX_LOST: f64 = 0.01;
 
 fn assert_rarely_lost(workers: &str, connects: u64) {

@@ -1,5 +1,5 @@
-//! Under the real `strace`: the socket calls of a start and a send, by their names; and, by its
-//! `inject`, the failures that a healthy machine does not show.
+//! The node under the real `strace`: the socket calls of a start and a send, and failures that `strace`
+//! injects.
 
 mod common;
 #[path = "common/strace.rs"]
@@ -16,7 +16,7 @@ use serde_json::json;
 /// The fields of a request that sends a message.
 const SEND: &str = r#""type":"tcp_echo_send","data":"x""#;
 
-/// A node that knows that it is n1, under `strace` with `options`, whose report goes to stderr.
+/// Starts a node under `strace` with `options`, and initializes it as n1. strace writes to stderr.
 fn under_strace(options: &[&str]) -> Node {
     let mut command = Command::new("strace");
     command
@@ -25,8 +25,8 @@ fn under_strace(options: &[&str]) -> Node {
     strace::spawn(&mut command, &[]).initialized()
 }
 
-/// The same, with `fault`, which begins with the names of the calls that it strikes. `strace` has
-/// nothing to report then.
+/// The same, with the injected `fault`, which begins with the names of the calls that fail. strace does not
+/// write the calls then.
 fn with_fault(fault: &str) -> Node {
     let (calls, _) = fault.split_once(':').expect("CALLS:FAULT");
     let [trace, inject] = [format!("--trace={calls}"), format!("--inject={fault}")];
@@ -45,8 +45,8 @@ fn start_and_send_make_the_expected_calls() {
         server.ip()
     );
     let here = any.replace("(0)", &format!("({})", server.port()));
-    // In this order, with whatever between them. A word in capitals stands for a descriptor: after
-    // the arrow for the one that the call returns, and later for the same one.
+    // The calls come in this order, with other calls between them. A word in capitals stands for a
+    // descriptor: after the arrow the one that the call returns, and the same one later.
     let expected = [
         "socket(AF_INET, SOCK_STREAM|SOCK_CLOEXEC|SOCK_NONBLOCK, -> LISTENER",
         "setsockopt(LISTENER, SOL_SOCKET, SO_REUSEADDR, [1], 4)",
@@ -88,8 +88,8 @@ fn start_and_send_make_the_expected_calls() {
     }
 }
 
-/// strace changes the server's echo in flight, so the reply shows whose bytes it contains. The
-/// writes up to that one: two replies, the client's write, the server's.
+/// strace changes the bytes of the server's write, so the reply shows whether it contains them. The writes
+/// until then are two replies, the client's write and the server's.
 fn reply_holds_the_bytes_that_the_server_echoed() {
     let mut node = with_fault("write:poke_enter=@arg2=58:when=4");
     node.listen();
@@ -110,8 +110,7 @@ fn refused_connection_gets_code_11() {
     node.finish_well();
 }
 
-/// The kernel returns this error when the peer has reset the connection. The bytes are in flight
-/// then.
+/// The kernel returns this error when the peer has reset the connection, while the bytes are in flight.
 fn broken_connection_gets_code_13() {
     let mut node = with_fault("shutdown:error=ENOTCONN:when=1");
     node.listen();
@@ -124,14 +123,14 @@ fn broken_connection_gets_code_13() {
     node.finish_well();
 }
 
-/// The end of the stream never comes: the client's `shutdown` is swallowed.
+/// End of file never arrives, because strace skips the client's `shutdown`.
 fn stalled_send_gets_code_0() {
     let mut node = with_fault("shutdown:retval=0:when=1");
     node.listen();
     let begin = Instant::now();
     node.fails(json!({"type": "tcp_echo_send", "data": "x"}), 0, &["4 s"]);
     assert!(begin.elapsed() >= STALL_TIMEOUT);
-    // Nothing is answered twice: the next reply is the next request's.
+    // No request gets two replies: the next reply is the next request's.
     node.send("next");
     assert_eq!(node.stats(), (2, 5));
     node.finish_well();
@@ -169,7 +168,7 @@ fn replies_are_written_in_batches_of_at_most_16() {
     let most = between.map(|calls| calls.matches("connect(").count()).max();
     assert!(
         most <= Some(AT_MOST),
-        "{most:?} sends between two writes of replies"
+        "{most:?} sends are replied to by one write"
     );
 }
 
@@ -195,11 +194,11 @@ fn message_takes_one_read_and_one_write() {
     let mut node = under_strace(&["--trace=read,write,close,epoll_ctl"]);
     let server = node.listen();
     let client = client(server);
-    // The first ones may come before the connection is in the epoll set.
+    // The server may read the first messages before it registers the connection.
     for i in 0..9 {
         converse(&client, format!("message {i}").as_bytes());
     }
-    // The server is done with the last one when it answers.
+    // A reply to the node's input shows that the server has handled the last message.
     node.stats();
     drop(client);
     let trace = node.finish().stderr;

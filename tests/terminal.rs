@@ -1,4 +1,4 @@
-//! At a terminal: a person types requests, and ends with Ctrl-D.
+//! The node at a terminal: a person types requests and ends the input with Ctrl-D.
 
 mod common;
 
@@ -12,11 +12,11 @@ use std::ptr;
 use common::{INIT, INIT_OK, Node, program};
 use serde_json::json;
 
-/// A pseudo-terminal: what the person holds, and what the program gets. It does not show what is
-/// typed, and leaves newlines as they are.
+/// Opens a pseudo-terminal. Returns the person's end and the program's. It does not echo the input, and does
+/// not translate newlines.
 fn terminal() -> (File, OwnedFd) {
     let (mut person, mut program) = (-1, -1);
-    // SAFETY: the two numbers are written to, and null stands for nothing.
+    // SAFETY: the call writes the two numbers, and the null pointers are allowed.
     let result = unsafe {
         libc::openpty(
             &mut person,
@@ -27,9 +27,9 @@ fn terminal() -> (File, OwnedFd) {
         )
     };
     assert_eq!(result, 0, "openpty: {}", std::io::Error::last_os_error());
-    // SAFETY: both are open, and nobody else's.
+    // SAFETY: both descriptors are open, and nothing else owns them.
     let terminal = unsafe { (File::from_raw_fd(person), OwnedFd::from_raw_fd(program)) };
-    // SAFETY: all of it are numbers; tcgetattr writes them and tcsetattr reads them.
+    // SAFETY: a `termios` consists of integers. tcgetattr writes them and tcsetattr reads them.
     unsafe {
         let mut mode: libc::termios = mem::zeroed();
         assert_eq!(libc::tcgetattr(program, &mut mode), 0);

@@ -1,4 +1,4 @@
-//! `--trace`: where it writes, and that it never blocks or fails the program.
+//! `--trace`: where it writes the trace, and that it never blocks the program or makes it fail.
 
 mod common;
 
@@ -13,14 +13,14 @@ use common::{Finished, Node, program, with_pipes};
 use syscalls::arch::NUMBER_REGISTER;
 use syscalls::{CALLS, Call};
 
-/// Whether `line` is a call, all of it.
+/// Returns whether `line` is one whole call.
 fn is_call(line: &str) -> bool {
     let name = line.split('(').next();
     let known = CALLS.iter().any(|call| Some(call.name) == name);
     known && line.contains(") = ")
 }
 
-/// Does what it does without a trace.
+/// Checks that the node works as it does without a trace.
 fn works(mut node: Node) -> Node {
     node.listen();
     node.send("hello world");
@@ -95,7 +95,7 @@ fn unopenable_trace_file_ends_the_program() {
     assert_eq!(finished.status.code(), Some(2));
 }
 
-/// Checks that the node worked to its end and reported the failed trace once.
+/// Checks that the node worked until end of input and reported the failed trace once.
 #[track_caller]
 fn assert_trace_failed(finished: Finished, errno: &str) {
     assert_eq!(finished.status.code(), Some(1), "{}", finished.stderr);
@@ -110,14 +110,14 @@ fn full_device_is_reported_once_and_in_the_exit_code() {
     assert_trace_failed(finished, "ENOSPC");
 }
 
-/// A real disk takes some lines first.
+/// The trace fails after some lines, as on a real disk.
 #[test]
 fn full_disk_is_reported_once_and_in_the_exit_code() {
     let file = std::env::temp_dir().join(format!("rawecho-full-disk-{}", std::process::id()));
     let mut command = program();
     with_pipes(command.arg(format!("--trace={}", file.display())));
-    // The limit of a file's size stands for the size of a disk.
-    // SAFETY: the call reads `limit`, and `signal` takes no memory.
+    // The limit of a file's size simulates a full disk.
+    // SAFETY: the call reads `limit`, and `signal` takes no pointer to memory.
     let limited = || unsafe {
         let limit = libc::rlimit {
             rlim_cur: 1000,
@@ -129,7 +129,7 @@ fn full_disk_is_reported_once_and_in_the_exit_code() {
             _ => Err(std::io::Error::last_os_error()),
         }
     };
-    // SAFETY: it makes two system calls.
+    // SAFETY: the closure only makes two system calls between fork and exec.
     unsafe { command.pre_exec(limited) };
     let finished = works(Node::spawn(&mut command).initialized()).finish();
     let written = fs::read(&file).expect("the trace").len();
@@ -164,11 +164,11 @@ fn closed_standard_error_shows_in_the_exit_code() {
 fn trace_drops_lines_when_its_reader_is_slow() {
     let (mut reader, writer) = pipe();
     let mut node = Node::spawn(traced().stderr(writer)).initialized();
-    // Each makes some lines, together more than a pipe holds. All are answered nevertheless.
+    // The requests make more lines than a pipe holds. All of them get a reply.
     for _ in 0..200 {
         node.stats();
     }
-    // The reader wakes up.
+    // The reader now reads.
     let mut text = vec![0; 32 * 1024];
     reader.read_exact(&mut text).expect("the trace");
     node.stats();
@@ -178,7 +178,7 @@ fn trace_drops_lines_when_its_reader_is_slow() {
     let text = String::from_utf8(text).expect("ASCII");
     let (before, after) = text
         .split_once("\n\n... no room for ")
-        .expect("lines are missing");
+        .expect("some lines are missing");
     let (missing, after) = after.split_once(" lines ...\n").expect("a whole line");
     let missing: u64 = missing.parse().expect("a number");
     assert!(missing > 100, "{missing}");
@@ -192,7 +192,7 @@ fn trace_drops_lines_when_its_reader_is_slow() {
     );
 }
 
-/// The program with `--trace`, not yet started.
+/// Returns the command that starts the program with `--trace`.
 fn traced() -> Command {
     let mut command = program();
     command.arg("--trace");
@@ -200,12 +200,12 @@ fn traced() -> Command {
     command
 }
 
-/// A pipe: the end to read from, and the end to write to.
+/// Returns the two ends of a pipe: the read end and the write end.
 fn pipe() -> (File, File) {
     let mut ends = [-1; 2];
     // SAFETY: the call writes two descriptors.
     let outcome = unsafe { libc::pipe2(ends.as_mut_ptr(), libc::O_CLOEXEC) };
     assert_eq!(outcome, 0);
-    // SAFETY: both are open, and nobody else has them.
+    // SAFETY: both descriptors are open, and nothing else owns them.
     ends.map(|end| unsafe { File::from_raw_fd(end) }).into()
 }

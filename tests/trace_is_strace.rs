@@ -170,7 +170,7 @@ fn trace_of_a_session_with_errors_matches_strace() {
     run.say(b"\xff\xfe\0 not UTF-8\n");
     run.ask(r#""type": "tcp_echo_start", "port": 70000"#);
     run.ask(r#""type": "no such request""#);
-    run.ask(&send("nobody listens"));
+    run.ask(&send("nothing listens"));
     run.ask(&start_on(taken));
     // A privileged port: the bind fails unless the test has the privilege.
     run.ask(&start_on(1));

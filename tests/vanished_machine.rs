@@ -2,9 +2,9 @@
 //! [`PEER_TIMEOUT`], whether they were idle or had bytes in flight, and their descriptors are
 //! freed.
 //!
-//! Two network namespaces and a cable between them stand for two machines. To make them takes root
-//! (`CAP_SYS_ADMIN`, `CAP_NET_ADMIN`), and to wait for the end takes a minute, so this is left out
-//! of an ordinary run: `cargo test --test vanished_machine -- --ignored`.
+//! Two network namespaces and a virtual cable between them represent two machines. To create them takes root
+//! (`CAP_SYS_ADMIN`, `CAP_NET_ADMIN`), and the timeout takes a minute, so the test runs only on request:
+//! `cargo test --test vanished_machine -- --ignored`.
 
 mod common;
 
@@ -27,13 +27,13 @@ const CLIENT: &str = "192.0.2.2";
 const SERVER_END: &str = "to-client";
 const CLIENT_END: &str = "to-server";
 
-/// Timers of TCP may come late by a part of themselves, and a busy machine is late too.
+/// The tolerance: TCP's timers may expire late by a share of their time, and a busy machine adds to that.
 const LATE: Duration = Duration::from_secs(20);
 
-/// The keepalive probes begin after half of the time; nothing may end before.
+/// The earliest end of a connection. Keepalive probes begin after half of the timeout.
 const EARLIEST: Duration = Duration::from_secs(PEER_TIMEOUT.as_secs() / 2);
 
-/// A machine: a network namespace. It is gone when this is dropped.
+/// A machine: a network namespace, which is deleted when this is dropped.
 struct Machine(String);
 
 impl Machine {
@@ -58,10 +58,10 @@ impl Machine {
     /// Connects to `server` from this machine.
     fn client(&self, server: SocketAddr) -> TcpStream {
         let namespace = File::open(format!("/run/netns/{}", self.0)).expect("the namespace");
-        // A thread may be on another machine than the rest of the process; a socket stays on the
-        // one where it was made.
+        // A thread can be in another namespace than the rest of the process. A socket stays in the namespace
+        // in which it was created.
         let connect = move || {
-            // SAFETY: no memory is passed, and it concerns this thread alone.
+            // SAFETY: the call takes no pointer, and affects only this thread.
             let result = unsafe { libc::setns(namespace.as_raw_fd(), libc::CLONE_NEWNET) };
             assert_eq!(result, 0, "setns");
             client(server)
@@ -108,12 +108,12 @@ fn connections_to_a_vanished_peer_end_by_peer_timeout() {
     let before = node.descriptors();
 
     let silent = there.client(server);
-    converse(&silent, b"and not a word more");
+    converse(&silent, b"the last message");
     let mut busy = there.client(server);
     converse(&busy, b"before the end");
     let (_, bytes) = node.stats();
-    // From here on nothing reaches the client's machine: what the server sends goes to a network
-    // card that does not exist. The server still hears the last words.
+    // From here on, nothing reaches the client's machine, because the server sends to the address of a network
+    // card that does not exist. The server still receives the client's last bytes.
     const NOBODY: &str = "02:00:00:00:00:99";
     here.ip(&[
         "neigh",
@@ -128,7 +128,7 @@ fn connections_to_a_vanished_peer_end_by_peer_timeout() {
     ]);
     const LAST_WORDS: &[u8] = b"last words";
     busy.write_all(LAST_WORDS).expect("write");
-    eventually("they are echoed into the void", || {
+    eventually("the bytes are echoed, to no receiver", || {
         (node.stats().1 == bytes + LAST_WORDS.len() as u64).then_some(())
     });
     // Remove the client's machine entirely.
@@ -139,7 +139,7 @@ fn connections_to_a_vanished_peer_end_by_peer_timeout() {
     let mut open = 2;
     while open > 0 {
         thread::sleep(Duration::from_millis(500));
-        node.send("the others are served");
+        node.send("other clients are served");
         let left = node.descriptors().len() - before.len();
         if left < open {
             println!("{left} left after {:?}", gone.elapsed());

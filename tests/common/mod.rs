@@ -1,9 +1,9 @@
 //! Code that the tests share. A [`Node`] is the built program, started with pipes to its streams.
 //!
-//! Nothing here may hang. Reads and writes of a node end when it does, and a node that shows no
-//! sign of life for [`PATIENCE`] is killed; sockets have time-outs.
+//! Nothing here may hang. A node whose output or input makes no progress for [`TIMEOUT`] is killed, which
+//! ends reads from it and writes to it. Sockets have timeouts.
 
-// Each test file is a program of its own and uses a part of this.
+// Each test file is a program of its own and uses only a part of this module.
 #![allow(dead_code)]
 
 pub mod children;
@@ -26,34 +26,33 @@ use serde_json::{Value, json};
 
 /// The time limit for every wait. It is far above what any machine needs, so it ends only failed
 /// tests.
-pub const PATIENCE: Duration = Duration::from_secs(120);
+pub const TIMEOUT: Duration = Duration::from_secs(120);
 
-/// The first message to a node that is to be called n1.
+/// The first message to a node, which names it n1.
 pub const INIT: &str = r#"{"src":"c0","dest":"n1","body":{"type":"init","msg_id":1,"node_id":"n1","node_ids":["n1"]}}"#;
 
-/// The answer to [`INIT`].
+/// The reply to [`INIT`].
 pub const INIT_OK: &str =
     r#"{"src": "n1", "dest": "c0", "body": {"type": "init_ok", "in_reply_to": 1, "msg_id": 0}}"#;
 
-/// The program, not yet started.
+/// Returns the command that starts the program.
 pub fn program() -> Command {
     Command::new(env!("CARGO_BIN_EXE_rawecho"))
 }
 
-/// Returns a port of 127.0.0.1 without a listener, a different one each time. It is below the ports
-/// that the kernel hands out: a test that frees it for a moment does not lose it to the socket of
-/// another test.
+/// Returns a port of 127.0.0.1 without a listener, a different one each time. It is below the ephemeral
+/// ports, so a test that frees it for a moment does not lose it to a socket of another test.
 pub fn unused_port() -> u16 {
     const FIRST: u32 = 20_000;
     const COUNT: u32 = 12_000;
-    /// Ports for each process: those that run at the same time rarely meet.
+    /// The number of ports for each process, so that concurrent processes rarely use the same port.
     const EACH: u32 = 100;
     static USED: AtomicU32 = AtomicU32::new(0);
     let begin = process::id().wrapping_mul(EACH);
     loop {
         let offset = begin.wrapping_add(USED.fetch_add(1, Relaxed)) % COUNT;
         let port = u16::try_from(FIRST + offset).expect("a port");
-        // Not by listening: a child that another test forks meanwhile would hold the listener.
+        // Do not try to listen: a child that another test forks at that time would inherit the listener.
         if TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_err() {
             return port;
         }
@@ -68,22 +67,22 @@ pub fn with_pipes(command: &mut Command) -> &mut Command {
         .stderr(Stdio::piped())
 }
 
-/// The program with pipes to its streams and these limits of open files, not yet started.
+/// Returns the command that starts the program with pipes to its streams and these limits of open files.
 pub fn program_with_open_files(soft: u64, hard: u64) -> Command {
     let mut command = program();
     with_pipes(&mut command);
-    // SAFETY: nothing but a system call happens between fork and exec.
+    // SAFETY: the closure only makes a system call between fork and exec.
     unsafe {
         command.pre_exec(move || setrlimit(Resource::NOFILE, soft, hard));
     }
     command
 }
 
-/// How a node ended, and what it said until then.
+/// The exit status and the output of a node.
 #[derive(Debug)]
 pub struct Finished {
     pub status: ExitStatus,
-    /// What of the standard output had not been read before.
+    /// The part of the standard output that had not been read before.
     pub stdout: String,
     pub stderr: String,
 }
@@ -92,11 +91,11 @@ pub struct Finished {
 pub struct Node {
     child: Arc<Mutex<Child>>,
     pid: u32,
-    /// The node's standard input and output, unless the command had them go elsewhere.
+    /// The node's standard input and output, if the command connected them to pipes.
     pub stdin: Option<ChildStdin>,
     pub stdout: Option<BufReader<ChildStdout>>,
     stderr: Option<JoinHandle<String>>,
-    /// Tells the watchdog of each sign of life.
+    /// Notifies the watchdog of progress.
     alive: Sender<()>,
     /// The `msg_id`s of the next request and of the next reply.
     request_id: u64,
@@ -104,24 +103,24 @@ pub struct Node {
 }
 
 impl Node {
-    /// A node with the command line `args`, before `init`.
+    /// Starts a node with the command line `args`.
     pub fn start(args: &[&str]) -> Node {
         Node::spawn(with_pipes(program().args(args)))
     }
 
-    /// A node that knows that it is n1.
+    /// Starts a node and initializes it as n1.
     pub fn n1() -> Node {
         Node::start(&[]).initialized()
     }
 
-    /// A node that listens on a port that the kernel picked, and where.
+    /// Starts a node that listens on a port that the kernel picks. Returns it and its address.
     pub fn listening() -> (Node, SocketAddr) {
         let mut node = Node::n1();
         let server = node.listen();
         (node, server)
     }
 
-    /// Starts `command`, whose streams are set up already.
+    /// Starts `command`, whose streams the caller has set up.
     pub fn spawn(command: &mut Command) -> Node {
         let mut child = children::spawn(command);
         let stderr = child.stderr.take().map(|mut stderr| {
@@ -145,12 +144,12 @@ impl Node {
         let watched = Arc::clone(&node.child);
         thread::spawn(move || {
             loop {
-                match signs_of_life.recv_timeout(PATIENCE) {
+                match signs_of_life.recv_timeout(TIMEOUT) {
                     Ok(()) => {}
                     Err(RecvTimeoutError::Disconnected) => return,
                     Err(RecvTimeoutError::Timeout) => {
-                        eprintln!("no sign of life for {PATIENCE:?}: the node is killed");
-                        // Harmless once it has been waited for.
+                        eprintln!("no progress for {TIMEOUT:?}: the node is killed");
+                        // Has no effect on a node that has been waited for.
                         watched.lock().expect("no panic").kill().expect("kill");
                         return;
                     }
@@ -162,11 +161,11 @@ impl Node {
     }
 
     fn signal_life(&mut self) {
-        // The watchdog is gone once it has done its work; then the node's streams tell.
+        // The send fails after the watchdog has killed the node. The node's streams then report its exit.
         let _ = self.alive.send(());
     }
 
-    /// The same node after `init`.
+    /// Initializes the node as n1, and returns it.
     pub fn initialized(mut self) -> Node {
         assert_eq!(
             self.request(json!({"type": "init", "node_id": "n1", "node_ids": ["n1"]})),
@@ -175,8 +174,8 @@ impl Node {
         self
     }
 
-    /// Starts the server on a port that the kernel picks. Returns where it listens, if the node was
-    /// not told to bind elsewhere.
+    /// Starts the server on a port that the kernel picks. Returns its address, which is wrong if the node was
+    /// started with `--bind`.
     pub fn listen(&mut self) -> SocketAddr {
         let reply = self.request(json!({"type": "tcp_echo_start", "port": 0}));
         let port = reply["port"].as_u64().expect("a port");
@@ -188,7 +187,7 @@ impl Node {
         SocketAddr::from(([127, 0, 0, 1], port as u16))
     }
 
-    /// A node that listens on an [unused port](unused_port), and where.
+    /// Starts a node that listens on an [unused port](unused_port). Returns it and its address.
     pub fn listening_on_unused_port() -> (Node, SocketAddr) {
         let mut node = Node::n1();
         let port = unused_port();
@@ -203,7 +202,7 @@ impl Node {
         self.pid
     }
 
-    /// Writes `bytes`, as they are.
+    /// Writes `bytes` unchanged.
     pub fn write(&mut self, bytes: impl AsRef<[u8]>) {
         for piece in bytes.as_ref().chunks(1 << 20) {
             let stdin = self.stdin.as_mut().expect("a pipe that is open");
@@ -218,7 +217,7 @@ impl Node {
         self.write("\n");
     }
 
-    /// The next line of the standard output, without its newline.
+    /// Reads the next line of the standard output. Returns it without its newline.
     pub fn line(&mut self) -> String {
         let mut line = Vec::new();
         while line.last() != Some(&b'\n') {
@@ -239,8 +238,8 @@ impl Node {
         String::from_utf8(line).expect("UTF-8")
     }
 
-    /// The next message of the node, for `c1`. Its envelope and its `msg_id` are checked, and what
-    /// is left of the body is returned with `in_reply_to`.
+    /// Reads the node's next message, for `c1`, and checks its envelope and its `msg_id`. Returns the rest of
+    /// the body, with `in_reply_to`.
     pub fn reply(&mut self) -> Value {
         let line = self.line();
         let mut message: Value = serde_json::from_str(&line).expect("a line of JSON");
@@ -258,15 +257,15 @@ impl Node {
         self.ask_text(&body[1..body.len() - 1])
     }
 
-    /// Writes a request with the body's `fields` in JSON as they are, and returns its `msg_id`.
+    /// Writes a request with the body's `fields`, which are JSON text. Returns its `msg_id`.
     pub fn ask_text(&mut self, fields: &str) -> u64 {
         let (id, line) = self.request_line(fields);
         self.write(line);
         id
     }
 
-    /// Writes a request for each of `fields` as [`ask_text`](Node::ask_text) does, but all at once,
-    /// so that one read finds them. Returns their `msg_id`s.
+    /// Writes a request for each of `fields` as [`ask_text`](Node::ask_text) does, but all at once, so that
+    /// the node reads them together. Returns their `msg_id`s.
     pub fn ask_at_once<'f>(&mut self, fields: impl IntoIterator<Item = &'f str>) -> Vec<u64> {
         let requests = fields.into_iter().map(|fields| self.request_line(fields));
         let (ids, lines): (Vec<u64>, Vec<String>) = requests.unzip();
@@ -274,7 +273,7 @@ impl Node {
         ids
     }
 
-    /// The next `msg_id`, and the line of a request with it and the body's `fields`.
+    /// Returns the next `msg_id`, and the line of a request with it and the body's `fields`.
     fn request_line(&mut self, fields: &str) -> (u64, String) {
         let id = self.request_id;
         self.request_id += 1;
@@ -283,7 +282,7 @@ impl Node {
         (id, line + "\n")
     }
 
-    /// The reply to request `id`: its whole body, but for the `msg_id`s.
+    /// Reads the reply to request `id`. Returns its whole body without the `msg_id`s.
     pub fn reply_to(&mut self, id: u64) -> Value {
         let mut body = self.reply();
         let in_reply_to = body
@@ -294,13 +293,13 @@ impl Node {
         body
     }
 
-    /// Asks, and returns the reply's whole body, but for the `msg_id`s.
+    /// Sends the request `body`. Returns the reply's whole body without the `msg_id`s.
     pub fn request(&mut self, body: Value) -> Value {
         let id = self.ask(body);
         self.reply_to(id)
     }
 
-    /// Sends `data` through the server and checks what came back.
+    /// Sends `data` through the server and checks the echo.
     pub fn send(&mut self, data: &str) {
         assert_eq!(
             self.request(json!({"type": "tcp_echo_send", "data": data})),
@@ -308,7 +307,7 @@ impl Node {
         );
     }
 
-    /// The counters: connections and bytes.
+    /// Returns the counters: connections and bytes.
     pub fn stats(&mut self) -> (u64, u64) {
         let reply = self.request(json!({"type": "tcp_echo_stats"}));
         let [connections, bytes] =
@@ -320,14 +319,14 @@ impl Node {
         (connections, bytes)
     }
 
-    /// The request `body` is answered with the error `code`, whose text contains all of `mentions`.
+    /// Checks that the reply to the request `body` is the error `code`, whose text contains all of `mentions`.
     #[track_caller]
     pub fn fails(&mut self, body: Value, code: u64, mentions: &[&str]) {
         let reply = self.request(body.clone());
         assert_error(&reply, code, mentions);
     }
 
-    /// Ends the input, and waits for the node to end.
+    /// Closes the node's standard input and waits for its exit.
     pub fn finish(mut self) -> Finished {
         self.stdin = None;
         let mut stdout = String::new();
@@ -343,7 +342,8 @@ impl Node {
         }
     }
 
-    /// [`finish`](Node::finish) for a node that must have written nothing to standard error.
+    /// The same as [`finish`](Node::finish), and checks that the node has succeeded and has written nothing to
+    /// standard error.
     #[track_caller]
     pub fn finish_well(self) {
         let Finished {
@@ -355,7 +355,7 @@ impl Node {
         assert_eq!((&*stdout, &*stderr), ("", ""));
     }
 
-    /// Waits for the node to end by itself.
+    /// Waits for the node's exit, with its input still open.
     pub fn wait(&mut self) -> ExitStatus {
         eventually("the node ends", || {
             self.child
@@ -368,24 +368,24 @@ impl Node {
 
     /// Sends the node a signal.
     pub fn signal(&self, signal: libc::c_int) {
-        // The node is our child: until we wait for it, no other process can get its number.
+        // The node is a child that has not been waited for, so no other process can have its number.
         let child = self.child.lock().expect("no panic");
-        // SAFETY: no memory is passed.
+        // SAFETY: the call takes no pointer.
         let result = unsafe { libc::kill(child.id() as libc::pid_t, signal) };
         assert_eq!(result, 0, "kill");
     }
 
-    /// The text of `/proc/PID/name` of the node.
+    /// Returns the text of the node's `/proc/PID/name`.
     pub fn proc(&self, name: &str) -> String {
         fs::read_to_string(format!("/proc/{}/{name}", self.pid)).expect(name)
     }
 
-    /// A number of `/proc/PID/status`, such as `VmRSS` (in kB).
+    /// Returns a number of the node's `/proc/PID/status`, such as `VmRSS` (in kB).
     pub fn status_number(&self, name: &str) -> u64 {
         self.status_field(name).parse().expect(name)
     }
 
-    /// The first word of a field of `/proc/PID/status`.
+    /// Returns the first word of a field of the node's `/proc/PID/status`.
     pub fn status_field(&self, name: &str) -> String {
         let status = self.proc("status");
         let line = status.lines().find_map(|line| line.strip_prefix(name));
@@ -393,17 +393,17 @@ impl Node {
         word.expect(name).into()
     }
 
-    /// The memory that the node holds, in bytes.
+    /// Returns the resident memory of the node, in bytes.
     pub fn memory(&self) -> u64 {
         self.status_number("VmRSS") * 1024
     }
 
-    /// The most memory that the node has held since it was started.
+    /// Returns the peak of the node's resident memory, in bytes.
     pub fn peak_memory(&self) -> u64 {
         self.status_number("VmHWM") * 1024
     }
 
-    /// The numbers of the descriptors that the node has open.
+    /// Returns the numbers of the node's open descriptors.
     pub fn descriptors(&self) -> BTreeSet<RawFd> {
         let folder = format!("/proc/{}/fd", self.pid);
         let entries = fs::read_dir(folder).expect("the node runs");
@@ -438,10 +438,10 @@ impl Node {
         assert!(used < Duration::from_millis(100), "{used:?} in a second");
     }
 
-    /// The processor time that the node has used.
+    /// Returns the processor time that the node has used.
     pub fn processor_time(&self) -> Duration {
         let stat = self.proc("stat");
-        // The name, in parentheses, may hold anything; utime and stime are fields 14 and 15.
+        // The name, in parentheses, may contain any character. utime and stime are fields 14 and 15.
         let (_, fields) = stat.rsplit_once(')').expect("a name in parentheses");
         let ticks: u64 = fields
             .split_whitespace()
@@ -449,7 +449,7 @@ impl Node {
             .take(2)
             .map(|ticks| ticks.parse::<u64>().expect("a number"))
             .sum();
-        // SAFETY: no memory is passed.
+        // SAFETY: the call takes no pointer.
         let per_second = unsafe { libc::sysconf(libc::_SC_CLK_TCK) } as u64;
         Duration::from_millis(ticks * 1000 / per_second)
     }
@@ -458,14 +458,14 @@ impl Node {
 impl Drop for Node {
     fn drop(&mut self) {
         if let Ok(mut child) = self.child.lock() {
-            // It may have ended already; nothing else can go wrong.
+            // Fails only if the node has exited already.
             let _ = child.kill();
             let _ = child.wait();
         }
     }
 }
 
-/// `reply` is the error `code`, whose text contains all of `mentions`.
+/// Checks that `reply` is the error `code`, whose text contains all of `mentions`.
 #[track_caller]
 pub fn assert_error(reply: &Value, code: u64, mentions: &[&str]) {
     let text = reply["text"].as_str().unwrap_or_default();
@@ -479,10 +479,10 @@ pub fn assert_error(reply: &Value, code: u64, mentions: &[&str]) {
     }
 }
 
-/// Waits until `ready` has something to return.
+/// Calls `ready` until it returns a value.
 #[track_caller]
 pub fn eventually<T>(what: &str, mut ready: impl FnMut() -> Option<T>) -> T {
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + TIMEOUT;
     loop {
         if let Some(value) = ready() {
             return value;
@@ -492,13 +492,11 @@ pub fn eventually<T>(what: &str, mut ready: impl FnMut() -> Option<T>) -> T {
     }
 }
 
-/// An outside client, by the standard library.
+/// Connects an outside client, by the standard library.
 pub fn client(server: SocketAddr) -> TcpStream {
-    let client = TcpStream::connect_timeout(&server, PATIENCE).expect("connect");
-    client.set_read_timeout(Some(PATIENCE)).expect("a time-out");
-    client
-        .set_write_timeout(Some(PATIENCE))
-        .expect("a time-out");
+    let client = TcpStream::connect_timeout(&server, TIMEOUT).expect("connect");
+    client.set_read_timeout(Some(TIMEOUT)).expect("a time-out");
+    client.set_write_timeout(Some(TIMEOUT)).expect("a time-out");
     client
 }
 
@@ -507,7 +505,7 @@ pub fn client(server: SocketAddr) -> TcpStream {
 pub fn converse(mut client: &TcpStream, bytes: &[u8]) {
     client.write_all(bytes).expect("write");
     let mut echo = vec![0; bytes.len()];
-    client.read_exact(&mut echo).expect("all comes back");
+    client.read_exact(&mut echo).expect("the whole echo");
     assert!(echo == bytes, "{} bytes came back changed", bytes.len());
 }
 
@@ -517,7 +515,7 @@ pub fn assert_end(mut client: &TcpStream) {
     assert_eq!(client.read(&mut [0]).expect("no reset"), 0, "the end");
 }
 
-/// A file without a name that holds `bytes`, at its beginning.
+/// Returns an unnamed file that contains `bytes`, with its offset at the beginning.
 pub fn file_with(bytes: &[u8]) -> File {
     let name = format!(
         "rawecho-{}-{:?}",

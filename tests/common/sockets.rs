@@ -5,12 +5,12 @@ use std::mem;
 use std::net::{SocketAddrV4, TcpStream};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 
-/// A client that has set `options` (level, name, value) before it connected.
+/// Connects a client that sets `options` (level, name, value) before it connects.
 pub fn client_with(server: SocketAddrV4, options: &[(i32, i32, libc::c_int)]) -> TcpStream {
-    // SAFETY: no memory is passed.
+    // SAFETY: the call takes no pointer.
     let raw = unsafe { libc::socket(libc::AF_INET, libc::SOCK_STREAM | libc::SOCK_CLOEXEC, 0) };
     assert!(raw >= 0, "socket: {}", io::Error::last_os_error());
-    // SAFETY: it is new, and nobody else's.
+    // SAFETY: the descriptor is new, and nothing else owns it.
     let client = TcpStream::from(unsafe { OwnedFd::from_raw_fd(raw) });
     for (level, name, value) in options {
         set(&client, *level, *name, value);
@@ -41,7 +41,7 @@ pub fn reset_at_close(socket: &TcpStream) {
     set(socket, libc::SOL_SOCKET, libc::SO_LINGER, &linger);
 }
 
-/// `T` is what the option's manual page says.
+/// Sets a socket option. `T` must be the type that the option's manual page names.
 fn set<T>(socket: &TcpStream, level: libc::c_int, name: libc::c_int, value: &T) {
     // SAFETY: the pointer and the length describe `value`.
     let result = unsafe {

@@ -1,6 +1,6 @@
 //! A node under `strace`, which shows the node's system calls and can make them fail.
 
-// Each test file is a program of its own and uses a part of this.
+// Each test file is a program of its own and uses only a part of this module.
 #![allow(dead_code)]
 
 use std::fs;
@@ -10,10 +10,10 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use crate::common::{Node, eventually, program, with_pipes};
 
-/// Seconds until a node is killed. That gives an exit code that no node has.
+/// Seconds until a node is killed. The exit code is then one that no node returns.
 const LIMIT: &str = "60";
 
-/// What strace writes of a node, until that has ended.
+/// The file to which strace writes the calls of a running node.
 pub struct Log(PathBuf);
 
 /// The system calls of a node.
@@ -21,7 +21,7 @@ pub struct Log(PathBuf);
 pub struct Trace {
     /// The names of the calls, in order.
     pub calls: Vec<String>,
-    /// How many of them came before the program's own first one.
+    /// The number of calls before the program's own first one.
     own: usize,
     /// The lines about calls that strace has made fail.
     pub injected: Vec<String>,
@@ -44,24 +44,23 @@ pub fn start_program(program: &Path, args: &[&str]) -> (Node, Log) {
     (node, log)
 }
 
-/// Lets `strace` write the calls of all threads to a file.
+/// Makes `strace` write the calls of all threads to a file.
 fn write_log(strace: &mut Command) -> Log {
     static NUMBER: AtomicUsize = AtomicUsize::new(0);
     let name = format!("{}.{}", std::process::id(), NUMBER.fetch_add(1, Relaxed));
     let log = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("strace.{name}"));
-    // -D: the node is this process's child, and strace somebody else's.
+    // -D makes the node, and not strace, the child of this process.
     strace.args(["-D", "-f", "-q", "-s", "16", "-o"]).arg(&log);
     Log(log)
 }
 
-/// Starts a node with the command line `args` under `strace`, a command that lacks only the
-/// program.
+/// Starts a node with the command line `args` under `strace`, a command to which this adds the program.
 pub fn spawn(strace: &mut Command, args: &[&str]) -> Node {
     Node::spawn(with_pipes(strace.arg(program().get_program()).args(args)))
 }
 
 impl Log {
-    /// All of it, once the node has ended.
+    /// Reads the whole file when the node has exited.
     pub fn read(self) -> Trace {
         let text = eventually(
             &format!("strace writes the end down, in {:?}", self.0),
@@ -83,7 +82,7 @@ impl Log {
             let Some((name, _)) = line.split_once('(') else {
                 continue;
             };
-            // The first of them is the rt_sigaction before this one.
+            // The program's own calls begin with the rt_sigaction before this one.
             if line.starts_with("prlimit64(0, RLIMIT_NOFILE") && trace.own == 0 {
                 trace.own = trace.calls.len() - 1;
             }
@@ -97,7 +96,7 @@ impl Log {
 }
 
 impl Trace {
-    /// The calls before the program's own first one, and those from there on.
+    /// Splits the calls into those before the program's own first one, and the rest.
     pub fn split(&self) -> (Vec<String>, Vec<String>) {
         let (before, own) = self.calls.split_at(self.own);
         (before.into(), own.into())

@@ -1,13 +1,12 @@
-//! Decides which outside witnesses this machine has, and runs the tests that call on them.
+//! Decides which outside witnesses this machine has, and runs the tests that need them.
 //!
-//! A witness is something outside the project that a test compares with: strace, the kernel's
+//! A witness is anything outside the project that a test compares with or needs: strace, the kernel's
 //! headers, IPv6. A test whose witness is absent ends as ignored, with the reason in the output of
 //! `cargo test`. With `RAWECHO_WITNESSES=all` in the environment it fails instead; `.ci/run` sets
 //! that.
 //!
-//! The decision is made when the tests run, not when they are built: the same test binary may meet
-//! another machine. A file of such tests has `harness = false` in its `Cargo.toml`, and names its
-//! tests at the end:
+//! The decision is made when the tests run, not when they are built, because a test binary may run on another
+//! machine. A file of such tests has `harness = false` in `Cargo.toml`, and names its tests at the end:
 //!
 //! ```no_run
 //! use witness::Witness::Strace;
@@ -36,7 +35,7 @@ use libtest_mimic::{Arguments, Completion, Trial};
 /// The environment variable that decides what an absent witness means: `all` makes it a failure.
 const DEMAND: &str = "RAWECHO_WITNESSES";
 
-/// Something outside the project that a test compares with.
+/// An outside witness.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Witness {
     /// `strace(1)`.
@@ -47,20 +46,20 @@ pub enum Witness {
     HeadersX86_64,
     /// The kernel's headers and a C compiler for aarch64.
     HeadersAarch64,
-    /// Ports that take a privilege to bind: port 1 is one, unless the machine says otherwise.
+    /// A port that takes a privilege to bind: port 1, unless the machine is configured otherwise.
     PrivilegedPorts,
-    /// The GNU C library in this test binary, for comparisons that musl has no counterpart for.
+    /// The GNU C library in this test binary, for comparisons for which musl has no counterpart.
     Glibc,
-    /// Process namespaces that a user may make, for tests of a process with PID 1.
+    /// Process namespaces that the user may create, for tests of a process with PID 1.
     PidNamespaces,
     /// Rust's standard library for static builds with musl, for this machine.
     MuslTarget,
-    /// The same for aarch64, and `qemu-aarch64(1)` to run what is built.
+    /// The same for aarch64, and `qemu-aarch64(1)` to run the binary.
     Aarch64Program,
 }
 
 impl Witness {
-    /// Returns why the witness is absent and what would bring it; `None` if it is there.
+    /// Returns why the witness is absent and how to install it, or `None` if it is present.
     pub fn absence(self) -> Option<String> {
         match self {
             Witness::Strace => {
@@ -108,7 +107,7 @@ fn succeeds(command: &mut Command) -> bool {
 }
 
 fn musl_absence(arch: &str) -> Option<String> {
-    // A guest of `.ci/kernels` has no cargo, and the program in the place where cargo would build it.
+    // A guest of `.ci/kernels` has no cargo. The program is where cargo would build it.
     if !Path::new(env!("CARGO")).exists() {
         return None;
     }
@@ -141,7 +140,7 @@ fn headers_absence(arch: &str, debian: &str) -> Option<String> {
     ))
 }
 
-/// A C compiler for `arch`: the one with the GNU name or, for the machine's own, `cc`.
+/// Returns a C compiler for `arch`: the one with the GNU name or, for the machine's own architecture, `cc`.
 pub fn compiler(arch: &str) -> Option<String> {
     let gnu = format!("{arch}-linux-gnu-gcc");
     let own = (arch == env::consts::ARCH).then(|| "cc".to_owned());
@@ -151,9 +150,9 @@ pub fn compiler(arch: &str) -> Option<String> {
         .find(|name| succeeds(Command::new(name).arg("--version")))
 }
 
-/// The include directories of the kernel's headers for `arch`, if they are installed: Debian's
-/// place for a machine's own, that of its cross packages, or the plain `/usr/include` that Fedora,
-/// Arch and Alpine have for the machine's own.
+/// Returns the include directories of the kernel's headers for `arch`, if they are installed. Debian has a
+/// directory for the machine's own architecture and one for each cross package. Fedora, Arch and Alpine have
+/// those of the machine's own architecture in `/usr/include`.
 pub fn headers(arch: &str) -> Option<Vec<PathBuf>> {
     let plain = PathBuf::from("/usr/include");
     let own = plain.join(format!("{arch}-linux-gnu"));
@@ -182,11 +181,11 @@ fn demanded() -> bool {
     }
 }
 
-/// Reports that a test runs with less than it is written for, or fails it where every witness is
-/// demanded. The line goes to standard error itself, which the test harness does not capture.
+/// Reports that a test runs with less than it is written for, or makes it fail if every witness is demanded.
+/// The line goes directly to standard error, which the test harness does not capture.
 fn reduced(what: &str) {
     assert!(!demanded(), "{what} ({DEMAND}=all)");
-    // There is no other place to report to.
+    // Nothing can be done if standard error fails.
     let _ = writeln!(std::io::stderr(), "reduced: {what}");
 }
 
@@ -210,7 +209,7 @@ pub fn crowd(wanted: usize, others: usize) -> usize {
     allowed.min(wanted)
 }
 
-/// Returns the port of the task's conversations: 8080, or a free one where another program has it.
+/// Returns the port of the task's samples: 8080, or a free one if another program uses it.
 pub fn task_port() -> u16 {
     const TASK_PORT: u16 = 8080;
     let Err(error) = TcpListener::bind((Ipv4Addr::LOCALHOST, TASK_PORT)) else {
@@ -219,21 +218,21 @@ pub fn task_port() -> u16 {
     let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
     let port = free.local_addr().expect("it is bound").port();
     reduced(&format!(
-        "port {port} instead of {TASK_PORT} for the task's conversations: {error}"
+        "port {port} instead of {TASK_PORT} for the task's samples: {error}"
     ));
     port
 }
 
-/// A test, and the witnesses that it calls on.
+/// A test, with the witnesses that it needs.
 #[derive(Clone, Copy, Debug)]
 pub struct Test {
     /// Its name, as `cargo test` shows it.
     pub name: &'static str,
-    /// What it runs. It fails by panicking.
+    /// The function that it runs, which panics on failure.
     pub run: fn(),
-    /// What it cannot do without.
+    /// The witnesses that it needs.
     pub needs: &'static [Witness],
-    /// Why it runs on request only (`--ignored`), if it does.
+    /// The reason why it runs only on request (`--ignored`), if it does.
     pub on_request: Option<&'static str>,
 }
 
@@ -279,16 +278,15 @@ pub fn run(tests: &[Test]) -> ExitCode {
                 .iter()
                 .filter(|test| test.needs.contains(witness))
                 .count();
-            println!("absent witness: {reason}; tests that stand on it here: {count}");
+            println!("absent witness: {reason}; tests here that need it: {count}");
         }
     }
     conclusion.exit_code()
 }
 
-/// Defines `main` as the harness of the tests that are named, each followed by the witnesses that
-/// it needs, and before it `#[ignore = "why"]` if it runs on request only. A test under
-/// `[each loopback]` takes an address, and runs once with 127.0.0.1 and once, as a test of its own
-/// that needs [`Witness::Ipv6`], with `::1`.
+/// Defines `main` as the harness of the named tests. The witnesses that a test needs follow its name, and
+/// `#[ignore = "why"]` precedes a test that runs only on request. A test under `[each loopback]` takes an
+/// address. It runs with 127.0.0.1, and with `::1` as a second test that needs [`Witness::Ipv6`].
 #[macro_export]
 macro_rules! tests {
     (
@@ -324,7 +322,7 @@ macro_rules! tests {
     };
 }
 
-/// Reads a file of the kernel's headers for `arch`, such as `asm/errno.h`, if it is there.
+/// Reads a file of the kernel's headers for `arch`, such as `asm/errno.h`, if it exists.
 pub fn header(arch: &str, name: &str) -> Option<String> {
     headers(arch)?
         .iter()
