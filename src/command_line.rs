@@ -21,7 +21,7 @@ const VERSION: &str = concat!(
 /// The command that runs the TCP server alone.
 const SERVE: &str = "serve";
 
-/// The port that `serve` listens on by default: the one in the task's examples.
+/// The port on which `serve` listens by default, as in the task's examples.
 const DEFAULT_PORT: u16 = 8080;
 
 /// The allowed number of serving threads. More threads than CPUs gain nothing.
@@ -33,7 +33,7 @@ const SPIN_MICROS: RangeInclusive<u64> = 0..=10_000;
 /// The column at which an option's description starts.
 const HELP_COLUMN: usize = 24;
 
-/// What the command line asks for.
+/// The action that the command line requests.
 #[derive(Debug)]
 pub enum Command {
     /// Runs with these options.
@@ -42,7 +42,7 @@ pub enum Command {
     Show(String),
 }
 
-/// How to run.
+/// The options of a run.
 #[derive(Debug)]
 pub struct Options {
     /// The port of the server alone; `None` for a node.
@@ -51,9 +51,9 @@ pub struct Options {
     pub bind: IpAddr,
     /// The number of serving threads, the main one included.
     pub workers: usize,
-    /// How long to poll before sleeping.
+    /// The time to busy-poll before sleeping.
     pub spin: Duration,
-    /// Where to write system calls, if anywhere.
+    /// The output and the format of the trace, if there is one.
     pub trace: Option<TraceTo>,
 }
 

@@ -55,7 +55,7 @@ impl fmt::Display for ExitReason {
             ExitReason::OutputClosed => {
                 SyscallError::new("write to standard output", Errno::EPIPE).fmt(f)
             }
-            ExitReason::Interrupted => f.write_str("interrupted while standard output had no room"),
+            ExitReason::Interrupted => f.write_str("interrupted while standard output was full"),
             ExitReason::Failed(failure) => failure.fmt(f),
         }
     }

@@ -1,9 +1,9 @@
-//! Stops the build on a machine whose kernel this project cannot speak to.
+//! Stops the build for a target that this crate does not support.
 
 use std::env;
 
 fn main() {
-    // Without a line like this one, cargo would build the package anew after any change in its folder.
+    // Without such a line, cargo would rebuild the package after any change in its directory.
     println!("cargo::rerun-if-changed=build.rs");
     let fact = |name: &str| env::var(name).unwrap_or_default();
     let (arch, os) = (fact("CARGO_CFG_TARGET_ARCH"), fact("CARGO_CFG_TARGET_OS"));

@@ -65,7 +65,7 @@ fn usage_errors_exit_with_2_and_point_to_help() {
         let line = finished.stderr.strip_suffix('\n').expect("a line");
         assert!(!line.contains('\n'), "{args:?}: one line: {line}");
         assert!(line.contains(mention), "{args:?}: {line}");
-        assert!(line.contains("--help"), "{args:?}: what to do: {line}");
+        assert!(line.contains("--help"), "{args:?}: a hint: {line}");
     }
 }
 

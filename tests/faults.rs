@@ -418,8 +418,8 @@ fn busy_connection_yields_after_bounded_reads() {
     assert!(reads.get() <= 16, "{} reads in one turn", reads.get());
 }
 
-/// Returns a listening engine whose clock stands still and for which `accept` decides about each
-/// accept4, its address, and the number of accept4 calls. Every wait is short.
+/// Returns a listening engine, its address, and the number of its accept4 calls. `accept` chooses the treatment
+/// of each accept4. The clock stands still, and every wait is short.
 fn accepting(
     accept: impl Fn() -> Intercept + 'static,
 ) -> (Engine<Faulty>, SocketAddr, Rc<Cell<usize>>) {

@@ -9,8 +9,8 @@
 //!
 //! On x86_64, `BLESS=1 RAWECHO_WITNESSES=all cargo test --test sandbox` writes all of them again.
 //!
-//! The tests build that binary themselves. Other builds make other calls: those of a plain `cargo build`,
-//! which links glibc, depend on the version of glibc.
+//! The tests build that binary themselves. Other builds make other calls. A plain `cargo build` links glibc,
+//! and the calls depend on its version.
 
 mod common;
 #[path = "common/strace.rs"]
@@ -130,7 +130,7 @@ fn union() -> Calls {
 /// A file that is generated from the lists: its path and its text.
 type Derived = (&'static str, String);
 
-/// The profile for `docker run --security-opt seccomp=FILE`.
+/// Returns the profile for `docker run --security-opt seccomp=FILE`.
 fn container_profile() -> Derived {
     let allow = |names: Vec<String>| json!({"names": names, "action": "SCMP_ACT_ALLOW"});
     let own = union();
@@ -146,7 +146,7 @@ fn container_profile() -> Derived {
     ("tests/data/sandbox/seccomp.json", text + "\n")
 }
 
-/// The page with the unit for systemd, which joins the names of several `SystemCallFilter=`.
+/// Returns `SECURITY.md` with the unit for systemd. systemd joins the names of several `SystemCallFilter=`.
 fn systemd_unit() -> Derived {
     const PAGE: &str = "SECURITY.md";
     const KEY: &str = "SystemCallFilter=";
@@ -173,7 +173,7 @@ fn systemd_unit() -> Derived {
 
 #[track_caller]
 fn assert_current((path, expected): Derived) {
-    // The tests that write the lists write it.
+    // With BLESS, the tests that write the lists write these files too.
     if !blesses() {
         let text = fs::read_to_string(repository(path)).expect("the file");
         assert_eq!(text, expected, "{path} names other calls than the lists");
@@ -315,7 +315,7 @@ fn serves(mut node: Node, address: IpAddr) {
     assert_eq!(node.finish().stderr, "");
 }
 
-/// Compares with the calls that strace shows.
+/// Runs the program under strace and compares its calls with the list.
 fn release_binary_makes_the_listed_calls(address: IpAddr) {
     let binary = release_binary(ARCH);
     let logs = RefCell::new(Vec::new());
@@ -333,7 +333,7 @@ fn release_binary_makes_the_listed_calls(address: IpAddr) {
     assert_listed(ARCH, calls.filter(is_name).collect());
 }
 
-/// Compares with the calls that qemu-user shows.
+/// Runs the program under qemu-user and compares its calls with the list.
 fn aarch64_binary_makes_the_listed_calls() {
     let binary = release_binary("aarch64");
     // qemu-user starts the program itself.
@@ -398,7 +398,7 @@ fn release_binary_works_with_the_listed_calls_only(address: IpAddr) {
     }
 }
 
-/// Without this, a filter that allows everything would go unnoticed.
+/// The filter kills a program that makes a call that is not in the list.
 fn release_binary_is_killed_at_a_call_that_is_not_listed() {
     if blesses() {
         return;

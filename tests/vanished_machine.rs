@@ -1,5 +1,5 @@
-//! A client's machine becomes unreachable, as if the cable were cut. Its connections end by
-//! [`PEER_TIMEOUT`], whether they were idle or had bytes in flight, and their descriptors are
+//! A client's machine becomes unreachable, as if the cable were cut. Its connections end
+//! within [`PEER_TIMEOUT`], whether they were idle or had bytes in flight, and their descriptors are
 //! freed.
 //!
 //! Two network namespaces and a virtual cable between them represent two machines. To create them takes root

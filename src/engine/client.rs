@@ -15,15 +15,15 @@ use super::poller::Poller;
 use super::syscall_error::SyscallError;
 use super::token::Token;
 
-/// How long a round trip may make no progress. It must end before Maelstrom gives up on the request,
-/// after 5 s: a later reply does harm.
+/// How long a round trip may make no progress. It must end before Maelstrom gives up on the request, after
+/// 5 s, because Maelstrom must not get a later reply.
 pub const STALL_TIMEOUT: Duration = Duration::from_secs(4);
 
-/// Round trips from one address. Each leaves a port in `TIME_WAIT`, and the kernel looks for a free
-/// one by trying them in turn, which is slow long before none is left.
+/// Round trips from one address. Each leaves a port in `TIME_WAIT`. The kernel searches for a free port by
+/// trying one after the other, which becomes slow long before none is left.
 const CONNECTS_PER_SOURCE_ADDRESS: u64 = 4096;
 
-/// Why a round trip has no echo.
+/// Why a round trip failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RoundTripError {
     /// No byte was sent.
@@ -39,12 +39,12 @@ pub enum RoundTripError {
         /// Bytes that came back.
         received: usize,
     },
-    /// Some bytes were sent, and nothing moved for [`STALL_TIMEOUT`].
+    /// Some bytes were sent, and then the connection made no progress for [`STALL_TIMEOUT`].
     Stalled,
 }
 
 impl RoundTripError {
-    /// Whether nothing moved for [`STALL_TIMEOUT`].
+    /// Returns whether the connection made no progress for [`STALL_TIMEOUT`].
     pub fn is_timeout(&self) -> bool {
         match self {
             RoundTripError::NotSent(failure) => failure.errno == Errno::ETIMEDOUT,
@@ -54,7 +54,7 @@ impl RoundTripError {
     }
 }
 
-/// What all round trips have in common: their addresses, and a buffer.
+/// The state that all round trips share: their addresses and a buffer.
 #[derive(Debug)]
 pub struct Clients {
     /// Round trips so far.
@@ -71,25 +71,25 @@ pub struct Client<'m, K: Kernel> {
     /// The client's own address.
     pub address: Option<SocketAddr>,
     message: &'m [u8],
-    /// Bytes of `message` that are sent.
+    /// The number of bytes of `message` that have been sent.
     sent: usize,
-    /// Whether the sending side is shut down, which follows the last byte.
+    /// Whether the sending side has been shut down, which follows the last byte.
     shut: bool,
     stall: Stall,
 }
 
-/// Since when nothing has moved, as far as known.
+/// The time since which a round trip has made no progress, if it is known.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Stall(Option<Duration>);
 
 impl Stall {
-    /// Something moved.
+    /// Records progress.
     pub fn moved(&mut self) {
         self.0 = None;
     }
 
-    /// Returns how much of [`STALL_TIMEOUT`] is left at `now`, from the first call since something
-    /// moved; zero when it is over.
+    /// Returns how much of [`STALL_TIMEOUT`] is left at `now`, or zero. The timeout begins with the first call
+    /// after the last progress.
     pub fn time_left(&mut self, now: Duration) -> Duration {
         let since = *self.0.get_or_insert(now);
         STALL_TIMEOUT.saturating_sub(now.saturating_sub(since))
@@ -97,7 +97,7 @@ impl Stall {
 }
 
 impl Clients {
-    /// No round trip yet.
+    /// Creates the state before the first round trip.
     pub fn new() -> Clients {
         Clients {
             count: 0,
@@ -106,8 +106,8 @@ impl Clients {
         }
     }
 
-    /// Starts to connect to `server`, for a round trip of `message`. Where no local port is left, it
-    /// tries once more from the next address.
+    /// Starts to connect to `server`, for a round trip of `message`. If no local port is left, tries once more
+    /// from the next address.
     ///
     /// # Errors
     /// Those of `socket`, `setsockopt`, `bind`, `connect` and `getsockname`.
@@ -150,8 +150,8 @@ impl Clients {
             .setsockopt(TCP_NODELAY, 1)
             .map_err(failed("setsockopt"))?;
         if let Some(source) = self.source {
-            // The port is picked when the destination is known, and need only differ for that. A
-            // kernel without the option (before 4.2, or emulated) picks one now: just as well.
+            // The kernel picks the port in `connect`, and the port need only be free for that destination.
+            // A kernel without the option (before 4.2, or emulated) picks a port now, which works too.
             let _ = socket.setsockopt(IP_BIND_ADDRESS_NO_PORT, 1);
             let source = SocketAddr::from((source, 0));
             socket
@@ -160,13 +160,13 @@ impl Clients {
         }
         let begun = match socket.connect(&Sockaddr::from(server)) {
             Ok(()) => Ok(()),
-            // Interrupted or not, it continues in the background.
+            // The connect continues in the background, interrupted or not.
             Err(errno @ (Errno::EINPROGRESS | Errno::EINTR)) => Err(errno),
             Err(errno) => return Err(failed("connect")(errno)),
         };
         let address = socket.getsockname().map_err(failed("getsockname"))?.to_ip();
         match begun {
-            // Unless it was interrupted before it had a port: then nothing is under way.
+            // A connect that was interrupted before it had a port does not continue.
             Err(errno) if address.is_none_or(|address| address.port() == 0) => {
                 Err(failed("connect")(errno))
             }
@@ -174,8 +174,8 @@ impl Clients {
         }
     }
 
-    /// Moves on to another address of this machine, whose ports are not in `TIME_WAIT`: all of
-    /// 127.0.0.0/8 is local.
+    /// Changes to another address of this machine, whose ports are not in `TIME_WAIT`. All of 127.0.0.0/8 is
+    /// local.
     fn next_source(&mut self, server: SocketAddr) {
         if let SocketAddr::V4(server) = server {
             let last = self.source.unwrap_or(Ipv4Addr::LOCALHOST);
@@ -185,10 +185,11 @@ impl Clients {
         }
     }
 
-    /// Appends to `echo` what has come for `client`. Returns whether the round trip is complete.
+    /// Reads for `client` and appends the bytes to `echo`. Returns whether the round trip is complete.
     ///
     /// # Errors
-    /// [`RoundTripError::Truncated`] at a premature end of the stream; that of `read`.
+    /// - [`RoundTripError::Truncated`]: the server closed the connection early.
+    /// - The error of `read`.
     pub fn read<K: Kernel>(
         &mut self,
         client: &mut Client<'_, K>,
@@ -214,7 +215,7 @@ impl Clients {
 }
 
 impl<K: Kernel> Client<'_, K> {
-    /// Returns the error that has ended the connecting in the background, if one has.
+    /// Returns the error with which the connect has failed in the background, if it has.
     ///
     /// # Errors
     /// [`RoundTripError::NotSent`] with that error, or with that of `getsockopt`.
@@ -230,13 +231,13 @@ impl<K: Kernel> Client<'_, K> {
         }
     }
 
-    /// The server accepted the connection, which is progress.
+    /// Records that the server has accepted the connection, which is progress.
     pub fn accepted(&mut self) {
         self.stall.moved();
     }
 
-    /// Sends what the socket takes of the message, and shuts the sending side down after the last
-    /// byte. Returns whether anything moved.
+    /// Sends as much of the message as the socket accepts, and shuts the sending side down after the last byte.
+    /// Returns whether it made progress.
     ///
     /// # Errors
     /// Those of `write` and `shutdown`.
@@ -264,12 +265,12 @@ impl<K: Kernel> Client<'_, K> {
         Ok(moved)
     }
 
-    /// Registers with `poller` the events that it waits for: the connection before it is `accepted`,
-    /// then room to send and bytes to read. Returns how long it may wait for them.
+    /// Registers with `poller` the events that it waits for: the connection until it is `accepted`, then
+    /// space to send and bytes to read. Returns how long it may wait for them.
     ///
     /// # Errors
-    /// [`RoundTripError::Stalled`] if nothing moved for [`STALL_TIMEOUT`], or `ETIMEDOUT` if no byte was
-    /// sent; that of `epoll_ctl`.
+    /// - [`RoundTripError::Stalled`], or `ETIMEDOUT` if no byte was sent: no progress for [`STALL_TIMEOUT`].
+    /// - The error of `epoll_ctl`.
     pub fn wait_for_events(
         &mut self,
         poller: &mut Poller<K>,
@@ -292,12 +293,13 @@ impl<K: Kernel> Client<'_, K> {
         }
     }
 
-    /// The round trip fails with that of `call`. Whether a byte was sent decides how definite it is.
+    /// Returns the failure of `call` as that of the round trip. If a byte was sent, the failure is
+    /// indefinite: the server may have echoed it.
     pub fn failed(&self, call: &'static str, errno: Errno) -> RoundTripError {
         self.failed_with(SyscallError::new(call, errno))
     }
 
-    /// The round trip fails with `failure`.
+    /// Returns `failure` as that of the round trip.
     pub fn failed_with(&self, failure: SyscallError) -> RoundTripError {
         match self.sent {
             0 => RoundTripError::NotSent(failure),

@@ -1,4 +1,4 @@
-//! One echo conversation, from the server's side.
+//! One accepted connection, whose bytes are echoed until the end of its stream.
 
 use syscalls::epoll::{EPOLLET, EPOLLIN, EPOLLOUT, EPOLLPRI, EPOLLRDHUP};
 use syscalls::{Errno, Kernel, Socket, retry_on_eintr};
@@ -6,43 +6,43 @@ use syscalls::{Errno, Kernel, Socket, retry_on_eintr};
 use super::polled::Polled;
 use super::totals::Tally;
 
-/// Reads in one turn of one connection, so that a busy one does not starve the others.
+/// The most reads of one connection in one turn, so that a busy connection does not starve the others.
 const MAX_READS_PER_TURN: usize = 4;
 
-/// What a connection waits for while all is written back.
+/// The events that a connection waits for when it has no unwritten bytes.
 ///
-/// Edge-triggered: once for each time that something comes, in the order in which it comes. Level-
-/// triggered, the kernel would look at each connection once more in the next wait, to find nothing,
-/// and report those that it has just reported before those that have waited longer.
+/// They are edge-triggered: epoll reports each arrival once, in the order of arrival. With level-triggered
+/// events, the kernel would check each reported connection again in the next wait, and would report it
+/// before connections that have waited longer.
 const INPUT: u32 = EPOLLIN | EPOLLRDHUP | EPOLLPRI | EPOLLET;
 
-/// What a connection needs to go on.
+/// The state of a connection after a turn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Next {
-    /// What it waits for already.
+    /// It waits for the events that it is registered for.
     Input,
-    /// These epoll events, of which some may be there by now.
+    /// It must wait for these epoll events, some of which may have happened already.
     Wait(u32),
-    /// Nothing: the conversation is over.
+    /// It is finished, and must be closed.
     Close,
 }
 
 /// An accepted connection.
 ///
-/// What a write did not take is kept and written first, and until then nothing more is read. So a
-/// peer's end of stream is only ever seen when all its bytes have gone back, and the memory that a
-/// connection holds is bounded by one read.
+/// The bytes that a write does not accept are kept, and written before the next read. A peer's end of stream
+/// is therefore read only when all its bytes have been written back, and a connection buffers at most the
+/// bytes of one read.
 #[derive(Debug)]
 pub struct Connection<K: Kernel> {
     pub polled: Polled<K>,
-    /// Read, and not yet written.
+    /// Bytes that have been read and not completely written back.
     unwritten: Vec<u8>,
-    /// How much of `unwritten` has been written since.
+    /// The number of bytes of `unwritten` that have been written.
     written: usize,
 }
 
 impl<K: Kernel> Connection<K> {
-    /// The conversation over `socket`, at its beginning.
+    /// Wraps `socket`, which has just been accepted.
     pub fn new(socket: Socket<K>) -> Connection<K> {
         Connection {
             polled: Polled::new(socket),
@@ -51,13 +51,13 @@ impl<K: Kernel> Connection<K> {
         }
     }
 
-    /// Bytes that have been read and not yet written back.
+    /// Returns the number of bytes that have been read and not yet written back.
     pub fn unsent_bytes(&self) -> usize {
         self.unwritten.len()
     }
 
-    /// Echoes what has come, through `buffer`, and counts it in `tally`. `reported` is what epoll
-    /// reported for it, or 0.
+    /// Echoes the available bytes, through `buffer`, and counts them in `tally`. `reported` holds the events
+    /// that epoll reported, or is 0.
     pub fn serve(&mut self, reported: u32, buffer: &mut [u8], tally: &mut Tally) -> Next {
         if !self.unwritten.is_empty() {
             let Ok(count) = self.write(&self.unwritten[self.written..], tally) else {
@@ -67,14 +67,14 @@ impl<K: Kernel> Connection<K> {
             if self.written < self.unwritten.len() {
                 return Next::Wait(EPOLLOUT);
             }
-            // The memory goes back too: a connection that has caught up holds none.
+            // Free the memory: a connection without unwritten bytes has none.
             self.unwritten = Vec::new();
             self.written = 0;
         }
-        // A read that does not fill the buffer has emptied the socket, and epoll tells when more
-        // comes: that saves the read that finds nothing (`epoll(7)`, question 9). But it has told
-        // already of the end of the stream (EPOLLRDHUP) and of an error, and at urgent data
-        // (EPOLLPRI) a read stops short of what is behind it.
+        // A read that does not fill the buffer has emptied the socket, and epoll reports when more bytes
+        // arrive. That saves a read that would return EAGAIN (`epoll(7)`, question 9). But the end of the
+        // stream (EPOLLRDHUP) and an error have been reported already, and a read stops at urgent data
+        // (EPOLLPRI).
         let short_is_all = reported == EPOLLIN && self.polled.waits_for(INPUT);
         for _ in 0..MAX_READS_PER_TURN {
             let came = match retry_on_eintr(|| self.polled.socket.read(buffer)) {
@@ -97,7 +97,7 @@ impl<K: Kernel> Connection<K> {
         Next::Wait(INPUT)
     }
 
-    /// Writes what the socket takes of `bytes`, which may be nothing, and counts it.
+    /// Writes as many of `bytes` as the socket accepts, possibly none, and counts them.
     fn write(&self, bytes: &[u8], tally: &mut Tally) -> Result<usize, Errno> {
         match retry_on_eintr(|| self.polled.socket.write(bytes)) {
             Ok(count) => {

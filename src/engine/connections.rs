@@ -1,4 +1,4 @@
-//! The accepted connections: their slots, the bytes that they owe, and serving them.
+//! The accepted connections: a table of slots, the count of unsent bytes, and serving.
 
 use std::num::NonZeroU32;
 use std::sync::Arc;
@@ -10,18 +10,18 @@ use super::poller::Poller;
 use super::token::Token;
 use super::totals::{Tally, Totals};
 
-/// Bytes that one read takes at most. The buffer is shared, so an idle connection holds none; a
-/// connection whose peer does not read holds at most this much.
+/// The most bytes of one read. All connections share the buffer, so an idle connection needs no memory. A
+/// connection whose peer does not read buffers at most this many bytes.
 pub const READ_BUFFER_BYTES: usize = 64 * 1024;
 
-/// Bytes that all connections of a thread together may hold before reads get smaller.
+/// The number of bytes that all connections of a thread may buffer before reads become smaller.
 pub const MAX_UNSENT_BYTES: usize = 64 * 1024 * 1024;
 
-/// The smallest buffer that a read is given, however much is unsent.
+/// The size of a read when [`MAX_UNSENT_BYTES`] is reached.
 pub const MIN_READ_BYTES: usize = 1024;
 
-/// Names one connection. The index is reused for a later one with the next generation, so a late
-/// event for a closed connection never reaches its successor.
+/// Identifies one connection. A later connection reuses the index with the next generation, so a late event
+/// for a closed connection never reaches its successor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Key {
     pub index: u32,
@@ -35,7 +35,7 @@ struct Slot<K: Kernel> {
 }
 
 impl<K: Kernel> Slot<K> {
-    /// Drops, and so closes, the connection. The next one gets another generation.
+    /// Drops the connection, which closes it. The next one gets another generation.
     fn vacate(&mut self) {
         self.connection = None;
         self.generation = self.generation.checked_add(1).unwrap_or(NonZeroU32::MIN);
@@ -47,8 +47,8 @@ impl<K: Kernel> Slot<K> {
 pub struct Connections<K: Kernel> {
     slots: Vec<Slot<K>>,
     free: Vec<u32>,
-    /// Accepted since the last turn. They are not in the epoll set yet: a client that sends at once has
-    /// often sent by the next turn, and may even be done.
+    /// Connections accepted since the last turn. They are not in the epoll set yet, because a client that
+    /// sends at once has often sent by the next turn, and may even be done.
     just_accepted: Vec<Key>,
     /// Bytes that connections have read and not yet written back.
     unsent_bytes: usize,
@@ -69,8 +69,8 @@ impl<K: Kernel> Connections<K> {
         }
     }
 
-    /// Takes in an accepted connection. It is served by the next
-    /// [`serve_just_accepted`](Connections::serve_just_accepted).
+    /// Adds an accepted connection. The next
+    /// [`serve_just_accepted`](Connections::serve_just_accepted) serves it.
     pub fn insert(&mut self, socket: Socket<K>) -> Key {
         let index = self.free.pop().unwrap_or_else(|| {
             self.slots.push(Slot {
@@ -91,30 +91,30 @@ impl<K: Kernel> Connections<K> {
         key
     }
 
-    /// The number of connections.
+    /// Returns the number of connections.
     pub fn len(&self) -> usize {
         self.slots.len() - self.free.len()
     }
 
-    /// The number of connections that have not had their first turn.
+    /// Returns the number of connections that have not had their first turn.
     pub fn just_accepted(&self) -> usize {
         self.just_accepted.len()
     }
 
-    /// Echoes on connection `key` as far as it goes now. `reported` is what epoll reported for it, or 0.
-    /// Returns whether the connection is closed now.
+    /// Echoes on connection `key` until it would block or its turn is over. `reported` holds the events that
+    /// epoll reported, or is 0. Returns whether the connection was closed.
     pub fn serve(&mut self, key: Key, reported: u32, poller: &Poller<K>) -> bool {
         let room = MAX_UNSENT_BYTES
             .saturating_sub(self.unsent_bytes)
             .clamp(MIN_READ_BYTES, READ_BUFFER_BYTES);
-        // An earlier event of this same batch may have closed it.
+        // An earlier event of the same batch may have closed the connection.
         let Some(connection) = find(&mut self.slots, key) else {
             return false;
         };
         self.unsent_bytes -= connection.unsent_bytes();
         let open = match connection.serve(reported, &mut self.buffer[..room], &mut self.tally) {
             Next::Input => true,
-            // A connection that cannot be waited for (no memory in the kernel) cannot be served.
+            // A connection that cannot be registered (the kernel has no memory) cannot be served.
             Next::Wait(events) => connection
                 .polled
                 .wait_for(poller, Token::Connection(key), events)
@@ -129,8 +129,7 @@ impl<K: Kernel> Connections<K> {
         !open
     }
 
-    /// Gives the first `count` connections of those just accepted their first turn. Returns whether any
-    /// is closed now.
+    /// Serves the first `count` newly accepted connections. Returns whether any of them was closed.
     pub fn serve_just_accepted(&mut self, count: usize, poller: &Poller<K>) -> bool {
         let mut closed = false;
         for i in 0..count {
@@ -145,7 +144,7 @@ impl<K: Kernel> Connections<K> {
         self.tally.take_recent_bytes()
     }
 
-    /// Drops, and so closes, connection `key`.
+    /// Drops connection `key`, which closes it.
     fn remove(&mut self, key: Key) {
         let slot = &mut self.slots[key.index as usize];
         assert!(
@@ -156,7 +155,7 @@ impl<K: Kernel> Connections<K> {
         self.free.push(key.index);
     }
 
-    /// Drops, and so closes, all connections.
+    /// Drops all connections, which closes them.
     pub fn clear(&mut self) {
         for (index, slot) in (0..).zip(&mut self.slots) {
             if slot.connection.is_some() {

@@ -15,29 +15,29 @@ use super::poller::Poller;
 use super::syscall_error::SyscallError;
 use super::token::Token;
 
-/// Connections that may wait to be accepted. The kernel cuts it to `net.core.somaxconn`, whose
-/// default is the same.
+/// The most connections in the accept queue. The kernel reduces it to `net.core.somaxconn`, whose default is
+/// the same.
 pub const BACKLOG: u16 = 4096;
 
-/// Consecutive connections that `accept4` may report as failed before accepting backs off. One that
-/// is gone says nothing about the next; many in a row would make the loop spin.
+/// The number of failed connections that `accept4` may report in a row before accepting backs off. One failed
+/// connection does not concern the next, but many in a row would cause a busy loop.
 const MAX_FAILED_ACCEPTS: u32 = 32;
 
-/// How long accepting backs off when no descriptor or no memory is left and no connection of this
-/// thread closes meanwhile: another thread or process may free some. Short against a client's
-/// timeout, long against the cost of a retry.
+/// How long accepting backs off when no descriptor or no memory is left, unless a connection of this thread
+/// closes. Another thread or process may free a resource in that time. The time is short compared with a
+/// client's timeout, and long compared with the cost of a retry.
 pub const ACCEPT_BACKOFF: Duration = Duration::from_millis(100);
 
-/// How long a peer may be unreachable (powered off, unplugged) before its connection is dropped. It is
-/// probed after half of that time in silence. The same limit holds for a peer that is alive but
-/// acknowledges none of the bytes that wait for it.
+/// How long a peer may be unreachable (powered off, unplugged) before its connection is dropped. The kernel
+/// probes a peer that is silent for half of that time. The same limit applies to a peer that is alive but
+/// acknowledges no pending byte.
 pub const PEER_TIMEOUT: Duration = Duration::from_secs(PEER_TIMEOUT_SECONDS as u64);
 const PEER_TIMEOUT_SECONDS: u8 = 60;
 
 /// Probes of a silent peer, in the second half of [`PEER_TIMEOUT`].
 const KEEPALIVE_PROBES: i32 = 3;
 
-/// What accepting brought.
+/// The result of accepting.
 #[derive(Debug)]
 pub enum Accept<K: Kernel> {
     /// A connection, and its peer.
@@ -53,8 +53,8 @@ pub enum Accept<K: Kernel> {
 pub struct Listener<K: Kernel> {
     socket: Socket<K>,
     address: SocketAddr,
-    /// When a backed-off listener resumes. Until then the socket is out of the epoll set: its queue
-    /// would keep the loop awake.
+    /// The time at which a backed-off listener resumes. Until then the socket is not in the epoll set, where
+    /// its queue would keep the loop awake.
     resume_at: Option<Duration>,
 }
 
@@ -81,10 +81,10 @@ impl<K: Kernel> Listener<K> {
     ///
     /// # Errors
     /// Those of `socket`, `setsockopt`, `bind` (`EADDRINUSE`, `EACCES`, `EADDRNOTAVAIL`), `listen`,
-    /// `getsockname` and `epoll_ctl`. Nothing is left open.
+    /// `getsockname` and `epoll_ctl`. No descriptor stays open.
     pub fn bind(poller: &Poller<K>, address: SocketAddr) -> Result<Listener<K>, SyscallError> {
         const HALF: i32 = PEER_TIMEOUT_SECONDS as i32 / 2;
-        // Accepted sockets inherit these, which saves the calls on each.
+        // Accepted sockets inherit these options, which saves the calls for each of them.
         const OPTIONS: [(SocketOption<i32>, i32); 8] = [
             (SO_REUSEADDR, 1),
             (SO_OOBINLINE, 1),
@@ -120,7 +120,7 @@ impl<K: Kernel> Listener<K> {
         Ok(listener)
     }
 
-    /// Where it listens, with the port that the kernel picked.
+    /// Returns the address on which it listens, with the port that the kernel picked.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
@@ -130,7 +130,7 @@ impl<K: Kernel> Listener<K> {
         poller.add(&self.socket, EPOLLIN, Token::Listener)
     }
 
-    /// Accepts one connection, if one waits. Backs off if it fails.
+    /// Accepts one connection, if one is queued. Backs off if accepting fails.
     pub fn accept(&mut self, poller: &mut Poller<K>) -> Accept<K> {
         let mut failed = 0;
         loop {
@@ -148,14 +148,15 @@ impl<K: Kernel> Listener<K> {
         }
     }
 
-    /// Takes the socket out of the epoll set for [`ACCEPT_BACKOFF`].
+    /// Removes the socket from the epoll set for [`ACCEPT_BACKOFF`].
     fn back_off(&mut self, poller: &mut Poller<K>) {
         self.resume_at = Some(poller.now() + ACCEPT_BACKOFF);
-        // It may be out already. If this fails for another reason, its next event tries again.
+        // The socket may have been removed already. If this fails for another reason, the next event tries
+        // again.
         let _ = poller.remove(&self.socket);
     }
 
-    /// Ends the back-off with the next [`resume`](Listener::resume): a descriptor was closed.
+    /// Makes the next [`resume`](Listener::resume) end the back-off, because a descriptor was closed.
     pub fn descriptor_freed(&mut self) {
         if let Some(at) = &mut self.resume_at {
             *at = Duration::ZERO;
@@ -169,7 +170,7 @@ impl<K: Kernel> Listener<K> {
             return Some(left);
         }
         match self.watch(poller) {
-            // EEXIST: taking it out had failed.
+            // EEXIST: the removal had failed.
             Ok(()) | Err(Errno::EEXIST) => {
                 self.resume_at = None;
                 None
@@ -182,7 +183,7 @@ impl<K: Kernel> Listener<K> {
     }
 }
 
-/// Whether a failed accept concerns only the connection that it would have returned, so that the next
+/// Returns whether a failed accept concerns only the connection that it would have returned, so that the next
 /// one may succeed: accept(2), "Error handling". Other errors concern the process or the machine.
 fn concerns_one_connection(errno: Errno) -> bool {
     matches!(
@@ -212,7 +213,7 @@ mod tests {
 
     const LISTENER: usize = 4;
 
-    /// A listener over a kernel that answers `setup` first, and its poller.
+    /// Returns a listener over a kernel whose script begins with `setup`, and its poller.
     fn listening<'s>(script: &'s Script<'s>) -> (Poller<Scripted<'s>>, Listener<Scripted<'s>>) {
         let poller =
             Poller::new(script.kernel(), Polling::new(Duration::ZERO)).expect("an epoll set");
@@ -298,7 +299,7 @@ mod tests {
             .arg(2, LISTENER);
         let full = Step::new("accept4").fails(Errno::EMFILE);
         let steps = script_after_setup(&[
-            // The time passes.
+            // The back-off elapses.
             full,
             clock(begin),
             remove,

@@ -1,8 +1,8 @@
-//! How the main thread and a worker talk: a mailbox with an eventfd for each direction.
+//! Communication between the main thread and a worker: a mailbox with an eventfd for each direction.
 //!
-//! The sender changes the slot first and writes to the eventfd then; the receiver resets the eventfd
-//! first and looks into the slot then. So no message is missed, and each side waits in its epoll set,
-//! where it serves connections meanwhile.
+//! The sender changes the slot and then writes to the eventfd. The receiver resets the eventfd and then reads
+//! the slot. No message is missed by that. Each side waits in its own epoll set, and serves connections in
+//! the meantime.
 
 use std::mem;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -13,25 +13,25 @@ use syscalls::{Errno, Fd, Kernel, Socket, retry_on_eintr};
 
 use super::syscall_error::SyscallError;
 
-/// What a worker does besides serving.
+/// A command to a worker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Command {
-    /// Close the connections: as soon as each ends, and all of them after this time.
+    /// Close each connection as soon as it ends, and all of them after this time.
     Drain(Duration),
     /// End the thread.
     Shutdown,
 }
 
-/// What the main thread has for a worker.
+/// The contents of a mailbox for the worker.
 #[derive(Debug)]
 pub struct Mail<K: Kernel> {
     /// Accepted connections, to be served.
     pub sockets: Vec<Socket<K>>,
-    /// What to do after that.
+    /// The command to carry out after that.
     pub command: Option<Command>,
 }
 
-/// A place for one command and some connections, between the main thread and a worker.
+/// A mailbox for one command and some connections, which the main thread sends to a worker.
 #[derive(Debug)]
 pub struct Mailbox<K: Kernel> {
     slot: Mutex<Slot<K>>,
@@ -92,7 +92,7 @@ impl<K: Kernel> Mailbox<K> {
             return Err(socket);
         }
         slot.mail.sockets.push(socket);
-        // The first one wakes the worker for those that follow.
+        // The first connection wakes the worker for all that follow.
         let is_first = slot.mail.sockets.len() == 1;
         drop(slot);
         if !is_first || self.wake.write().is_ok() {
@@ -100,7 +100,7 @@ impl<K: Kernel> Mailbox<K> {
         }
         match self.slot().mail.sockets.pop() {
             Some(socket) => Err(socket),
-            // The worker woke for another reason, and has it.
+            // The worker woke for another reason, and has taken the connection.
             None => Ok(()),
         }
     }
@@ -118,25 +118,25 @@ impl<K: Kernel> Mailbox<K> {
         }
     }
 
-    /// Whether the worker has a [`Command::Drain`] that it has not finished.
+    /// Returns whether the worker has a [`Command::Drain`] that it has not finished.
     pub fn is_draining(&self) -> bool {
         self.slot().draining
     }
 
     // The worker's side.
 
-    /// The descriptor that is readable when there is mail.
+    /// Returns the descriptor that is readable when there is mail.
     pub fn waker(&self) -> &Wake<K> {
         &self.wake
     }
 
-    /// Takes what is there.
+    /// Takes the contents of the mailbox.
     pub fn take(&self) -> Mail<K> {
         self.wake.reset();
         mem::replace(&mut self.slot().mail, Mail::none())
     }
 
-    /// Whether there is a command that has not been taken.
+    /// Returns whether there is a command that has not been taken.
     pub fn has_command(&self) -> bool {
         self.slot().mail.command.is_some()
     }
@@ -144,11 +144,11 @@ impl<K: Kernel> Mailbox<K> {
     /// Reports that a [`Command::Drain`] is finished.
     pub fn drained(&self) {
         self.slot().draining = false;
-        // If this fails, the main thread finds it out when its own wait ends.
+        // If this fails, the main thread notices when its own wait times out.
         let _ = self.wake_main.write();
     }
 
-    /// Reports that the worker has ended. What it did not take is closed.
+    /// Reports that the worker has ended. Closes the connections that it has not taken.
     pub fn close(&self) {
         let mut slot = self.slot();
         slot.closed = true;
@@ -159,7 +159,7 @@ impl<K: Kernel> Mailbox<K> {
     }
 }
 
-/// How often a failed write to an eventfd is tried: the other thread waits for it.
+/// The number of tries for a write to an eventfd, because the other thread waits for it.
 const MAX_WRITES: u32 = 16;
 
 /// An eventfd: readable after a write, until it is reset.
@@ -177,13 +177,13 @@ impl<K: Kernel> Wake<K> {
             .map_err(|errno| SyscallError::new("eventfd2", errno))
     }
 
-    /// The descriptor, to be waited for.
+    /// Returns the descriptor, to wait for.
     pub fn fd(&self) -> &Fd<K> {
         &self.0
     }
 
-    /// Adds 1, and so wakes the thread that waits for it. The counter is far from full, so Linux has
-    /// no reason to refuse this. A seccomp filter may.
+    /// Adds 1, which wakes the thread that waits for the eventfd. The counter is far from its maximum, so Linux
+    /// does not refuse this, but a seccomp filter may.
     fn write(&self) -> Result<(), Errno> {
         let write = || retry_on_eintr(|| self.0.write(&1u64.to_ne_bytes()));
         let mut written = write();

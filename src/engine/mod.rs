@@ -10,7 +10,7 @@
 //! | `connections` | the accepted connections (`connection`), their slots and unsent bytes |
 //! | `client` | one round trip of the node's own client |
 //! | `workers` | the threads that serve beside this one, each behind a `mailbox` |
-//! | `token`, `polled` | what an event is about; a socket and its registration |
+//! | `token`, `polled` | the owner of an event; a socket and its registration |
 //! | `totals`, `syscall_error` | the counters; a failed call in words |
 
 mod client;
@@ -52,11 +52,11 @@ pub use workers::Worker;
 /// Connections accepted in one turn, so that many new ones do not delay the others.
 const MAX_ACCEPTS_PER_TURN: u16 = 64;
 
-/// How long to wait for a worker that has not finished after the drain timeout: it is about to, but if
-/// its wake-up is refused (a seccomp filter), only looking again finds out.
+/// The interval at which the main thread checks on a worker that has not finished at the drain timeout. The
+/// worker will finish, but a seccomp filter may refuse its wake-up.
 const WORKER_RECHECK: Duration = Duration::from_millis(1);
 
-/// Which of its owner's descriptors a turn found ready.
+/// The descriptors of the engine's owner that a turn found ready.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Ready {
     /// The one watched as [`Watch::Input`].
@@ -65,7 +65,7 @@ pub struct Ready {
     pub output: bool,
 }
 
-/// How a stop ended.
+/// The outcome of a stop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Drain {
     /// Every connection ended, or was closed after the timeout.
@@ -127,7 +127,7 @@ impl<K: Kernel> Engine<K> {
         self.totals.get()
     }
 
-    /// Where the engine listens, if it does.
+    /// Returns the address on which the engine listens, if it does.
     pub fn address(&self) -> Option<SocketAddr> {
         self.listener.as_ref().map(Listener::address)
     }
@@ -144,8 +144,8 @@ impl<K: Kernel> Engine<K> {
     /// Listens on `address`; port 0 picks a free one. Returns where it listens.
     ///
     /// # Errors
-    /// Those of `socket`, `setsockopt`, `bind`, `listen`, `getsockname` and `epoll_ctl`. Nothing is left
-    /// open.
+    /// Those of `socket`, `setsockopt`, `bind`, `listen`, `getsockname` and `epoll_ctl`. No
+    /// descriptor stays open.
     ///
     /// # Panics
     /// If it listens already.
@@ -160,7 +160,7 @@ impl<K: Kernel> Engine<K> {
     /// # Errors
     /// That of `epoll_pwait`, if it fails repeatedly with an errno other than `EINTR`.
     pub fn turn(&mut self, timeout: Option<Duration>) -> Result<Ready, SyscallError> {
-        // Those that this turn accepts have their turn in the next one.
+        // Connections that this turn accepts are served in the next turn.
         let first_turns = self.connections.just_accepted();
         let timeout = match (first_turns, &mut self.listener) {
             (0, None) => timeout,
@@ -174,10 +174,10 @@ impl<K: Kernel> Engine<K> {
                 (Token::Input, _) => ready.input = true,
                 (Token::Output, _) => ready.output = true,
                 (Token::Wake, _) => self.workers.reset_wake(),
-                // The round trip finds out by itself what it can do now.
+                // The round trip itself tries to send and receive.
                 (Token::Client, _) => {}
                 (Token::Listener, _) => {
-                    // A shortage is no failure of the loop: accepting backs off.
+                    // A shortage does not end the loop, because accepting backs off.
                     let _ = self.accept();
                 }
                 (Token::Connection(key), events) => {
@@ -195,11 +195,11 @@ impl<K: Kernel> Engine<K> {
         Ok(ready)
     }
 
-    /// Accepts waiting connections: a bounded number of them, and none after the pending client's.
-    /// Returns whether more may be waiting.
+    /// Accepts queued connections: a bounded number of them, and none after the pending client's. Returns
+    /// whether more may be queued.
     ///
     /// # Errors
-    /// What the process or the machine lacks.
+    /// The shortage that made `accept4` fail.
     fn accept(&mut self) -> Result<bool, Errno> {
         for _ in 0..MAX_ACCEPTS_PER_TURN {
             let Some(listener) = &mut self.listener else {
@@ -224,23 +224,23 @@ impl<K: Kernel> Engine<K> {
         Ok(true)
     }
 
-    /// A descriptor was closed: accepting may resume.
+    /// Lets accepting resume, because a descriptor was closed.
     fn descriptor_freed(&mut self) {
         if let Some(listener) = &mut self.listener {
             listener.descriptor_freed();
         }
     }
 
-    /// Stops listening, serves the open connections until they end, for at most `timeout` and until the
-    /// owner's input is ready, and closes those that are left. The port is free then.
+    /// Stops listening and serves the open connections until they end, until `timeout` has elapsed or until the
+    /// owner's input is ready. Then closes the remaining connections. The port is free afterwards.
     pub fn stop(&mut self, timeout: Duration) -> Drain {
-        // Connections in the queue are established: closing the listener would reset them. There are
-        // at most as many as the queue holds.
+        // Queued connections are established, and closing the listener would reset them, so accept them. The
+        // length of the queue bounds their number.
         let mut batches = 0..BACKLOG / MAX_ACCEPTS_PER_TURN;
         while batches.next().is_some() && self.accept() == Ok(true) {}
         self.listener = None;
         self.workers.drain(timeout);
-        // If the loop fails, nothing can be waited for.
+        // If the loop fails, it cannot serve the connections.
         let drain = self.drain(timeout).unwrap_or(Drain::Complete);
         self.connections.clear();
         drain
@@ -267,15 +267,15 @@ impl<K: Kernel> Engine<K> {
     /// Sends `message` to the server at `server` over a new connection, and puts what comes back into
     /// `echo`, while it serves all connections.
     ///
-    /// The client sends nothing before the server has accepted it, so that a shortage of descriptors is
-    /// an error with nothing sent. After the last byte it shuts its sending side down, and it reads to
-    /// the end of the stream: so both ends are closed when this returns.
+    /// The client sends no byte before the server has accepted it. A shortage of descriptors is therefore an
+    /// error before the first byte. After the last byte, the client shuts its sending side down, and it reads
+    /// to the end of the stream. Both ends are closed when this returns.
     ///
-    /// On the loopback interface all of that usually happens without waiting. If it has to wait, it calls
+    /// On the loopback interface, a round trip usually does not block. If it has to wait, it calls
     /// `before_waiting` first.
     ///
     /// # Errors
-    /// See [`RoundTripError`]. The connection is closed then, too.
+    /// See [`RoundTripError`]. The connection is closed after an error too.
     pub fn round_trip(
         &mut self,
         server: SocketAddr,
@@ -295,7 +295,7 @@ impl<K: Kernel> Engine<K> {
         outcome
     }
 
-    /// Starts to connect. A shortage of sockets is waited out, for at most [`STALL_TIMEOUT`].
+    /// Starts to connect. Retries a shortage of sockets for at most [`STALL_TIMEOUT`].
     fn connect<'m>(
         &mut self,
         server: SocketAddr,
@@ -326,8 +326,8 @@ impl<K: Kernel> Engine<K> {
         }
     }
 
-    /// Waits until the server has accepted the connection of `client`. A shortage is waited out, for at
-    /// most [`STALL_TIMEOUT`].
+    /// Waits until the server has accepted the connection of `client`. Retries a shortage for at most
+    /// [`STALL_TIMEOUT`].
     fn wait_until_accepted(
         &mut self,
         client: &mut Client<'_, K>,
@@ -338,7 +338,7 @@ impl<K: Kernel> Engine<K> {
             |errno| RoundTripError::NotSent(SyscallError::with_address("accept4", server, errno));
         let mut shortage = None;
         loop {
-            // On the loopback interface the connection is in the queue by now.
+            // On the loopback interface, the connection is queued by now.
             let accepted = self.accept();
             if self.pending_client.is_none() {
                 client.accepted();
@@ -363,7 +363,7 @@ impl<K: Kernel> Engine<K> {
         }
     }
 
-    /// Sends the message and reads the echo, both at once, until the end of the stream.
+    /// Sends the message and reads the echo at the same time, until the end of the stream.
     fn exchange(
         &mut self,
         client: &mut Client<'_, K>,
@@ -385,12 +385,12 @@ impl<K: Kernel> Engine<K> {
         }
     }
 
-    /// Has the server act for at most `timeout`.
+    /// Runs the server for at most `timeout`.
     fn serve_for(&mut self, timeout: Duration) -> Result<(), SyscallError> {
         let first_turns = self.connections.just_accepted();
         if timeout.is_zero() && first_turns == self.connections.len() {
-            // No connection is in the epoll set, and the listener has just been asked: a wait would
-            // find nothing.
+            // No connection is in the epoll set, and the accept queue was empty a moment ago, so a wait would
+            // find no event.
             if self
                 .connections
                 .serve_just_accepted(first_turns, &self.poller)
@@ -404,7 +404,7 @@ impl<K: Kernel> Engine<K> {
     }
 }
 
-/// Whether `errno` tells of a shortage, which may pass.
+/// Returns whether `errno` reports a shortage, which may be temporary.
 fn is_shortage(errno: Errno) -> bool {
     matches!(
         errno,
@@ -412,7 +412,7 @@ fn is_shortage(errno: Errno) -> bool {
     )
 }
 
-/// The shorter one of two timeouts, of which `None` has no limit.
+/// Returns the shorter of two timeouts. `None` means no limit.
 fn shorter(one: Option<Duration>, other: Option<Duration>) -> Option<Duration> {
     one.into_iter().chain(other).min()
 }

@@ -6,11 +6,11 @@ use syscalls::{Errno, Kernel, Socket};
 use super::poller::Poller;
 use super::token::Token;
 
-/// A socket that joins the epoll set when it first has to wait. One that never has to wait stays out.
+/// A socket that is registered with epoll when an operation on it first has to wait.
 #[derive(Debug)]
 pub struct Polled<K: Kernel> {
     pub socket: Socket<K>,
-    /// The epoll events that are waited for; 0 while it is not in the set.
+    /// The events for which the socket is registered; 0 while it is not in the set.
     events: u32,
 }
 
@@ -20,13 +20,13 @@ impl<K: Kernel> Polled<K> {
         Polled { socket, events: 0 }
     }
 
-    /// Whether it waits for exactly `events`.
+    /// Returns whether it is registered for exactly `events`.
     pub fn waits_for(&self, events: u32) -> bool {
         self.events == events
     }
 
-    /// Registers exactly `events` with `poller`, to be reported with `token`. Events that are there
-    /// already are reported again, edge-triggered or not.
+    /// Registers exactly `events` with `poller`, to be reported with `token`. Events that have already happened
+    /// are reported again, edge-triggered or not.
     ///
     /// # Errors
     /// Those of `epoll_ctl`: `ENOMEM`, `ENOSPC`.

@@ -1,6 +1,6 @@
 //! Waiting: the epoll set, the clock, and whether to poll or to sleep.
 //!
-//! Each thread that serves connections has one [`Poller`], and waits nowhere else.
+//! Each thread that serves connections has one [`Poller`], and waits only in it.
 
 use std::mem;
 use std::time::Duration;
@@ -16,17 +16,17 @@ use super::polling::Polling;
 use super::syscall_error::SyscallError;
 use super::token::Token;
 
-/// Events taken from epoll at once: enough that many busy connections share the cost of a wait.
+/// The most events of one wait: enough that many busy connections share its cost.
 const MAX_EVENTS_PER_WAIT: usize = 256;
 
-/// Polls between two readings of the clock, each of which costs about as much as a poll.
+/// Polls between two readings of the clock. A reading costs about as much as a poll.
 const POLLS_PER_CLOCK: u32 = 8;
 
 /// How often `epoll_pwait` may fail in a row with an errno other than `EINTR`. Such an error, `EBADF`
 /// for example, means that the process is broken: retrying without a limit would spin.
 const MAX_WAIT_FAILURES: u32 = 16;
 
-/// What a descriptor of the engine's owner is watched for.
+/// The event for which a descriptor of the engine's owner is watched.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Watch {
     /// Readable.
@@ -65,19 +65,19 @@ impl<K: Kernel> Poller<K> {
         })
     }
 
-    /// The kernel that the set lives in.
+    /// Returns the kernel of the epoll set.
     pub fn kernel(&self) -> &K {
         &self.kernel
     }
 
-    /// Returns the time on `CLOCK_MONOTONIC`. The call fails only for a bad address; if it fails all
-    /// the same (a seccomp filter), this is the previous reading.
+    /// Returns the time on `CLOCK_MONOTONIC`, or the previous reading if the call fails. Linux does not make it
+    /// fail here, but a seccomp filter may.
     pub fn now(&mut self) -> Duration {
         self.time = clock_gettime(&self.kernel, CLOCK_MONOTONIC).unwrap_or(self.time);
         self.time
     }
 
-    /// Adds `fd` to the set: its `events` are reported with `token`.
+    /// Adds `fd` to the set. Its `events` are reported with `token`.
     ///
     /// # Errors
     /// Those of `epoll_ctl`: `EEXIST`, `ENOMEM`, `ENOSPC`; `EPERM` for a file that is always ready.
@@ -87,7 +87,7 @@ impl<K: Kernel> Poller<K> {
             .ctl(EPOLL_CTL_ADD, fd, EpollEvent { events, data })
     }
 
-    /// Replaces the events of `fd`, which is in the set, and reports again those that are there.
+    /// Replaces the events of `fd`, which is in the set. Those that have already happened are reported again.
     ///
     /// # Errors
     /// Those of `epoll_ctl`: `ENOENT`, `ENOMEM`.
@@ -108,8 +108,8 @@ impl<K: Kernel> Poller<K> {
     /// Arms a one-shot watch on `fd`: the next wait that finds it ready reports it. Returns false for
     /// a file that epoll refuses because it is always ready: a regular file, or `/dev/null`.
     ///
-    /// One-shot, because the owner does not always use the descriptor at once: a level-triggered one
-    /// would keep the loop awake.
+    /// The watch is one-shot because the owner does not always use the descriptor at once. A level-triggered
+    /// one would keep the loop awake.
     ///
     /// # Errors
     /// Those of `epoll_ctl`: `EBADF` if `fd` is not open, `ENOMEM`, `ENOSPC`.
@@ -120,7 +120,7 @@ impl<K: Kernel> Poller<K> {
         };
         let events = events | EPOLLONESHOT;
         let armed = match self.modify(fd, events, token) {
-            // A regular file is refused as such before it is found missing.
+            // The kernel refuses a regular file (EPERM) before it checks whether the file is in the set.
             Err(Errno::ENOENT | Errno::EPERM) => self.add(fd, events, token),
             armed => armed,
         };
@@ -131,8 +131,8 @@ impl<K: Kernel> Poller<K> {
         }
     }
 
-    /// Waits for events for at most `timeout`; `None` waits without a limit. Returns how many there
-    /// are, for [`event`](Poller::event). It may be 0 before the timeout, after a signal for example.
+    /// Waits for events for at most `timeout`; `None` waits without a limit. Returns the number of events, for
+    /// [`event`](Poller::event). The number may be 0 before the timeout, for example after a signal.
     ///
     /// # Errors
     /// That of `epoll_pwait` if it failed [`MAX_WAIT_FAILURES`] times in a row, each time with an errno
@@ -151,7 +151,7 @@ impl<K: Kernel> Poller<K> {
         self.poll(timeout)
     }
 
-    /// Polls for events for at most `limit`. Returns how many came.
+    /// Polls for events for at most `limit`. Returns the number of events.
     fn busy_poll(&mut self, limit: Duration) -> Result<usize, SyscallError> {
         let count = self.poll(Some(Duration::ZERO))?;
         if count > 0 {
@@ -166,7 +166,7 @@ impl<K: Kernel> Poller<K> {
                 count = self.poll(Some(Duration::ZERO))?;
             }
             let before = mem::replace(&mut now, self.now());
-            // A clock that stands still (`clock_gettime` fails) would never end the polling.
+            // If `clock_gettime` fails, the clock stands still and would never end the polling.
             if count > 0 || now >= until || now == before {
                 self.polling.polled(count > 0);
                 return Ok(count);
@@ -174,7 +174,7 @@ impl<K: Kernel> Poller<K> {
         }
     }
 
-    /// Counts a turn that wrote back `bytes`: what polling is judged by.
+    /// Counts a turn that wrote back `bytes`, by which polling is judged.
     pub fn echoed(&mut self, bytes: usize) {
         if bytes > 0 && self.polling.echoed(bytes as u64) {
             let now = self.now();
@@ -182,7 +182,7 @@ impl<K: Kernel> Poller<K> {
         }
     }
 
-    /// Event number `i` of the last wait: the descriptor's token and its epoll events.
+    /// Returns event number `i` of the last wait: the descriptor's token and its epoll events.
     pub fn event(&self, i: usize) -> (Token, u32) {
         let EpollEvent { data, events } = self.events[i];
         (Token::unpack(data), events)
@@ -195,7 +195,7 @@ impl<K: Kernel> Poller<K> {
                 self.wait_failures = 0;
                 Ok(count)
             }
-            // Not retried: the caller's deadline may have passed meanwhile.
+            // Do not retry, because the caller's deadline may have passed.
             Err(Errno::EINTR) => Ok(0),
             Err(errno) => {
                 self.wait_failures += 1;
@@ -209,7 +209,7 @@ impl<K: Kernel> Poller<K> {
     }
 }
 
-/// A timeout in the unit of `epoll_pwait`, rounded up: a wait must not end before its time.
+/// Converts a timeout to the unit of `epoll_pwait`, rounded up, because a wait must not end early.
 fn milliseconds(timeout: Option<Duration>) -> i32 {
     const NO_LIMIT: i32 = -1;
     let rounded_up = |timeout: Duration| timeout.as_nanos().div_ceil(1_000_000);

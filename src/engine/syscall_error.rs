@@ -1,24 +1,24 @@
-//! A call that failed, in words.
+//! The error of a failed system call, with a hint.
 
 use core::net::SocketAddr;
 use std::fmt;
 
 use syscalls::{CALLS, Errno};
 
-/// A system call that failed: `bind 127.0.0.1:8080: EADDRINUSE (98): Address already in use; …`,
-/// with what can be done about it.
+/// A system call that failed. It is displayed with a hint how to resolve the failure:
+/// `bind 127.0.0.1:8080: EADDRINUSE (98): Address already in use; choose another port, or 0 for a free one`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SyscallError {
     /// The call's name.
     pub call: &'static str,
-    /// The address that the call was about, if any.
+    /// The address of the call, if it has one.
     pub address: Option<SocketAddr>,
-    /// What the kernel answered.
+    /// The error number that the kernel returned.
     pub errno: Errno,
 }
 
 impl SyscallError {
-    /// `call` failed with `errno`.
+    /// Creates the error of `call`, which failed with `errno`.
     pub fn new(call: &'static str, errno: Errno) -> SyscallError {
         SyscallError {
             call,
@@ -27,7 +27,7 @@ impl SyscallError {
         }
     }
 
-    /// `call`, for `address`, failed with `errno`.
+    /// Creates the error of `call` for `address`, which failed with `errno`.
     pub fn with_address(call: &'static str, address: SocketAddr, errno: Errno) -> SyscallError {
         SyscallError {
             call,
@@ -36,16 +36,17 @@ impl SyscallError {
         }
     }
 
-    /// The system call: the first word of `call`, which may say more ("write to standard output").
+    /// Returns the name of the system call: the first word of `call`, which may be longer ("write to standard
+    /// output").
     fn name(&self) -> &'static str {
         self.call.split(' ').next().unwrap_or(self.call)
     }
 
-    /// Writes what to do about the error.
+    /// Writes the hint.
     fn hint(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let name = self.name();
         let text = match (name, self.errno) {
-            // Outside of `accept4` and `epoll_ctl`, the program gives no other cause for it.
+            // Except for `accept4` and `epoll_ctl`, a filter is the only cause of this errno here.
             (_, Errno::EPERM) => {
                 return write!(f, "allow {name} in the seccomp profile or security policy");
             }

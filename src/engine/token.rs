@@ -1,13 +1,13 @@
-//! What an epoll event is about: the number that travels through the kernel and back.
+//! The owner of an epoll event, packed into the number that epoll stores and reports with the event.
 
 use super::connections::Key;
 
 /// The owner of an epoll event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Token {
-    /// The owner's input.
+    /// The input of the engine's owner.
     Input,
-    /// The owner's output.
+    /// The output of the engine's owner.
     Output,
     /// The eventfd with which another thread wakes this one.
     Wake,
@@ -19,7 +19,7 @@ pub enum Token {
     Connection(Key),
 }
 
-/// Generation 0 is no connection's: with it, the index stands for one of the others.
+/// No connection has generation 0. With it, the index stands for one of the other owners.
 const OTHERS: [Token; 5] = [
     Token::Input,
     Token::Output,
@@ -29,7 +29,7 @@ const OTHERS: [Token; 5] = [
 ];
 
 impl Token {
-    /// The token as 64 bits: the generation above the index.
+    /// Packs the token into 64 bits: the generation above the index.
     pub fn pack(self) -> u64 {
         match self {
             Token::Connection(key) => u64::from(key.generation.get()) << 32 | u64::from(key.index),
@@ -40,7 +40,7 @@ impl Token {
         }
     }
 
-    /// The token that was packed into `data`.
+    /// Unpacks the token in `data`.
     pub fn unpack(data: u64) -> Token {
         let halves = [data >> 32, data & u64::from(u32::MAX)];
         let [generation, index] = halves.map(|half| u32::try_from(half).expect("32 bits"));

@@ -1,4 +1,4 @@
-//! What the server has done over the life of the process.
+//! The counters of the server, over the life of the process.
 
 use std::mem;
 use std::sync::Arc;
@@ -6,15 +6,15 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 /// The counters that `tcp_echo_stats` reports. Several engines may share them.
 ///
-/// No order among threads is asked for here: whoever has seen a connection's end (a system call
-/// that orders memory) finds it counted.
+/// Relaxed ordering suffices. A thread that has seen the end of a connection has made a system call since,
+/// which orders memory, so it reads counters that include the connection.
 #[derive(Debug, Default)]
 pub struct Totals {
     connections: AtomicU64,
     bytes: AtomicU64,
 }
 
-/// What the counters stood at.
+/// The values of the counters at one time.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
     /// Connections accepted.
@@ -29,12 +29,12 @@ impl Totals {
         self.connections.fetch_add(1, Relaxed);
     }
 
-    /// Counts bytes that a write has taken.
+    /// Counts bytes that a write has accepted.
     pub fn add_bytes(&self, count: usize) {
         self.bytes.fetch_add(count as u64, Relaxed);
     }
 
-    /// What the counters stand at.
+    /// Returns the values of the counters.
     pub fn get(&self) -> Counts {
         Counts {
             connections: self.connections.load(Relaxed),
@@ -43,7 +43,7 @@ impl Totals {
     }
 }
 
-/// What one thread counts: into the totals, and for itself.
+/// The counters of one thread, which adds to the totals and keeps a count of its own.
 #[derive(Debug)]
 pub struct Tally {
     totals: Arc<Totals>,
@@ -51,7 +51,7 @@ pub struct Tally {
 }
 
 impl Tally {
-    /// Counts into `totals`.
+    /// Creates the counters of a thread that adds to `totals`.
     pub fn new(totals: Arc<Totals>) -> Tally {
         Tally {
             totals,
@@ -59,7 +59,8 @@ impl Tally {
         }
     }
 
-    /// Counts bytes that a write has taken, at once: the peer may have them, and ask for the totals.
+    /// Counts bytes that a write has accepted. Call it right after the write, because the peer may read the
+    /// bytes and then request the totals.
     pub fn add_bytes(&mut self, count: usize) {
         self.totals.add_bytes(count);
         self.recent_bytes += count;
@@ -70,7 +71,7 @@ impl Tally {
         mem::take(&mut self.recent_bytes)
     }
 
-    /// The totals of all threads.
+    /// Returns the totals of all threads.
     #[cfg(test)]
     pub fn totals(&self) -> &Totals {
         &self.totals

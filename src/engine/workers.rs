@@ -1,8 +1,8 @@
 //! Threads that serve connections beside the main one.
 //!
-//! The main thread accepts all connections and hands them out in turn, itself included. So there is
-//! one queue of waiting connections, one thread that meets a shortage of descriptors, and an even
-//! spread. The node's own client is always served by the main thread, which needs no wake-up.
+//! The main thread accepts all connections and distributes them in turn among the workers and itself. There is
+//! therefore one accept queue, and only one thread handles a shortage of descriptors. The main thread always
+//! serves the node's own client, which needs no wake-up.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,17 +18,17 @@ use super::syscall_error::SyscallError;
 use super::token::Token;
 use super::totals::Totals;
 
-/// The workers, from the main thread's side; there may be none. They end when this is dropped.
+/// The main thread's handle of the workers, of which there may be none. They end when it is dropped.
 #[derive(Debug)]
 pub struct Workers<K: Kernel> {
     mailboxes: Vec<Arc<Mailbox<K>>>,
-    /// Written to by each worker that has finished draining; there if any worker is.
+    /// The eventfd to which a worker writes when it has finished draining; `None` without workers.
     wake: Option<Arc<Wake<K>>>,
-    /// Whose turn it is: 0 is the main thread, `i + 1` the worker with mailbox `i`.
+    /// The thread that gets the next connection: 0 is the main thread, `i + 1` the worker with mailbox `i`.
     next: usize,
 }
 
-/// A worker, to be [run](Worker::run) by a thread of its own.
+/// A worker, which a thread of its own [runs](Worker::run).
 #[derive(Debug)]
 pub struct Worker<K: Kernel> {
     poller: Poller<K>,
@@ -37,7 +37,7 @@ pub struct Worker<K: Kernel> {
 }
 
 impl<K: Kernel> Workers<K> {
-    /// No workers: the main thread serves alone.
+    /// Creates an empty set of workers: the main thread serves alone.
     pub fn none() -> Workers<K> {
         Workers {
             mailboxes: Vec::new(),
@@ -87,7 +87,7 @@ impl<K: Kernel> Workers<K> {
     /// Hands an accepted connection over to the worker whose turn it is.
     ///
     /// # Errors
-    /// The socket, if it is the main thread's turn, or if the worker cannot take it.
+    /// Returns the socket if it is the main thread's turn, or if the worker cannot take it.
     pub fn hand_over(&mut self, socket: Socket<K>) -> Result<(), Socket<K>> {
         let turn = self.next;
         self.next = (turn + 1) % (self.mailboxes.len() + 1);
@@ -97,19 +97,19 @@ impl<K: Kernel> Workers<K> {
         }
     }
 
-    /// Has each worker close its connections: as soon as each ends, and all of them after `timeout`.
+    /// Makes each worker close its connections: each as soon as it ends, and all of them after `timeout`.
     pub fn drain(&self, timeout: Duration) {
         for mailbox in &self.mailboxes {
             mailbox.command(Command::Drain(timeout));
         }
     }
 
-    /// Whether any worker has not finished draining.
+    /// Returns whether any worker has not finished draining.
     pub fn are_draining(&self) -> bool {
         self.mailboxes.iter().any(|mailbox| mailbox.is_draining())
     }
 
-    /// Resets what woke the main thread.
+    /// Resets the eventfd that woke the main thread.
     pub fn reset_wake(&self) {
         if let Some(wake) = &self.wake {
             wake.reset();
@@ -120,7 +120,7 @@ impl<K: Kernel> Workers<K> {
 impl<K: Kernel> Drop for Workers<K> {
     fn drop(&mut self) {
         for mailbox in &self.mailboxes {
-            // A worker that does not get it ends with the process.
+            // A worker that does not get the command ends with the process.
             mailbox.command(Command::Shutdown);
         }
     }
@@ -179,8 +179,8 @@ impl<K: Kernel> Worker<K> {
         Ok(has_mail)
     }
 
-    /// Serves until all connections have ended, `timeout` is over or there is another command. Closes
-    /// those that are left.
+    /// Serves until all connections have ended, `timeout` has elapsed or there is another command. Then closes
+    /// the remaining connections.
     fn drain(&mut self, timeout: Duration) -> Result<(), SyscallError> {
         let deadline = self.poller.now() + timeout;
         while self.connections.len() > 0 && !self.mailbox.has_command() {
@@ -222,9 +222,9 @@ mod tests {
         let steps = [
             &setup[..],
             &[socket, socket, wake(6), socket, wake(8)],
-            // The workers have not looked yet: their next connections need no wake-up.
+            // The workers have not read their mailboxes yet, so further connections need no wake-up.
             &[socket, socket, socket],
-            // They end with the last handle.
+            // The workers end with the last handle.
             &[wake(6), wake(8)],
         ]
         .concat();

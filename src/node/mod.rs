@@ -243,7 +243,7 @@ fn no_server() -> Error {
     )
 }
 
-/// The error for an echo that differs from what was sent in a way that cannot be represented.
+/// Returns the error for an echo that a reply cannot represent, and that therefore differs from the data sent.
 fn corrupt(error: impl std::error::Error) -> Error {
     Error::new(
         Code::Crash,

@@ -28,8 +28,8 @@ const AF_INET: usize = 2;
 const SOCK_STREAM: usize = 1; // TCP
 
 /// Returns the address of `variable` as a number. `expose_provenance` does what a cast to `usize` does. Its
-/// name says the purpose: the compiler must assume that somebody, here the kernel, turns the number into a
-/// pointer again and changes the variable.
+/// name states the purpose: the compiler must assume that other code, here the kernel, turns the number into
+/// a pointer again and changes the variable.
 fn at<T>(variable: &mut T) -> usize {
     (&raw mut *variable).expose_provenance()
 }

@@ -69,7 +69,7 @@ pub fn main() -> Result<(), Errno> {
 }
 
 // Try:
-// - Leave `client.shutdown(SHUT_WR)` out. Which call now waits for ever, and for what?
+// - Leave `client.shutdown(SHUT_WR)` out. Which call now waits forever, and for what?
 // - Leave `rt_sigaction_ignore` out. Rust's runtime ignores SIGPIPE before `main`, so nothing
 //   changes. Program 7 has no such runtime.
 // - Let the server read "never read" before it closes. What do the client's calls return now? The write

@@ -37,7 +37,8 @@ constants! {
         /// An error is pending. Always reported.
         POLLERR = 0x8;
         /// A hang-up: both directions of a connection are shut down, it was reset, or the last writer of a
-        /// pipe has closed it. The end of the peer's side of a TCP stream alone is not one. Always reported.
+        /// pipe has closed it. The end of the peer's side of a TCP stream alone is not a hang-up. Always
+        /// reported.
         POLLHUP = 0x10;
         /// The descriptor is not open. Always reported.
         POLLNVAL = 0x20;

@@ -74,8 +74,8 @@ constants! {
 constants! {
     /// The directions that `shutdown` ends: `include/linux/net.h`.
     SHUTDOWN_HOW: i32 {
-        /// Receiving: a read of an empty queue returns 0. TCP tells the peer nothing, and still accepts
-        /// its data.
+        /// Receiving: a read of an empty queue returns 0. TCP does not notify the peer, and still
+        /// accepts its data.
         SHUT_RD = 0;
         /// Sending. The peer reads the end of the stream.
         SHUT_WR = 1;
@@ -283,7 +283,7 @@ impl<K: Kernel> Socket<K> {
     /// - `EINVAL`: the socket has an address already.
     pub fn bind(&self, addr: &Sockaddr) -> Result<(), Errno> {
         let args = [self.arg(), addr.ptr_arg(), addr.len_arg()];
-        // SAFETY: the kernel reads `len_arg` bytes of the address, which it has.
+        // SAFETY: the kernel reads `len_arg` bytes of the address, which is that long.
         into_result(unsafe { self.kernel().syscall(sc::nr::BIND, args) }).map(|_| ())
     }
 
@@ -312,7 +312,7 @@ impl<K: Kernel> Socket<K> {
     pub fn accept(&self) -> Result<(Socket<K>, Sockaddr), Errno> {
         let mut peer = Sockaddr::zeroed();
         let [addr, len] = peer.out_args();
-        // SAFETY: the kernel writes at most `*len` bytes of address to `peer`, and its length.
+        // SAFETY: the kernel writes at most `*len` bytes of the address to `peer`, and its length to `len`.
         let fd = into_result(unsafe {
             self.kernel()
                 .syscall(sc::nr::ACCEPT, [self.arg(), addr, len])
@@ -343,7 +343,7 @@ impl<K: Kernel> Socket<K> {
         let mut peer = Sockaddr::zeroed();
         let [addr, len] = peer.out_args();
         let args = [self.arg(), addr, len, flags as usize];
-        // SAFETY: the kernel writes at most `*len` bytes of address to `peer`, and its length.
+        // SAFETY: the kernel writes at most `*len` bytes of the address to `peer`, and its length to `len`.
         let fd = into_result(unsafe { self.kernel().syscall(sc::nr::ACCEPT4, args) })?;
         // SAFETY: the call succeeded, so the result is a new descriptor.
         Ok((
@@ -367,7 +367,7 @@ impl<K: Kernel> Socket<K> {
     /// - `EALREADY`, `EISCONN`: an earlier call is in progress, or has connected the socket.
     pub fn connect(&self, addr: &Sockaddr) -> Result<(), Errno> {
         let args = [self.arg(), addr.ptr_arg(), addr.len_arg()];
-        // SAFETY: the kernel reads `len_arg` bytes of the address, which it has.
+        // SAFETY: the kernel reads `len_arg` bytes of the address, which is that long.
         into_result(unsafe { self.kernel().syscall(sc::nr::CONNECT, args) }).map(|_| ())
     }
 
@@ -380,7 +380,7 @@ impl<K: Kernel> Socket<K> {
     pub fn getsockname(&self) -> Result<Sockaddr, Errno> {
         let mut name = Sockaddr::zeroed();
         let [addr, len] = name.out_args();
-        // SAFETY: the kernel writes at most `*len` bytes of address to `name`, and its length.
+        // SAFETY: the kernel writes at most `*len` bytes of the address to `name`, and its length to `len`.
         into_result(unsafe {
             self.kernel()
                 .syscall(sc::nr::GETSOCKNAME, [self.arg(), addr, len])
@@ -398,7 +398,7 @@ impl<K: Kernel> Socket<K> {
     pub fn getpeername(&self) -> Result<Sockaddr, Errno> {
         let mut name = Sockaddr::zeroed();
         let [addr, len] = name.out_args();
-        // SAFETY: the kernel writes at most `*len` bytes of address to `name`, and its length.
+        // SAFETY: the kernel writes at most `*len` bytes of the address to `name`, and its length to `len`.
         into_result(unsafe {
             self.kernel()
                 .syscall(sc::nr::GETPEERNAME, [self.arg(), addr, len])
@@ -412,7 +412,7 @@ impl<K: Kernel> Socket<K> {
     #[doc = call_doc!(shutdown)]
     ///
     /// # Errors
-    /// - `ENOTCONN`: the socket is not connected, or no longer.
+    /// - `ENOTCONN`: the socket is not connected, or is no longer connected.
     pub fn shutdown(&self, how: i32) -> Result<(), Errno> {
         // SAFETY: no memory is passed.
         into_result(unsafe {
@@ -471,8 +471,8 @@ impl<K: Kernel> Socket<K> {
         );
         let (level, name) = (option.level as usize, option.name as usize);
         let args = [self.arg(), level, name, at, len_at];
-        // SAFETY: the kernel writes at most `len` bytes to `value`, and how many. Whatever bits it
-        // writes are a `T`, which is made of integers.
+        // SAFETY: the kernel writes at most `len` bytes to `value`, and their number to `len`. A `T` consists
+        // of integers, so any bits are valid.
         into_result(unsafe { self.kernel().syscall(sc::nr::GETSOCKOPT, args) })?;
         Ok(value)
     }

@@ -1,12 +1,12 @@
-//! Proves what the tables at the top of `src/arch/*.rs` say of a call's aftermath: which registers
-//! it changes, and that all others, the flags, the vector registers and the memory below the stack
-//! pointer come back as they were.
+//! Checks the register tables at the top of `src/arch/*.rs`: which registers a call changes. All other
+//! registers, the flags, the vector registers and the memory below the stack pointer must keep their
+//! values.
 //!
-//! Two kinds of proof. A piece of assembly fills the whole machine, executes the one instruction,
-//! and writes the whole machine down: that is the kernel's side. And values that the compiler keeps
-//! in registers and in the red zone across this crate's functions survive: that is the side of the
-//! `asm!` blocks, whose declarations the compiler believes. (Only an optimised build keeps them
-//! there, so the workspace's `Cargo.toml` has this package optimised in tests, too.)
+//! There are two kinds of checks. For the kernel's side, a piece of assembly fills all registers, executes
+//! the instruction, and stores all registers. For the side of the `asm!` blocks, whose declarations the
+//! compiler relies on, the compiler keeps values in registers and in the red zone across this crate's
+//! functions, and the values must survive. (Only an optimized build keeps them there, so the workspace's
+//! `Cargo.toml` optimizes this package in tests too.)
 
 use std::arch::{asm, global_asm};
 use std::hint::black_box;

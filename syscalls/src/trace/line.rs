@@ -87,7 +87,7 @@ impl<'t, K: Kernel> Line<'t, K> {
         if line.dropped > 0 {
             // The previous line may have been cut off, so this starts with a newline.
             let dropped = line.dropped;
-            let _ = writeln!(line, "\n... no room for {dropped} lines ...");
+            let _ = writeln!(line, "\n... {dropped} lines dropped ...");
         }
         line
     }

@@ -32,7 +32,7 @@ const IGNORE: u64 = 1;
 /// The size of the kernel's `sigset_t`.
 const SIGSET: usize = 8;
 
-/// An event that epoll reports: its place in the set (`None` for an injected one), token and events.
+/// An event that epoll reports: its place in the set (`None` for a stale event), token and events.
 type Event = (Option<usize>, u64, u32);
 
 impl World {
@@ -211,7 +211,7 @@ impl World {
         }
         if state.readable(end) > 0 || state.is_at_end(end) {
             if self.happens(Fault::ReadAgain) {
-                // The rest is delivered right after.
+                // The bytes cause another event right after.
                 self.conns[conn].ends[end].news += 1;
                 return Err(Errno::EAGAIN);
             }
@@ -225,7 +225,7 @@ impl World {
         }
         let mut count = self.conns[conn].readable(end).min(len);
         if count > 1 && self.happens(Fault::ReadShort) {
-            // The rest is delivered right after.
+            // The rest causes another event right after.
             self.conns[conn].ends[end].news += 1;
             count = self.short(count);
         }
@@ -629,10 +629,10 @@ impl World {
             let late = self.now + self.rng.u64(..20 * MILLISECOND);
             self.advance(late);
         }
-        // A stale event may have been collected before its descriptor was closed; a late one comes
-        // with all that is ready.
+        // A stale event may have been collected before its descriptor was closed. A late return reports
+        // everything that is ready by then.
         let mut events = self.ready(epoll);
-        // Events that have become true are reported unchanged.
+        // A spurious event whose descriptor is really ready is left out: the real event is reported.
         let is_true = |event: &Event| events.iter().any(|&(position, ..)| position == event.0);
         spurious.retain(|event| event.2 != 0 && !is_true(event));
         events.append(&mut spurious);
@@ -652,15 +652,15 @@ impl World {
         Ok(count)
     }
 
-    /// Spurious events, and events for closed descriptors.
+    /// Draws spurious events, and stale events for closed descriptors.
     fn spurious(&mut self, epoll: usize) -> Vec<Event> {
         let mut events = Vec::new();
         if !self.epolls[epoll].gone.is_empty() && self.happens(Fault::StaleEvent) {
             let (happened, data) = *choose(&mut self.rng, &self.epolls[epoll].gone);
             events.push((None, data, happened & (EPOLLIN | EPOLLOUT)));
         }
-        // Never for standard input, standard output or an eventfd on which a call would block: what
-        // poll reports about a pipe or a counter with one user is true.
+        // No spurious event for standard input, standard output or an eventfd on which a call would block:
+        // the kernel reports none for a pipe or a counter with one user.
         let sockets = |entry: &Registration| match self.table[entry.fd] {
             Some(File::Stdin) => self.stdin.kind == Kind::NonblockingPipe,
             Some(File::Stdout) => self.stdout.kind == Kind::NonblockingPipe,

@@ -614,7 +614,7 @@ impl World {
                     self.wake_owner(conn);
                 }
                 let set_up = attempt.is_none_or(|attempt| self.attempts[attempt].watched);
-                if set_up && !self.no_conversation() {
+                if set_up && !self.all_connections_closed() {
                     self.stopping_since = Some(self.now);
                 }
             }
@@ -634,7 +634,7 @@ impl World {
                 self.conns[conn].close(end, aborts);
                 if end == SERVER {
                     self.wake_owner(conn);
-                    if self.no_conversation() {
+                    if self.all_connections_closed() {
                         self.stopping_since = None;
                     }
                 }

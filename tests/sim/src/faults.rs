@@ -49,7 +49,7 @@ faults! {
     LateWake "epoll_pwait: returns late";
     EmptyWake "epoll_pwait: returns early, without events";
     #[rare] AcceptAborted "accept4: ECONNABORTED, the connection is gone";
-    AcceptUnrelated "accept4: EPROTO, ENETDOWN …, the connection stays";
+    AcceptUnrelated "accept4: EPROTO, ENETDOWN …, the connection remains queued";
     #[rare] AcceptEmfile "accept4: EMFILE";
     #[rare] AcceptEnfile "accept4: ENFILE";
     #[rare] AcceptEnobufs "accept4: ENOBUFS";
@@ -135,7 +135,7 @@ pub(crate) struct Faults {
 /// One run in this many has no fault at all. Every request must then succeed.
 const CALM_RUNS: u32 = 8;
 
-/// The most times that a kind without a visible effect happens in a run, and a rare kind.
+/// The most times that a kind happens in a run: a kind without a visible effect, and a rare kind.
 const OFTEN_LIMIT: u32 = 400;
 const RARE_LIMIT: u32 = 6;
 

@@ -77,7 +77,9 @@ fn arguments() -> Result<Arguments, String> {
 
 fn main() -> ExitCode {
     if cfg!(panic = "abort") {
-        eprintln!("a violation unwinds the program: use --profile sim");
+        eprintln!(
+            "a violation must unwind the program, but this profile aborts on panic: use --profile sim"
+        );
         return ExitCode::from(2);
     }
     match arguments() {

@@ -305,7 +305,7 @@ impl World {
         if self
             .conns
             .iter()
-            .any(|conn| conn.is_conversation_from(closed_at))
+            .any(|conn| conn.was_open_before(closed_at))
         {
             return Err("a connection is still open".into());
         }

@@ -154,7 +154,7 @@ impl Conn {
     }
 
     /// Returns whether it was accepted before `call` and the program still holds the server's end.
-    pub(crate) fn is_conversation_from(&self, call: u64) -> bool {
+    pub(crate) fn was_open_before(&self, call: u64) -> bool {
         self.phase == Phase::Accepted && !self.ends[SERVER].closed && self.accepted_at_call < call
     }
 

@@ -152,7 +152,7 @@ impl World {
         &self.threads[self.running]
     }
 
-    /// Returns the running thread's call as it blocked, if it blocked before other threads ran.
+    /// Takes the running thread's blocked call, if it blocked before other threads ran.
     pub(crate) fn waited(&mut self) -> Option<BlockedCall> {
         self.threads[self.running].blocked.take()
     }

@@ -33,8 +33,8 @@ const CALL_COST: u64 = 500;
 /// The number of calls in a row that the program may make without progress. A busy loop makes more.
 const IDLE_CALLS: i64 = 3_000;
 
-/// The number of further calls that each step of progress allows. A step may come at the end of the
-/// time for which the program busy-polls before it sleeps.
+/// The number of further calls that each step of progress allows. It covers a whole busy-poll, at whose end
+/// the next step may come.
 const CALLS_PER_STEP: i64 = 64 + (Polling::DEFAULT.as_nanos() / CALL_COST as u128) as i64;
 
 /// The largest number of calls of a run. A run that makes progress needs fewer.
@@ -177,7 +177,8 @@ pub(crate) struct World {
     /// Whether the program has seen the end of its input, or that its output is closed. It may close
     /// connections early then.
     pub(crate) exiting: bool,
-    /// The time at which the program closed its listener, while connections from before are still open.
+    /// The time at which the program closed its listener, if a connection that it accepted before is still
+    /// open.
     pub(crate) stopping_since: Option<u64>,
     /// The increments of the counters, in order.
     pub(crate) counts: Vec<Count>,
@@ -721,7 +722,7 @@ impl World {
     }
 
     /// Returns whether the program has closed the server's end of every accepted connection.
-    pub(crate) fn no_conversation(&self) -> bool {
+    pub(crate) fn all_connections_closed(&self) -> bool {
         !self
             .conns
             .iter()
@@ -785,8 +786,7 @@ impl World {
     }
 }
 
-/// Marks the end of `flow`, if it has been sent, as arrived at a closed end. Returns whether it had
-/// been sent.
+/// Marks the end of `flow` as delivered to a closed end, if it has been sent. Returns whether it has.
 fn flow_ends(flow: &mut crate::net::Flow) -> bool {
     let ends = flow.fin == Fin::Sent;
     if ends {
