@@ -1,4 +1,4 @@
-//! What a system call costs on this machine:
+//! Measures what a system call costs on this machine:
 //!
 //! ```console
 //! $ cargo run -q -p rawecho-syscalls --release --example cost

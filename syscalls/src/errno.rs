@@ -1,4 +1,4 @@
-//! Error numbers, and how a result is told apart from an error.
+//! Error numbers, and the comparison that distinguishes an error from a result.
 
 use core::fmt;
 
@@ -31,7 +31,7 @@ use core::fmt;
 ///
 /// | by number | the C library then |
 /// |---|---|
-/// | `fork`, `vfork`, `clone` | runs no `pthread_atfork(3)` handlers and does not reset its locks: if another thread held the lock of `malloc`, the child waits for it for ever. It has the thread's old id cached as well. (The process's id was cached up to glibc 2.24: getpid(2).) |
+/// | `fork`, `vfork`, `clone` | runs no `pthread_atfork(3)` handlers and does not reset its locks: if another thread held the lock of `malloc`, the child waits for it forever. It has the thread's old id cached as well. (The process's id was cached up to glibc 2.24: getpid(2).) |
 /// | `setuid`, `setgid`, `setgroups` and their relatives | changes the one thread only. Credentials belong to a thread in the kernel; the wrapper sends each thread a signal, whose handler makes the call (nptl(7)). |
 /// | `exit_group`, `exit` | runs no `atexit(3)` handlers, and loses what standard output still buffers |
 /// | `write` to a descriptor with a `FILE` | writes ahead of what the `FILE` still buffers |

@@ -12,18 +12,18 @@
 //! # Why there is no `fork`, `vfork` or `clone`
 //!
 //! These calls return twice, once in each process. After `fork`, the child has a copy of the memory, but
-//! of the threads only the one that called: a lock that another thread held stays locked. Safe code could
-//! not rely on any lock, that of the allocator included.
+//! only the thread that called `fork`. A lock that another thread held therefore stays locked. Safe code
+//! could not rely on any lock, not even on that of the allocator.
 //!
 //! After `vfork`, the child uses the parent's memory *and stack*, and the parent is suspended until the
 //! child calls `execve` or ends. If the child returns from the function that called `vfork`, it reuses
 //! that function's stack frame, and the parent returns later through an address that is overwritten. That
 //! makes `vfork` impossible to wrap in a function of Rust or C: the wrapper itself would return. (glibc's
-//! keeps the return address in a register meanwhile, `sysdeps/unix/sysv/linux/x86_64/vfork.S`, and C
-//! compilers know the name as that of a function that returns twice.) vfork(2) permits the child only to
-//! call `_exit` or a function of the `exec` family. `posix_spawn(3)` does both steps in one function and
-//! gives the child a stack of its own. `tests/questions.rs` executes `vfork` in assembly and has the child
-//! change a variable of its parent.
+//! `vfork` keeps the return address in a register during the call, `sysdeps/unix/sysv/linux/x86_64/vfork.S`.
+//! C compilers know by its name that it returns twice.) vfork(2) permits the child only to call `_exit` or a
+//! function of the `exec` family. `posix_spawn(3)` does both steps in one function and gives the child a
+//! stack of its own. `tests/questions.rs` executes `vfork` in assembly and lets the child change a variable
+//! of its parent.
 
 use core::ptr;
 

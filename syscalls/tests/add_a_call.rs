@@ -1,5 +1,5 @@
-//! `CONTRIBUTING.md` says how to add a call, and says all: this test adds two calls to a copy of the
-//! project, one as that page says, and looks at what the project's own tests say.
+//! Checks that `CONTRIBUTING.md` describes every step of adding a call. The test adds two calls to a copy of
+//! the project, one of them exactly as the page describes, and checks the output of the project's own tests.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -8,7 +8,7 @@ use std::process::Command;
 
 const PAGE: &str = include_str!("../../CONTRIBUTING.md");
 
-/// The same for `sendfile(2)`, without the words.
+/// The same steps for `sendfile(2)`, without explanations.
 const SENDFILE: &str = r#"
 In `syscalls/src/calls.rs`, before the line `exit_group EXIT_GROUP 231 94 (status: Int) "2.6" "process::exit_group"`:
 

@@ -1,9 +1,8 @@
-//! Proves that the hand-written instruction passes each argument in its place and brings each
-//! result back: for every call, with success and with error, it agrees with `sc` (another crate's
-//! assembly) and with the C library's `syscall`, in the result and in what the kernel wrote to
-//! memory.
+//! Checks that the hand-written assembly passes each argument in the right register and returns the result.
+//! For every call, with success and with error, it must agree with `sc` (another crate's assembly) and with
+//! the C library's `syscall`: in the result, and in the bytes that the kernel writes to memory.
 //!
-//! `registers.rs` proves that the instruction leaves all else alone.
+//! `registers.rs` checks that a call changes nothing else.
 
 use std::collections::BTreeSet;
 use std::ffi::CString;
@@ -21,7 +20,7 @@ use syscalls::{CALLS, Kernel, Linux, MAX_ERRNO, Socket};
 mod witnesses;
 use witnesses::assert_every_call;
 
-/// A way into the kernel. What comes back is a value, or the negative error number.
+/// A way into the kernel. It returns a value, or the negative error number.
 type Path = unsafe fn(usize, &[usize]) -> isize;
 
 const PATHS: [(&str, Path); 3] = [("by hand", by_hand), ("sc", by_sc), ("libc", by_libc)];
@@ -43,7 +42,7 @@ unsafe fn by_hand(nr: usize, args: &[usize]) -> isize {
     result as isize
 }
 
-/// What `sc::syscall!` expands to, which wants the call's name written out.
+/// Issues a call as the expansion of `sc::syscall!` does. The macro itself needs the call's name in the source.
 unsafe fn by_sc(nr: usize, args: &[usize]) -> isize {
     // SAFETY: the caller's promise.
     let result = unsafe {
@@ -74,7 +73,7 @@ unsafe fn by_libc(nr: usize, args: &[usize]) -> isize {
     }
 }
 
-/// One run of a scenario through one of the paths, and everything that was seen in it.
+/// One run of a scenario through one of the paths, with everything that it observed.
 struct Run {
     path: Path,
     seen: Vec<String>,
@@ -83,11 +82,11 @@ struct Run {
 }
 
 impl Run {
-    /// Issues the call and returns its result, which the paths need not agree on.
+    /// Issues the call and returns its result, which may differ from path to path.
     fn issue(&mut self, name: &str, args: &[usize]) -> isize {
         let call = CALLS.iter().find(|call| call.name == name).expect(name);
         assert_eq!(args.len(), call.arguments.len(), "{name}'s arguments");
-        // SAFETY: the scenarios pass addresses of live variables, or ones that no memory is at.
+        // SAFETY: the scenarios pass addresses of live variables, or addresses without memory.
         let result = unsafe { (self.path)(call.nr, args) };
         if (-(MAX_ERRNO as isize)..0).contains(&result) {
             self.failed.insert(call.name);
@@ -135,7 +134,7 @@ fn fd(of: &impl AsRawFd) -> usize {
     of.as_raw_fd() as usize
 }
 
-/// An address at which no memory is, and a descriptor that is not open.
+/// An address without memory, and a descriptor that is not open.
 const NOWHERE: usize = 8;
 const CLOSED: usize = -1isize as usize;
 
@@ -161,7 +160,7 @@ fn empty() -> libc::sockaddr_in {
     addr
 }
 
-/// Whether the kernel wrote `expected`, with its length.
+/// Returns whether the kernel wrote `expected`, with its length.
 fn is(addr: &libc::sockaddr_in, len: u32, expected: SocketAddr) -> bool {
     let ip = Ipv4Addr::from(u32::from_be(addr.sin_addr.s_addr));
     len as usize == LEN_IN && expected == (ip, u16::from_be(addr.sin_port)).into()
@@ -522,7 +521,7 @@ const SCENARIOS: [fn(&mut Run); 8] = [
 
 #[test]
 fn three_ways_into_the_kernel_agree_on_every_call() {
-    // A call that gets an argument in the wrong place may wait for ever. The signal ends that.
+    // A call with an argument in the wrong register may block forever. The signal ends it.
     // SAFETY: no memory is passed.
     unsafe { libc::alarm(30) };
     let (mut succeeded, mut failed) = (BTreeSet::new(), BTreeSet::from(["exit_group"]));

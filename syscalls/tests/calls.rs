@@ -35,7 +35,7 @@ fn domain(ip: IpAddr) -> i32 {
     if ip.is_ipv4() { AF_INET } else { AF_INET6 }
 }
 
-/// A call that gets an argument in the wrong place may wait for ever. The signal ends that.
+/// A call with an argument in the wrong register may block forever. The signal ends it.
 fn set_alarm() {
     static ALARM: Once = Once::new();
     // SAFETY: no memory is passed.
@@ -133,22 +133,22 @@ fn libc_option(socket: &Socket<Linux>, level: i32, option: i32) -> i32 {
     value
 }
 
-/// No child is there while this is held. One would hold every descriptor of the process, too, and so
-/// keep open what a test closes.
+/// Returns a lock that excludes child processes. A child would inherit every descriptor of the process, and keep
+/// open what a test closes.
 fn no_children() -> MutexGuard<'static, ()> {
     static CHILDREN: Mutex<()> = Mutex::new(());
-    // It guards no memory that a panic could leave half changed.
+    // The lock protects no data, so a panic while it is held does no harm.
     CHILDREN.lock().unwrap_or_else(|error| error.into_inner())
 }
 
-/// Closes `end`, so that it is closed when this returns.
+/// Closes `end`. No child process holds a copy of it when this returns.
 fn close_for_good<T>(end: T) {
     let _none = no_children();
     drop(end);
 }
 
-/// Runs `test` in a process of its own, where limits and rights can be given up. It must not panic
-/// (other threads' locks may be held for ever there): it returns whether it succeeded.
+/// Runs `test` in a child process, which can give up limits and rights. `test` returns whether it succeeded. It
+/// must not panic, because locks of other threads may be held forever in the child.
 fn in_child(test: impl FnOnce() -> bool) {
     let _others = no_children();
     // SAFETY: the child makes calls and leaves.
@@ -403,7 +403,7 @@ fn connect_fails_with_the_documented_errors(ip: IpAddr) {
     let (_port, refuses) = port_without_listener(ip);
     assert_eq!(tcp(ip).connect(&refuses.into()), Err(Errno::ECONNREFUSED));
 
-    // When nobody accepts and the queue is full, a connection stays under way.
+    // When the accept queue is full, a connect stays in progress.
     let (full, addr) = listener(ip);
     full.listen(0).unwrap();
     let sockets: Vec<_> = (0..8).map(|_| tcp(ip)).collect();
@@ -560,7 +560,7 @@ fn overlong_address_is_truncated_and_not_read_beyond() {
     let bound = |address: &unix::net::SocketAddr| UnixDatagram::bind_addr(address).expect("bind");
     let here = unix("here");
     let ours = Socket::new(Linux, AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0).unwrap();
-    // SAFETY: no memory is passed, and what was open under our descriptor is nobody else's.
+    // SAFETY: the call takes no pointer, and nothing else uses the file that it replaces.
     let same = unsafe { libc::dup2(bound(&here).as_raw_fd(), ours.as_raw()) };
     assert_eq!(same, ours.as_raw());
     let begins = unix("there");
@@ -851,9 +851,9 @@ fn close_and_drop_close_once() {
     let (ours, mut theirs) = pair();
     drop(ours);
     assert_eq!(theirs.read(&mut [0; 1]).unwrap(), 0, "the peer is gone");
-    // In a child nobody else opens anything, so the number stays free.
+    // The child has no other thread that could open a file, so the number stays free.
     in_child(|| {
-        // SAFETY: it is open in this process, and nobody here relies on it.
+        // SAFETY: the descriptor is open in this process, and nothing relies on it.
         unsafe { libc::close(number) };
         // SAFETY: nothing relies on the number in this process.
         let fd = unsafe { Fd::from_raw(Linux, number) };
@@ -905,7 +905,7 @@ fn epoll_create1_accepts_only_known_flags() {
     in_child(|| no_more_descriptors() && Epoll::new(Linux, 0).is_err_and(|e| e == Errno::EMFILE));
 }
 
-/// What comes within 10 s, or at once if `wait` is false.
+/// Returns the events that arrive within 10 s, or the present ones if `wait` is false.
 fn events(set: &Epoll<Linux>, wait: bool) -> Vec<(u32, u64)> {
     let mut events = [EpollEvent::default(); 8];
     let count = set
@@ -936,7 +936,7 @@ fn epoll_ctl_adds_modifies_and_deletes() {
         .unwrap();
     assert_eq!(events(&set, false), []);
 
-    // A change is told once, and one shot is one.
+    // An edge-triggered event is reported once, and a one-shot registration reports once.
     set.ctl(EPOLL_CTL_ADD, &ours, wait(EPOLLIN | EPOLLET))
         .unwrap();
     assert_eq!(events(&set, true), [(EPOLLIN, token)]);
@@ -1046,7 +1046,7 @@ fn blocked() -> Vec<i32> {
 }
 
 fn rt_sigprocmask_blocks_in_this_thread() {
-    // A thread of its own, whose mask nobody else needs.
+    // Use a separate thread, because the test changes its signal mask.
     let test = || {
         let [int, term] = [SIGINT, SIGTERM].map(|signal| SigSet::new(&[signal]));
         assert_eq!(blocked(), []);

@@ -1,8 +1,8 @@
-//! The programs of the course in `examples/` print what their heads and `examples/README.md` say,
-//! and keep to their length. (`freestanding.rs` runs the last one.)
+//! The programs of the course in `examples/` print the output that their comments and `examples/README.md`
+//! show, and do not exceed their maximum length. (`freestanding.rs` runs the last one.)
 //!
-//! Each test runs this test program a second time, in which it calls the example's `main`. So the
-//! programs run wherever this test does, on a guest without cargo too.
+//! Each test starts this test program a second time, and that process calls the example's `main`. The programs
+//! therefore run wherever this test does, even in a guest without cargo.
 
 use std::env;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -33,10 +33,10 @@ const SOURCES: [(&str, &str); 7] = sources! {
 
 const README: &str = include_str!("../examples/README.md");
 
-/// The length of a program, without its blank lines: short enough to be read at one sitting.
+/// The maximum number of lines of a program, without blank lines: short enough to read in one go.
 const MAX_LINES: usize = 80;
 
-/// Set in the second process.
+/// The environment variable that is set in the second process.
 const IS_PROGRAM: &str = "SYSCALLS_COURSE_PROGRAM";
 
 fn source(name: &str) -> &'static str {
@@ -44,7 +44,7 @@ fn source(name: &str) -> &'static str {
     found.expect("the name of a program").1
 }
 
-/// The text of the `//!` comment at the start of `source`.
+/// Returns the text of the `//!` comment at the start of `source`.
 fn head(source: &str) -> String {
     let lines = source.lines().map_while(|line| line.strip_prefix("//!"));
     lines
@@ -52,8 +52,8 @@ fn head(source: &str) -> String {
         .collect()
 }
 
-/// The blocks of output in `text` that hold for this machine: fenced as `text`, or as `text` and
-/// the machine's name.
+/// Returns the blocks of output in `text` that apply to this architecture: fenced as `text`, or as `text` with
+/// the architecture's name.
 fn output_blocks(text: &str) -> Vec<&str> {
     let here = format!("```text {}\n", syscalls::arch::NAME);
     let mut blocks = vec![];
@@ -68,7 +68,7 @@ fn output_blocks(text: &str) -> Vec<&str> {
     blocks
 }
 
-/// Whether `line` is `expected`, in which `…` stands for any text.
+/// Returns whether `line` is `expected`, in which `…` stands for any text.
 fn matches(line: &str, expected: &str) -> bool {
     match expected.split_once('…') {
         None => line == expected,
@@ -79,7 +79,7 @@ fn matches(line: &str, expected: &str) -> bool {
     }
 }
 
-/// Asserts that `lines` is what `expected` says, in which a line `⋮` stands for any number of lines.
+/// Asserts that `lines` matches `expected`, in which a line `⋮` stands for any number of lines.
 fn compare(mut lines: &[&str], expected: &str) {
     let mut skipping = false;
     for expected in expected.lines() {
@@ -96,11 +96,11 @@ fn compare(mut lines: &[&str], expected: &str) {
     assert!(lines.is_empty() || skipping, "and then {lines:#?}");
 }
 
-/// This program again, to run the test `test` as the program `name`.
+/// Returns the command that starts this program again, to run the test `test` as the program `name`.
 fn second_process(test: &str) -> Command {
     let mut command = Command::new(env::current_exe().expect("a path"));
     command
-        // `0` is the program's first argument. To the test harness it is the name of no test.
+        // `0` is the program's first argument. No test has that name, so the test harness ignores it.
         .args([
             "0",
             test,
@@ -113,7 +113,7 @@ fn second_process(test: &str) -> Command {
     command
 }
 
-/// What the test harness prints before the test runs.
+/// The text that the test harness prints before the test runs.
 const PRELUDE: &str = "\nrunning 1 test\n";
 
 fn prints_the_documented_output(name: &str, test: &str) {

@@ -1,5 +1,5 @@
-//! Proves that the layer stands without a C library: `examples/07_freestanding.rs`, an echo server of
-//! a few kilobytes, is a static program with nothing to load, and serves an ordinary client.
+//! Checks that the layer works without a C library: `examples/07_freestanding.rs`, an echo server of a few
+//! kilobytes, is a static program that loads no library, and serves an ordinary client.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpStream};
@@ -20,7 +20,7 @@ const TARGET: &str = match (cfg!(target_arch = "x86_64"), cfg!(target_env = "mus
     (false, true) => "aarch64-unknown-linux-musl",
 };
 
-/// The program, built once for all tests. A guest has no cargo; `.ci/kernels` puts the program there.
+/// The path of the program, which is built once for all tests. A guest has no cargo; `.ci/kernels` puts the program there.
 static PROGRAM: LazyLock<PathBuf> = LazyLock::new(|| {
     if Path::new(env!("CARGO")).exists() {
         let mut build = cargo::release("build", "07_freestanding", TARGET);
@@ -44,7 +44,7 @@ fn program_is_small_and_statically_linked() {
     assert_eq!(
         u16_at(16),
         ET_EXEC,
-        "at a fixed address: nobody is there to relocate it"
+        "it has a fixed address, because no loader would relocate it"
     );
     let (headers, size, count) = (
         u64_at(32) as usize,
@@ -71,7 +71,7 @@ struct Server {
 
 impl Server {
     fn start() -> Server {
-        // How cargo runs another architecture's programs here, if it was told.
+        // The command with which cargo runs programs of another architecture, if it is configured.
         let runner = format!(
             "CARGO_TARGET_{}_RUNNER",
             TARGET.to_uppercase().replace('-', "_")
@@ -106,7 +106,7 @@ impl Drop for Server {
     }
 }
 
-/// Sends `data`, ends the sending side, and returns what comes back until the server ends its own.
+/// Sends `data`, shuts down the sending side, and returns the bytes that come back until end of file.
 fn round_trip(connection: TcpStream, data: &[u8]) -> Vec<u8> {
     let mut echo = vec![];
     thread::scope(|scope| {
@@ -129,7 +129,7 @@ fn server_echoes_every_connection() {
             data.as_bytes()
         );
     }
-    // Connections that wait for their turn.
+    // These connections wait in the accept queue.
     let waiting: Vec<_> = (0..50).map(|_| server.connect()).collect();
     for connection in waiting {
         assert_eq!(round_trip(connection, b"at last"), b"at last");

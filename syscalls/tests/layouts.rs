@@ -79,8 +79,8 @@ const LIBC: &[Layout] = &[
     libc_layout!("struct timespec", timespec { tv_sec, tv_nsec }),
 ];
 
-/// The kernel's own, which the C library declares differently. (musl's `struct msghdr` has the
-/// lengths as POSIX wants them, an `int` and padding, where the kernel and glibc have a `size_t`.)
+/// The kernel's structs that the C library declares differently. (In musl's `struct msghdr`, a length is an
+/// `int` and padding, as POSIX requires. In the kernel's and glibc's, it is a `size_t`.)
 const KERNEL_ONLY: &[&str] = if cfg!(target_env = "musl") {
     &[
         "struct sigaction",
@@ -110,7 +110,7 @@ fn every_struct_matches_the_c_library() {
     }
 }
 
-/// The `libc` crate has another name for a field that C declares as a union.
+/// Returns `field` with its name in the `libc` crate, which differs if C declares the field as a union.
 fn c_name(&field: &Field) -> Field {
     match field.name {
         "u64" => Field {
@@ -121,7 +121,7 @@ fn c_name(&field: &Field) -> Field {
     }
 }
 
-/// The word that `text` starts with.
+/// Returns the word at the start of `text`.
 fn word(text: &str) -> String {
     let letters = text.trim_start().chars();
     letters.take_while(|c| c.is_alphanumeric()).collect()
@@ -143,7 +143,7 @@ fn every_repr_c_struct_is_listed() {
         let item = lines
             .find(|line| !line.starts_with("#["))
             .expect("what the attribute is for");
-        // The one union holds two of the structs.
+        // The union is the one that contains two of the structs.
         if let Some((_, name)) = item.split_once("struct ") {
             assert!(listed.contains(&word(name)), "no layout! for {item}");
         }
@@ -170,7 +170,7 @@ fn types_without_a_layout_have_the_expected_size() {
     assert_eq!(std::mem::offset_of!(libc::signalfd_siginfo, ssi_signo), 0);
     // `_NSIG / 8`, which glibc passes as `sigsetsize`.
     assert_eq!(SigSet::SIZE, 8);
-    // The kernel is a type without a size: a descriptor is its number and nothing else.
+    // The kernel is a type of size 0, so a descriptor has the size of its number.
     assert_eq!(size_of::<Fd<Linux>>(), size_of::<libc::c_int>());
     assert_eq!(size_of::<Socket<Linux>>(), size_of::<libc::c_int>());
 }

@@ -1,5 +1,5 @@
-//! Proves that no two modules of the crate import each other, directly or through others: each can
-//! be read after those that it imports.
+//! Checks that no two modules of the crate import each other, directly or through others, so that each can be
+//! read after the modules that it imports.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -30,7 +30,7 @@ fn read(dir: &Path, prefix: &str, sources: &mut Sources) {
     }
 }
 
-/// Splits at the commas that are in no braces.
+/// Splits at the commas that are not inside braces.
 fn split_list(list: &str) -> Vec<&str> {
     let (mut depth, mut start, mut parts) = (0, 0, vec![]);
     for (at, c) in list.char_indices() {
@@ -63,7 +63,7 @@ fn expand(tree: &str, paths: &mut Vec<String>) {
     }
 }
 
-/// The paths of all `use` declarations, in any visibility, of a file.
+/// Returns the paths of all `use` declarations of a file, of any visibility.
 fn uses(text: &str) -> Vec<String> {
     let mut paths = vec![];
     let text = text.split("#[cfg(test)]").next().unwrap_or(text);
@@ -77,9 +77,9 @@ fn uses(text: &str) -> Vec<String> {
     paths
 }
 
-/// The modules that each module imports.
+/// Returns the modules that each module imports.
 fn imports(sources: &Sources) -> BTreeMap<&str, BTreeSet<String>> {
-    // What the crate's root exports again, and from where.
+    // The names that the crate's root re-exports, each with its module.
     let exports: BTreeMap<String, String> = uses(&sources["lib"])
         .iter()
         .filter_map(|path| path.rsplit_once("::"))
@@ -109,7 +109,7 @@ fn imports(sources: &Sources) -> BTreeMap<&str, BTreeSet<String>> {
                 Some(module) => format!("{module}::{full}"),
                 None => full,
             };
-            // The longest prefix of the path that is a module.
+            // Find the longest prefix of the path that is a module.
             let of = (1..=full.split("::").count())
                 .rev()
                 .map(|n| full.split("::").take(n).collect::<Vec<_>>().join("::"))

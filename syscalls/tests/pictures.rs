@@ -6,8 +6,8 @@ use std::{env, fs};
 
 use syscalls::CALLS;
 
-/// How both pictures look. They bring their own background, so they read on any page; it is dark
-/// where the reader's system or rustdoc's theme is dark.
+/// The style of both pictures. They have a background of their own, so they are legible on any page. It is dark
+/// if the reader's system or rustdoc's theme is dark.
 const STYLE: &str = "<style>\
 .picture{font:13px ui-sans-serif,system-ui,sans-serif}\
 .picture .card{fill:#fff;stroke:#d0d7de}\
@@ -32,8 +32,8 @@ fn escape(text: &str) -> String {
         .replace('>', "&gt;")
 }
 
-/// An SVG file that also reads inside an HTML page. It has no empty line, at which Markdown would
-/// end the HTML block.
+/// Returns an SVG file that also works inside an HTML page. It has no empty line, because Markdown would end
+/// the HTML block there.
 fn svg(width: u32, height: u32, label: &str, content: &str) -> String {
     format!(
         "<svg class=\"picture\" xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width} {height}\" \
@@ -45,12 +45,12 @@ fn svg(width: u32, height: u32, label: &str, content: &str) -> String {
     )
 }
 
-/// The lines of a source file, without its comments.
+/// Returns the lines of a source file, without its comments.
 fn lines(source: &str) -> impl Iterator<Item = &str> {
     source.lines().filter(|line| !line.starts_with('#'))
 }
 
-/// A horizontal arrow from `x1` to `x2`.
+/// Returns a horizontal arrow from `x1` to `x2`.
 fn arrow(out: &mut String, x1: u32, x2: u32, y: u32, dashed: bool) {
     let dash = if dashed {
         " stroke-dasharray=\"4 3\""
@@ -72,7 +72,7 @@ const ONE_ECHO: &str = include_str!("../src/one_echo.seq");
 
 /// Draws a sequence diagram.
 fn sequence(source: &str) -> String {
-    /// Where the three lifelines are.
+    /// The positions of the three lifelines.
     const LIFELINES: [u32; 3] = [110, 390, 670];
     const ROW: u32 = 24;
     const WIDTH: u32 = 780;
@@ -250,13 +250,13 @@ fn one_echo_picture_has_the_calls_of_its_text() {
         .filter_map(|line| line.split_once(" -> kernel: "))
         .map(|(_, text)| call_of(text).unwrap_or_else(|| panic!("no call {text}")))
         .collect();
-    let told: Vec<_> = include_str!("../src/one_echo.md")
+    let documented: Vec<_> = include_str!("../src/one_echo.md")
         .lines()
         .map(str::trim_start)
         .filter(|line| line.contains('('))
         .filter_map(call_of)
         .collect();
-    assert_eq!(drawn, told, "left: one_echo.seq, right: one_echo.md");
+    assert_eq!(drawn, documented, "left: one_echo.seq, right: one_echo.md");
 }
 
 /// The registers and the number in the picture are those that the code uses.

@@ -1,7 +1,7 @@
-//! Tests the claims of the documentation about the way between a program and the kernel: restarts as a
-//! handler sees them, the signal restorer, the upper half of an argument, the tables of 32-bit programs,
-//! structures that change during a call, descriptors that are closed in use, `fork` by number, writes of
-//! two threads, and how a connection ends.
+//! Tests the documentation's claims about calls and the kernel: restarts as a handler sees them, the signal
+//! restorer, the upper half of an argument, the table of 32-bit calls, structures that change during a call,
+//! descriptors that are closed while in use, `fork` by number, writes of two threads, and the end of a
+//! connection.
 
 use std::arch::global_asm;
 use std::fs;
@@ -63,7 +63,7 @@ fn addresses() -> [usize; 2] {
     ]
 }
 
-/// The program counter at which the program would go on, as the last handler saw it.
+/// The program counter at which the program continues, as the last handler saw it.
 static PROGRAM_COUNTER: AtomicUsize = AtomicUsize::new(0);
 
 extern "C" fn handler(_signal: i32, _info: *mut libc::siginfo_t, context: *mut libc::ucontext_t) {
@@ -76,7 +76,7 @@ extern "C" fn handler(_signal: i32, _info: *mut libc::siginfo_t, context: *mut l
     PROGRAM_COUNTER.store(at, Ordering::SeqCst);
 }
 
-/// Whether the thread `id` of this process sleeps in a call.
+/// Returns whether the thread `id` of this process sleeps in a call.
 fn sleeps(id: i32) -> bool {
     let stat = fs::read_to_string(format!("/proc/self/task/{id}/stat"));
     stat.expect("a thread").contains(") S ")
@@ -232,7 +232,7 @@ fn closed_descriptor_stays_open_for_a_read_that_waits_and_its_number_is_reused()
     while !sleeps(id) {
         thread::sleep(Duration::from_millis(5));
     }
-    // `dup2` closes the number and opens another file with it, without a moment in between.
+    // `dup2` closes the number and opens another file with it, atomically.
     let (mut another, its_peer) = UnixStream::pair().expect("a pair");
     // SAFETY: no memory is passed, and only this test uses the number.
     assert_eq!(unsafe { libc::dup2(its_peer.as_raw_fd(), fd) }, fd);
@@ -267,12 +267,12 @@ fn fork_by_number_skips_the_handlers_of_the_c_library() {
     assert_eq!(wait_for_end(child as i32), Ok(0));
 }
 
-/// A socket of IPv4: `ty` is its type and flags.
+/// Returns an IPv4 socket. `ty` is its type and flags.
 fn socket(ty: i32) -> Socket<Linux> {
     Socket::new(Linux, AF_INET, ty | SOCK_CLOEXEC, 0).expect("a socket")
 }
 
-/// A socket of type `ty` with a port of its own.
+/// Returns a socket of type `ty` with a port of its own.
 fn bound(ty: i32) -> Socket<Linux> {
     let socket = socket(ty);
     let any_port = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
@@ -284,7 +284,7 @@ fn name(socket: &Socket<Linux>) -> Sockaddr {
     socket.getsockname().expect("a name")
 }
 
-/// The two ends of a TCP connection.
+/// Returns the two ends of a TCP connection.
 fn connection() -> [Socket<Linux>; 2] {
     let listener = bound(SOCK_STREAM);
     listener.listen(1).expect("a bound socket");
@@ -293,7 +293,7 @@ fn connection() -> [Socket<Linux>; 2] {
     [client, listener.accept4(SOCK_CLOEXEC).expect("a client").0]
 }
 
-/// The ends of a pipe: for reading, and for writing.
+/// Returns the ends of a pipe: the read end and the write end.
 fn pipe() -> [fs::File; 2] {
     let mut ends = [0; 2];
     // SAFETY: the kernel writes two descriptors, which are ours then.
@@ -303,7 +303,7 @@ fn pipe() -> [fs::File; 2] {
     }
 }
 
-/// Waits until one of `events`, or an error or a hang-up, is there.
+/// Waits for one of `events`, an error or a hang-up.
 fn wait_for(fd: &Fd<Linux>, events: i16) -> i16 {
     let mut fds = [PollFd::new(fd, events)];
     assert_eq!(ppoll(&Linux, &mut fds, None), Ok(1));
@@ -320,7 +320,7 @@ fn reset(socket: Socket<Linux>) {
     drop(socket);
 }
 
-/// The result of `call` as a child's exit code, in a process that `SIGPIPE` kills.
+/// Runs `call` in a child process, which `SIGPIPE` may kill. Returns the result as its exit code.
 fn with_sigpipe(call: impl FnOnce() -> Result<usize, Errno>) -> Result<i32, i32> {
     in_child(|| {
         // SAFETY: no memory is passed. (Rust's runtime ignores this signal.)
@@ -395,7 +395,7 @@ fn shut_rd_ends_reads_here_and_is_unknown_to_the_peer() {
     server.shutdown(SHUT_RD).expect("a connection");
     assert_eq!(server.read(&mut [0; 8]), Ok(0), "the queue is empty");
     assert_eq!(client.write(b"taken"), Ok(5));
-    // Poll reports the end of the stream as well, so it cannot tell when the data is there.
+    // Poll reports the end of the stream as well, so it does not show when the data has arrived.
     let mut buf = [0; 8];
     while server.recvfrom(&mut buf, MSG_PEEK).expect("a connection").0 == 0 {
         thread::yield_now();
@@ -429,7 +429,8 @@ fn listen_queues_one_connection_more_than_its_backlog() {
 
 #[test]
 fn so_reuseaddr_allows_a_port_with_connections_if_the_earlier_socket_set_it_too() {
-    // Whether the earlier listener sets the option, and a later one: may the later one bind?
+    // Each pair: whether the earlier listener sets the option, and whether the later one does. Which later one
+    // may bind?
     for (earlier, later) in [(false, false), (false, true), (true, false), (true, true)] {
         let option = |socket: &Socket<Linux>, on| {
             let set = socket.setsockopt(SO_REUSEADDR, i32::from(on));
@@ -517,8 +518,8 @@ fn recvmmsg_waits_for_its_first_message_beyond_the_timeout() {
     }
 }
 
-/// Writes `len` bytes `count` times in each of two threads, the one `a` and the other `b`, and returns
-/// all of the bytes in the order in which they come out.
+/// Writes `len` bytes `count` times in each of two threads, one `a` and the other `b`. Returns all bytes in the
+/// order in which they are read.
 fn two_writers<W: Write + Send>(
     writer: &(impl Fn() -> W + Sync),
     mut reader: impl Read,
@@ -540,7 +541,7 @@ fn two_writers<W: Write + Send>(
                 }
             });
         }
-        // Both calls have begun, and wait for room.
+        // Both calls have begun, and wait for space.
         for id in [(); 2].map(|()| receiver.recv().expect("a thread")) {
             while !sleeps(id) {
                 thread::sleep(Duration::from_millis(5));
@@ -595,7 +596,7 @@ mod x86_64 {
         result
     }
 
-    /// Only here: qemu-user, which runs the tests of the other architecture, makes a `fork` of it.
+    /// Only on x86_64: qemu-user, which runs the tests of the other architecture, turns `vfork` into `fork`.
     #[test]
     fn vfork_child_uses_the_memory_of_its_parent() {
         let mut variable = 1_u32;

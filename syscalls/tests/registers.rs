@@ -27,7 +27,7 @@ const NAMES: [&str; 31] = [
     "x28", "x29", "x30",
 ];
 
-/// What a program can see of the processor.
+/// The registers of the processor that a program can read.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct Machine {
@@ -48,7 +48,7 @@ struct Stack {
     after: Machine,
     /// The last word below the stack pointer, which reading the flags overwrites on x86_64.
     last_below: u64,
-    /// The real stack pointer meanwhile.
+    /// The real stack pointer, while `probe` runs.
     saved: u64,
 }
 
@@ -202,8 +202,8 @@ const FLAGS: u64 = 0xcd5;
 #[cfg(target_arch = "aarch64")]
 const FLAGS: u64 = 0xf000_0000;
 
-/// Issues a call with the whole machine filled, and asserts that nothing but the registers of
-/// `src/arch`'s tables has changed. Returns the result.
+/// Issues a call with all registers filled, and asserts that only the registers of `src/arch`'s tables have
+/// changed. Returns the result.
 fn survives(nr: usize, args: &[usize], flags: u64) -> usize {
     let number = |name: &str| NAMES.iter().position(|other| *other == name).unwrap();
     let mut before = Machine {
@@ -276,7 +276,7 @@ fn survives(nr: usize, args: &[usize], flags: u64) -> usize {
         last_below, expected[511],
         "the word below the stack pointer"
     );
-    // What `probe` itself has overwritten since.
+    // `probe` itself has overwritten this word.
     expected[511] = below[511];
     assert_eq!(below, expected, "the memory below the stack pointer");
     result as usize
@@ -296,7 +296,7 @@ fn call_changes_only_the_documented_registers() {
         let now_at = (&raw mut now).expose_provenance();
         assert_eq!(survives(sc::nr::CLOCK_GETTIME, &[1, now_at], flags), 0);
         assert_ne!(black_box(now), [0; 2]);
-        // A call that sleeps: the processor runs something else meanwhile.
+        // A call that sleeps, so that the processor runs other code in between.
         let timeout = [0u64, 2_000_000];
         let timeout_at = (&raw const timeout).expose_provenance();
         assert_eq!(survives(sc::nr::PPOLL, &[0, 0, timeout_at, 0, 8], flags), 0);
@@ -313,7 +313,7 @@ macro_rules! hold {
     ($call:expr) => {{
         let [mut a, mut b, mut c, mut d, mut e, mut f, mut g] = black_box([1u64, 2, 3, 4, 5, 6, 7]);
         let [mut h, mut i, mut j, mut k, mut l, mut m] = black_box([8u64, 9, 10, 11, 12, 13]);
-        // The two blocks do nothing; they have the compiler keep each value in a register.
+        // The two blocks do nothing. They make the compiler keep each value in a register.
         macro_rules! in_registers {
                     () => {
                         asm!(

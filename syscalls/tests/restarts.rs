@@ -1,6 +1,5 @@
-//! Proves what the documentation of [`syscalls::signal`] says of calls that a signal interrupts:
-//! which the kernel restarts after a handler with `SA_RESTART`, and which fail with `EINTR`
-//! whatever the handler says.
+//! Tests the tables of [`syscalls::signal`]: which interrupted calls the kernel restarts after a handler with
+//! `SA_RESTART`, and which fail with `EINTR` after any handler.
 
 use std::ffi::CString;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -19,9 +18,9 @@ use syscalls::process::exit_group;
 use syscalls::socket::{MSG_DONTWAIT, SOCK_CLOEXEC, SOCK_STREAM};
 use syscalls::{Errno, Linux, Socket, retry_on_eintr};
 
-/// Its handler has `SA_RESTART`.
+/// The signal whose handler has `SA_RESTART`.
 const RESTARTING: i32 = libc::SIGUSR1;
-/// Its handler has not.
+/// The signal whose handler does not have `SA_RESTART`.
 const PLAIN: i32 = libc::SIGUSR2;
 
 static HANDLED: AtomicUsize = AtomicUsize::new(0);
@@ -48,7 +47,7 @@ fn install_handlers() {
     });
 }
 
-/// Signals that a restarted call has to survive.
+/// The number of signals that a restarted call must survive.
 const SIGNALS: usize = 20;
 
 /// Waits until the thread whose `/proc/…/stat` file this is sleeps in a call, or has ended. (The
@@ -106,8 +105,8 @@ fn interrupt<T: Send>(
     })
 }
 
-/// Asserts that the call which `make` prepares is restarted where the handler wants it, and is
-/// interrupted where not. `make` returns the call and what ends its wait.
+/// Asserts that the call that `make` prepares is restarted after a handler with `SA_RESTART`, and fails after one
+/// without it. `make` returns the call, and a function that ends its wait.
 fn restarts<T, C, R>(make: impl Fn() -> (C, R))
 where
     T: Send + PartialEq + std::fmt::Debug,
@@ -130,12 +129,12 @@ fn unix() -> [Socket<Linux>; 2] {
     [a, b]
 }
 
-/// Receives all that is there, so that there is room again.
+/// Receives all available bytes, so that there is space again.
 fn drain(socket: &Socket<Linux>) {
     while socket.recvfrom(&mut [0; 1024], MSG_DONTWAIT).is_ok() {}
 }
 
-/// A listener and its address.
+/// Returns a listener and its address.
 fn listener(backlog: i32) -> (Socket<Linux>, Sockaddr) {
     let listener = Socket::new(Linux, AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0).unwrap();
     let any_port = SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into();
@@ -169,7 +168,7 @@ fn interrupted_reads_are_restarted() {
         };
         (call, release)
     });
-    // signal(7) says that a timeout makes the difference here. It makes none.
+    // By signal(7), a timeout would prevent the restart. It does not.
     for timeout in [None, Some(Duration::from_secs(60))] {
         restarts(|| {
             let call = move || {
@@ -186,7 +185,7 @@ fn interrupted_reads_are_restarted() {
 fn interrupted_writes_are_restarted() {
     let [ours, theirs] = &unix();
     let release = || drain(theirs);
-    // Until there is no room left.
+    // Send until there is no space left.
     let fill = || while ours.sendto(&[0; 1024], MSG_DONTWAIT, None).is_ok() {};
     macro_rules! restarts_when_full {
         ($call:expr) => {
@@ -232,7 +231,7 @@ fn interrupted_accept_and_connect_are_restarted() {
     });
 
     restarts(|| {
-        // Connections that nobody accepts fill the queue, and the next one waits.
+        // Connections that are not accepted fill the queue, and the next connect waits.
         let (listening, addr) = listener(0);
         let first = client();
         first.connect(&addr).unwrap();
@@ -249,7 +248,7 @@ fn interrupted_accept_and_connect_are_restarted() {
 
 #[test]
 fn connect_after_eintr_waits_for_the_same_attempt_on_tcp_and_begins_again_on_unix() {
-    // A connection that nobody accepts fills the queue, and the next one waits.
+    // A connection that is not accepted fills the queue, and the next connect waits.
     let (listening, addr) = listener(0);
     client().connect(&addr).unwrap();
     let second = &client();
@@ -324,8 +323,8 @@ fn retry_issues_the_call_again() {
     assert_eq!(outcome, Ok(1));
 }
 
-/// Stops a child that waits in `call` for two seconds, lets it go on, and returns whether the call
-/// went on, too. No handler is there.
+/// Stops and continues a child that waits in `call` for two seconds. Returns whether the call continued. There is
+/// no handler.
 fn goes_on_after_a_stop(call: impl FnOnce() -> Result<usize, Errno>) -> bool {
     // SAFETY: the child makes calls and leaves.
     let child = unsafe { libc::fork() };

@@ -1,8 +1,8 @@
-//! Every typed call over a kernel that is written in Rust, which touches all the memory that each
-//! call lets it touch and checks that each descriptor is closed once, by its owner.
+//! Makes every typed call over a kernel that is written in Rust. This kernel accesses all the memory that each
+//! call allows, and checks that each descriptor is closed once, by its owner.
 //!
-//! Under Miri this is a proof by example that the typed calls vouch for the memory that they pass, and
-//! that the trace reads nothing else:
+//! Under Miri, this tests that the memory that the typed calls pass is valid, and that the trace reads only
+//! that memory:
 //!
 //! ```text
 //! cargo +nightly miri test -p rawecho-syscalls --test rust_kernel
@@ -32,11 +32,11 @@ use syscalls::time::{CLOCK_MONOTONIC, Timespec, clock_gettime};
 use syscalls::trace::{Format, Trace, Traced};
 use syscalls::{CALLS, Call, Fd, Inherited, Kernel, stderr, stdin, stdout};
 
-/// What the kernel fills memory with.
+/// The byte with which the kernel fills memory.
 const FILL: u8 = b'x';
 
-/// How long a received datagram was (`MSG_TRUNC`), and how long a peer's address: longer than any
-/// room for it here.
+/// The length that the kernel reports for a received datagram (`MSG_TRUNC`) and for a peer's address. It is
+/// larger than every buffer here.
 const LONG: usize = 1000;
 
 #[derive(Default)]
@@ -95,7 +95,7 @@ unsafe fn fill(at: usize, len: usize) {
     }
 }
 
-/// Fills an address's room, and writes a longer length, as for an `AF_UNIX` path.
+/// Fills the buffer of an address, and writes a longer length, as for an `AF_UNIX` path.
 unsafe fn answer_name(at: usize, len_at: usize) {
     // SAFETY: the caller vouches for a length there and as much room.
     unsafe {
@@ -104,7 +104,7 @@ unsafe fn answer_name(at: usize, len_at: usize) {
     }
 }
 
-/// Reads or fills each of `count` buffers; their length in all.
+/// Reads or fills each of `count` buffers. Returns their total length.
 unsafe fn buffers(at: usize, count: usize, written: bool) -> usize {
     let mut total = 0;
     for at in (0..count).map(|i| at + i * 16) {
@@ -121,7 +121,7 @@ unsafe fn buffers(at: usize, count: usize, written: bool) -> usize {
     total
 }
 
-/// Reads or fills a message; its length.
+/// Reads or fills a message. Returns its length.
 unsafe fn message(at: usize, written: bool) -> usize {
     // SAFETY: the caller vouches for a header, and for what it describes.
     unsafe {
@@ -165,7 +165,7 @@ unsafe fn time_left(at: usize) {
 }
 
 impl Model {
-    /// A descriptor that nobody has.
+    /// Opens a descriptor with an unused number, and returns the number.
     fn opened(&self) -> usize {
         let mut state = self.0.borrow_mut();
         let number = (3..).find(|number| !state.open.contains(number)).unwrap();
@@ -174,7 +174,7 @@ impl Model {
     }
 }
 
-// SAFETY: descriptors are the model's own, and the memory that a call names is all that it touches.
+// SAFETY: the model's descriptors are its own, and it accesses only the memory that a call names.
 unsafe impl Kernel for Model {
     unsafe fn syscall<const N: usize>(&self, nr: usize, args: [usize; N]) -> usize {
         use syscalls::into_result;
@@ -312,7 +312,7 @@ unsafe impl Kernel for Model {
     }
 }
 
-/// Makes every typed call, and looks at all that it returns.
+/// Makes every typed call, and examines everything that it returns.
 fn every_call<K: Kernel>(k: &K) {
     let fd = openat(k.clone(), c"/path", O_RDONLY, 0).unwrap();
     let mut bytes = [0; 40];
@@ -362,7 +362,7 @@ fn sockets<K: Kernel>(k: &K) {
     let (first, name) = socket.accept().unwrap();
     let (second, _) = socket.accept4(0).unwrap();
     drop((first, second));
-    // Longer than its room: what the next call is given is what there is of it.
+    // The address is longer than its buffer. The next call gets only the part that the buffer holds.
     let names = [
         name,
         socket.getsockname().unwrap(),

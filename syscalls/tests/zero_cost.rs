@@ -11,7 +11,7 @@ use std::{env, fs};
 #[path = "common/cargo.rs"]
 mod cargo;
 
-/// What to look for on one architecture.
+/// The instructions to look for on one architecture.
 struct Expected {
     target: &'static str,
     /// Loads the number of `read`.

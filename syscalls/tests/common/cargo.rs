@@ -1,4 +1,4 @@
-//! Building an example, for tests that look at what the compiler makes of it.
+//! Builds an example, for tests that examine the binary.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -8,18 +8,18 @@ pub fn target_dir() -> PathBuf {
     PathBuf::from(env!("CARGO_TARGET_TMPDIR"))
 }
 
-/// `cargo SUBCOMMAND`, for a release build of the example `name` for the machine `target`.
+/// Returns the command `cargo SUBCOMMAND` for a release build of the example `name` for `target`.
 pub fn release(subcommand: &str, name: &str, target: &str) -> Command {
     let mut cargo = Command::new(env!("CARGO"));
     cargo
         .current_dir(env!("CARGO_MANIFEST_DIR"))
         .args([subcommand, "--locked", "--release", "--example", name])
-        // What the tests need is built too, and need not be fast. The crate itself is.
+        // The dependencies of the tests are built too, and need no optimization. The crate itself is optimized.
         .args(["--config", "profile.release.package.'*'.opt-level=0"])
         .args(["--target", target, "--target-dir"])
         .arg(target_dir());
     if target.ends_with("-musl") {
-        // Rust brings musl's start files for such a target, even where nothing is to be linked.
+        // Rust adds musl's start files for such a target, even if nothing is to be linked.
         cargo.env("CARGO_ENCODED_RUSTFLAGS", "-Clink-self-contained=no");
     }
     cargo

@@ -1,4 +1,4 @@
-//! Runs code in a child process that would end or change the test program.
+//! Runs code in a child process, because it would end or change the test program.
 
 use syscalls::Linux;
 use syscalls::process::exit_group;

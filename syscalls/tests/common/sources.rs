@@ -1,9 +1,9 @@
-//! The sources, for tests that look for what a table has left out.
+//! The crate's sources, for tests that search them for items that a table omits.
 
 use std::fs;
 use std::path::Path;
 
-/// The crate's source text, or nothing where the test binary runs without it, as in a bare guest.
+/// Returns the crate's source text, or nothing if the test binary runs without it, as in a bare guest.
 pub fn read() -> String {
     let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let Ok(entries) = fs::read_dir(dir) else {

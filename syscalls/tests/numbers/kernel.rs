@@ -29,7 +29,7 @@ fn table_of(arch: &str) -> &'static str {
     table.expect("a table for each architecture").1
 }
 
-/// What a table says: `call read` is `0`, `struct pollfd` is `size 8, align 4, fd 0 4, …`.
+/// The facts of a table: `call read` is `0`, `struct pollfd` is `size 8, align 4, fd 0 4, …`.
 type Facts = BTreeMap<String, String>;
 
 fn parse(table: &str) -> Facts {
@@ -41,7 +41,7 @@ fn parse(table: &str) -> Facts {
     .collect()
 }
 
-/// The facts of `table` whose name starts with `kind`, less the kind.
+/// Returns the facts of `table` whose name starts with `kind`, with the rest of the name.
 fn of_kind(table: &str, kind: &str) -> Facts {
     parse(table)
         .into_iter()
@@ -83,7 +83,7 @@ pub fn error_numbers_match_kernel_tables() {
 /// `include/linux/net.h` and, before 6.7, `include/linux/eventfd.h`; the C library repeats them.
 const NOT_IN_UAPI: [&str; 7] = ["AF_", "SOCK_", "SHUT_", "MSG_", "SOL_IP", "SOL_TCP", "EFD_"];
 
-/// All constants in use: the family, the name and the value.
+/// Returns all constants in use: the family, the name and the value.
 fn constants() -> impl Iterator<Item = (&'static str, &'static str, i64)> {
     let families = FAMILIES.iter().flat_map(|family| {
         let constants = family.ours.iter();
@@ -119,8 +119,8 @@ pub fn constants_match_kernel_tables() {
     );
 }
 
-/// The UAPI header that defines a struct, and the struct's name in it. The kernel keeps the others
-/// to itself; `layouts.rs` compares those with the C library's.
+/// Returns the UAPI header that defines a struct, and the struct's name in it. The UAPI headers do not define
+/// the others; `layouts.rs` compares those with the C library's.
 fn uapi(layout: &Layout) -> Option<(&'static str, &'static str)> {
     Some(match layout.name {
         "struct sockaddr_in" => ("linux/in.h", "struct sockaddr_in"),
@@ -137,7 +137,7 @@ fn uapi(layout: &Layout) -> Option<(&'static str, &'static str)> {
     })
 }
 
-/// The name that the kernel's header gives the field.
+/// Returns the field's name in the kernel's header.
 fn field_in_c(field: &str) -> &str {
     match field {
         // glibc and the manual say `sin_zero`; to the kernel it is padding.
@@ -169,8 +169,8 @@ pub fn tables_match_aarch64_headers() {
     table_matches_headers("aarch64");
 }
 
-/// Other headers than those that the table was made from may have more names or lack some. What
-/// both have must be the same, and the names that the crate uses must be in both.
+/// Headers of another version than the table's may have more names or lack some. Names in both must have the
+/// same value, and the names that the crate uses must be in both.
 fn table_matches_headers(arch: &str) {
     let live = facts(arch);
     let path = format!("{}/tests/numbers/{arch}.txt", env!("CARGO_MANIFEST_DIR"));
@@ -193,7 +193,7 @@ fn table_matches_headers(arch: &str) {
     assert!(missing.is_empty(), "not in {arch}'s headers: {missing:?}");
 }
 
-/// Every `#define PREFIXname number` in `text`.
+/// Returns every `#define PREFIXname number` in `text`.
 fn definitions(text: &str, prefix: &str) -> BTreeMap<String, usize> {
     let define = |line: &str| {
         let mut words = line.strip_prefix("#define")?.split_whitespace();
@@ -203,7 +203,7 @@ fn definitions(text: &str, prefix: &str) -> BTreeMap<String, usize> {
     text.lines().filter_map(define).collect()
 }
 
-/// What `arch`'s installed headers say.
+/// Returns the facts of `arch`'s installed headers.
 fn facts(arch: &str) -> Facts {
     let mut facts = Facts::new();
     // aarch64 has a file of its own since the headers of 6.11, and the generic one before.
@@ -211,7 +211,7 @@ fn facts(arch: &str) -> Facts {
         .or_else(|| header(arch, "asm-generic/unistd.h"))
         .expect("the header that numbers the calls");
     for (name, number) in definitions(&calls, "__NR_") {
-        // `__NR_syscalls` is their count; `arch_specific_syscall` is a place, and not a call.
+        // `__NR_syscalls` is the number of calls, and `arch_specific_syscall` marks a range of numbers.
         if name != "syscalls" && name != "arch_specific_syscall" {
             facts.insert(format!("call {name}"), number.to_string());
         }
@@ -291,10 +291,10 @@ const HEADERS: &[&str] = &[
     "linux/eventpoll.h",
 ];
 
-/// Lets a C compiler for `arch` evaluate every constant and every size and offset. It prints them
-/// into its assembly output, the way the kernel's own `asm-offsets.h` is made.
+/// Makes a C compiler for `arch` evaluate every constant, size and offset. The compiler writes them to its
+/// assembly output, as for the kernel's own `asm-offsets.h`.
 fn ask_compiler(arch: &str) -> BTreeMap<String, i64> {
-    // sparse's annotation, which the headers use and a compiler does not know.
+    // An annotation of sparse, which the headers use and the compiler does not know.
     let mut c = String::from("#define __force\n#include <stddef.h>\n#include <linux/types.h>\n");
     let uapi_headers = LAYOUTS.iter().filter_map(uapi).map(|(header, _)| header);
     for header in uapi_headers

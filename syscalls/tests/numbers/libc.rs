@@ -11,7 +11,7 @@ use crate::{FAMILIES, Family};
 #[path = "../common/sources.rs"]
 mod sources;
 
-/// The C library's numbers of calls, by the calls' names.
+/// Returns the C library's call numbers, by the calls' names.
 macro_rules! sys {
     ($($number:ident)*) => { &[$((stringify!($number), ::libc::$number)),*] };
 }
@@ -67,7 +67,7 @@ pub mod errors {
     unsafe extern "C" {
         /// glibc since 2.32: the name of an error number, or null.
         safe fn strerrorname_np(number: c_int) -> *const c_char;
-        /// glibc since 2.32: what `strerror` says in the C locale, or null.
+        /// glibc since 2.32: the text of `strerror` in the C locale, or null.
         safe fn strerrordesc_np(number: c_int) -> *const c_char;
     }
 
@@ -76,7 +76,7 @@ pub mod errors {
             let errno = Errno::new(number);
             let [name, message] = [strerrorname_np, strerrordesc_np].map(|text| {
                 let text = text(number.into());
-                // SAFETY: what is not null is a string that the C library never changes.
+                // SAFETY: a result that is not null is a string that the C library never changes.
                 (!text.is_null()).then(|| unsafe { CStr::from_ptr(text) }.to_str().unwrap())
             });
             assert_eq!(errno.name(), name.unwrap_or("E?"), "the name of {number}");

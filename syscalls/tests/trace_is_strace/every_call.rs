@@ -471,7 +471,7 @@ fn polls<K: Kernel>(k: &K) {
     let mut many = [PollFd::new(&silent, POLLOUT); 40];
     ppoll(k, &mut many, Some(Duration::ZERO)).unwrap();
     ppoll(k, &mut many[..32], Some(Duration::ZERO)).unwrap();
-    // SAFETY: nobody relies on that number, and nobody closes it.
+    // SAFETY: nothing relies on this number, and nothing closes it.
     let closed = Inherited::new(unsafe { Fd::from_raw(k.clone(), 9999) });
     let mut closed = [
         PollFd::new(&closed, POLLIN | 0x800),

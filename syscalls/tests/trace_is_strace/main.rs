@@ -26,7 +26,7 @@ use strace::{TempFile, assert_same_lines, calls_of_the_layer, name, strace};
 /// The environment variable with the file for the trace. It is set in the second process only.
 const TRACE_TO: &str = "SYSCALLS_TRACE_TO";
 
-/// What the second process ends with.
+/// The exit code of the second process.
 const EXIT_CODE: i32 = 7;
 
 fn decoded_calls_match_strace(loopback: IpAddr) {
@@ -49,8 +49,8 @@ fn registers_match_strace(loopback: IpAddr) {
     if let Some(file) = env::var_os(TRACE_TO) {
         second_process(file.as_encoded_bytes(), Format::Registers, loopback);
     }
-    // strace shows each call's number, and its arguments as they are in the registers; but for
-    // these two, decoded, so that the trace's own calls can be told from the layer's.
+    // strace shows each call's number, and its arguments as register values. It decodes only these two
+    // calls, to distinguish the trace's own calls from those of the layer.
     let options = ["-n", "-e", "raw=!openat,ppoll"];
     let decoded = |line: &String| ["openat", "ppoll"].contains(&name(line).expect("a call"));
     let (own, mut strace) = two_traces("registers_match_strace", loopback, &options);
@@ -60,8 +60,8 @@ fn registers_match_strace(loopback: IpAddr) {
     assert_same_lines(&own, &strace);
 }
 
-/// What strace shows with the options `-n -e raw=all` for what we show as
-/// `rax=3 (close) rdi=0x5 -> rax=0x0`.
+/// Converts a line such as `rax=3 (close) rdi=0x5 -> rax=0x0` to the line that strace writes with the options
+/// `-n -e raw=all`.
 fn from_registers(line: &str) -> String {
     let value = |part: &str, register: &str| {
         let (name, value) = part.split_once("=").expect("a register");

@@ -98,8 +98,8 @@ fn spelling_of_6_12(call: &str) -> String {
     spelled
 }
 
-/// What strace writes in place of the rest of a call when another thread of the process comes
-/// between, and where it goes on.
+/// The marks that strace writes when another thread's call comes between the two parts of a call: at the end of
+/// the first part, and at the start of the second.
 const UNFINISHED: &str = " <unfinished ...>";
 const RESUMED: &str = " resumed>";
 
