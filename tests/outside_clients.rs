@@ -60,7 +60,7 @@ fn half_close(server: SocketAddr, bytes: &[u8]) {
 #[test]
 fn two_thousand_concurrent_clients_are_echoed() {
     // Concurrent tests of this program need descriptors too.
-    let crowd = witness::crowd(2000, 300);
+    let crowd = witness::crowd(2000, 600);
     let (mut node, server) = Node::listening();
     let clients: Vec<TcpStream> = (0..crowd).map(|_| client(server)).collect();
     let text = |i: usize| format!("I am client number {i}");
@@ -373,7 +373,7 @@ fn end_of_input_closes_connections() {
 fn stop_drains_the_accept_queue() {
     let (mut node, server) = Node::listening();
     node.signal(libc::SIGSTOP);
-    let mut waiting: Vec<TcpStream> = (0..300).map(|_| client(server)).collect();
+    let mut waiting: Vec<TcpStream> = (0..100).map(|_| client(server)).collect();
     for client in &mut waiting {
         client.write_all(b"hello").expect("write");
         client.shutdown(Shutdown::Write).expect("shutdown");
@@ -386,6 +386,6 @@ fn stop_drains_the_accept_queue() {
         client.read_to_string(&mut echo).expect("no reset");
         assert_eq!(echo, "hello");
     }
-    assert_eq!(node.stats(), (300, 1500));
+    assert_eq!(node.stats(), (100, 500));
     node.finish_well();
 }

@@ -169,7 +169,7 @@ fn node_with_workers_answers_like_one_without() {
         let stopped =
             json!({"type": "tcp_echo_stop_ok", "status": "stopped", "port": server.port()});
         assert_eq!(node.request(json!({"type": "tcp_echo_stop"})), stopped);
-        assert!(is_free(server));
+        eventually("the port is free", || is_free(server).then_some(()));
     }
     node.finish_well();
 }

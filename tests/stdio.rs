@@ -242,8 +242,17 @@ fn slow_reader_of_the_output_does_not_delay_clients() {
 fn waiting_for_the_reader_uses_no_processor() {
     let mut node = Node::n1();
     node.ask(json!({"type": "echo", "echo": "w".repeat(1_000_000)}));
+    let pipe = node.stdout.as_ref().expect("a pipe").get_ref().as_raw_fd();
+    let bytes_in_pipe = || {
+        let mut count: libc::c_int = 0;
+        // SAFETY: the kernel writes one int.
+        let outcome = unsafe { libc::ioctl(pipe, libc::FIONREAD, &raw mut count) };
+        assert_eq!(outcome, 0);
+        count
+    };
+    // Once it writes, the node does not sleep before the pipe is full.
     eventually("the pipe is full", || {
-        (node.sleeps() && node.processor_time() > Duration::ZERO).then_some(())
+        (bytes_in_pipe() > 0 && node.sleeps()).then_some(())
     });
     node.uses_no_processor();
     assert_eq!(node.reply()["type"], "echo_ok");

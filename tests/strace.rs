@@ -70,7 +70,9 @@ fn start_and_send_make_the_expected_calls() {
         "close(LISTENER)",
     ];
     let mut descriptors: HashMap<&str, &str> = HashMap::new();
-    let mut calls = finished.stderr.lines();
+    // The kernel may hand a byte over late. The call that found nothing is then made again.
+    let calls = finished.stderr.lines();
+    let mut calls = calls.filter(|line| !line.contains(" = -1 EAGAIN "));
     for step in expected {
         let (call, returns) = match step.split_once("-> ") {
             Some((call, name)) => (call, Some(name)),
@@ -146,7 +148,7 @@ fn reply_does_not_wait_for_the_next_request() {
     assert_eq!(node.reply_to(ids[0])["type"], "tcp_echo_send_ok");
     assert_eq!(node.reply_to(ids[1])["code"], 0);
     let trace = node.finish().stderr;
-    let (_, since) = trace.rsplit_once("shutdown(").expect("the second request");
+    let (_, since) = trace.split_once("shutdown(").expect("the first request");
     assert_eq!(since.matches("write(1, ").count(), 2, "{trace}");
 }
 

@@ -8,7 +8,7 @@ use std::os::fd::FromRawFd;
 use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
 
-use common::children::close_for_good;
+use common::children::{close_for_good, spawn};
 use common::{Finished, Node, program, with_pipes};
 use syscalls::arch::NUMBER_REGISTER;
 use syscalls::{CALLS, Call};
@@ -141,8 +141,8 @@ fn full_disk_is_reported_once_and_in_the_exit_code() {
 #[test]
 fn closed_pipe_is_reported_once_and_in_the_exit_code() {
     let fifo = std::env::temp_dir().join(format!("rawecho-closed-pipe-{}", std::process::id()));
-    let made = Command::new("mkfifo").arg(&fifo).status();
-    assert!(made.is_ok_and(|status| status.success()), "mkfifo");
+    let mut mkfifo = spawn(Command::new("mkfifo").arg(&fifo));
+    assert!(mkfifo.wait().expect("it ends").success(), "mkfifo");
     let node = Node::start(&[&format!("--trace={}", fifo.display())]);
     let reader = File::open(&fifo).expect("the node opens it, too");
     close_for_good(reader);

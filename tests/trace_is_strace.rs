@@ -14,7 +14,7 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
 use syscalls::addr::{AF_INET, Sockaddr};
-use syscalls::socket::{IPPROTO_IP, Linger, SO_LINGER, SOCK_STREAM};
+use syscalls::socket::{IPPROTO_IP, Linger, SO_LINGER, SOCK_CLOEXEC, SOCK_STREAM};
 use syscalls::{Linux, Socket};
 
 use children::{close_for_good, spawn};
@@ -205,7 +205,7 @@ fn trace_of_a_session_with_errors_matches_strace() {
     let resets = client_that_resets(server);
     // The connection is registered in epoll by the time of the reply.
     run.ask(STATS);
-    drop(resets);
+    close_for_good(resets);
     run.ask(STATS);
     drop((stays, silent));
     run.ask(STOP);
@@ -226,7 +226,8 @@ fn trace_of_a_session_with_errors_matches_strace() {
 
 /// Connects and gets an echo. Dropping the returned socket resets the connection.
 fn client_that_resets(server: SocketAddr) -> Socket<Linux> {
-    let client = Socket::new(Linux, AF_INET, SOCK_STREAM, IPPROTO_IP).expect("a socket");
+    let client =
+        Socket::new(Linux, AF_INET, SOCK_STREAM | SOCK_CLOEXEC, IPPROTO_IP).expect("a socket");
     client
         .connect(&Sockaddr::from(server))
         .expect("the server listens");

@@ -682,7 +682,13 @@ fn recvmmsg_receives_several_messages(ip: IpAddr) {
     let mut bufs = [[0; 8]; 3];
     let mut parts = bufs.each_mut().map(|buf| [IoSliceMut::new(buf)]);
     let mut messages = parts.each_mut().map(|part| RecvMessage::new(part));
-    assert_eq!(ours.recvmmsg(&mut messages, MSG_WAITFORONE, None), Ok(2));
+    let at_once = ours.recvmmsg(&mut messages, MSG_WAITFORONE, None);
+    if at_once == Ok(1) {
+        // The kernel has handed the second one over later.
+        assert_eq!(ours.recvmmsg(&mut messages[1..2], 0, None), Ok(1));
+    } else {
+        assert_eq!(at_once, Ok(2));
+    }
     assert_eq!(messages.map(|message| message.bytes_received()), [3, 5, 0]);
     assert_eq!((&bufs[0][..3], &bufs[1][..5]), (&b"one"[..], &b"three"[..]));
 }

@@ -13,7 +13,7 @@ use syscalls::addr::{AF_INET, AF_UNIX, Sockaddr};
 use syscalls::epoll::{EPOLL_CLOEXEC, Epoll, EpollEvent};
 use syscalls::io::{IoSlice, IoSliceMut, O_RDONLY, O_WRONLY, openat};
 use syscalls::message::{RecvMessage, SendMessage};
-use syscalls::poll::ppoll;
+use syscalls::poll::{POLLIN, PollFd, ppoll};
 use syscalls::process::exit_group;
 use syscalls::socket::{MSG_DONTWAIT, SOCK_CLOEXEC, SOCK_STREAM};
 use syscalls::{Errno, Linux, Socket, retry_on_eintr};
@@ -144,6 +144,12 @@ fn listener(backlog: i32) -> (Socket<Linux>, Sockaddr) {
     (listener, addr)
 }
 
+/// Waits until a connection is in the listener's queue: `connect` may return before.
+fn wait_until_queued(listener: &Socket<Linux>) {
+    let mut fds = [PollFd::new(listener, POLLIN)];
+    assert_eq!(ppoll(&Linux, &mut fds, None), Ok(1));
+}
+
 fn client() -> Socket<Linux> {
     Socket::new(Linux, AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0).unwrap()
 }
@@ -235,6 +241,7 @@ fn interrupted_accept_and_connect_are_restarted() {
         let (listening, addr) = listener(0);
         let first = client();
         first.connect(&addr).unwrap();
+        wait_until_queued(&listening);
         let call = move || {
             let _first = first;
             client().connect(&addr)
@@ -251,6 +258,7 @@ fn connect_after_eintr_waits_for_the_same_attempt_on_tcp_and_begins_again_on_uni
     // A connection that is not accepted fills the queue, and the next connect waits.
     let (listening, addr) = listener(0);
     client().connect(&addr).unwrap();
+    wait_until_queued(&listening);
     let second = &client();
     let interrupted = interrupt(PLAIN, || second.connect(&addr), || ());
     assert_eq!(interrupted, Err(Errno::EINTR));
@@ -362,7 +370,7 @@ fn goes_on_after_a_stop(call: impl FnOnce() -> Result<usize, Errno>) -> bool {
 fn stop_without_a_handler_interrupts_only_epoll_pwait() {
     let set = &Epoll::new(Linux, EPOLL_CLOEXEC).unwrap();
     assert!(!goes_on_after_a_stop(
-        || set.wait(&mut [EpollEvent::default()], 2000)
+        || set.wait(&mut [EpollEvent::default()], 60_000)
     ));
     assert!(goes_on_after_a_stop(|| ppoll(
         &Linux,
