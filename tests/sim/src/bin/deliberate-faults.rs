@@ -16,14 +16,14 @@ Usage: cargo run --profile sim -p sim --bin deliberate-faults -- [--seeds N] [NA
   NAME       only the faults whose name contains NAME
 ";
 
-/// The parts of the source that the copy needs.
+/// The parts of the source that the copy needs. `Cargo.toml` names tests and packages below `tests`.
 const PARTS: [&str; 6] = [
     "Cargo.toml",
     "Cargo.lock",
     "build.rs",
     "src",
     "syscalls",
-    "tests/sim",
+    "tests",
 ];
 
 /// The simulator's output after a violation, and after a run that hangs.
