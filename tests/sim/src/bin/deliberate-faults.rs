@@ -12,7 +12,7 @@ Applies each patch of tests/sim/mutants to a copy of the source and runs the sim
 
 Usage: cargo run --profile sim -p sim --bin deliberate-faults -- [--seeds N] [NAME]
 
-  --seeds N  most seeds to try for each fault [default: 20000]
+  --seeds N  most seeds to try for each fault [default: 50000]
   NAME       only the faults whose name contains NAME
 ";
 
@@ -38,7 +38,7 @@ enum Outcome {
 }
 
 fn main() -> ExitCode {
-    let mut seeds = 20_000;
+    let mut seeds = 50_000;
     let mut only = String::new();
     let mut args = std::env::args().skip(1);
     while let Some(arg) = args.next() {
