@@ -44,6 +44,10 @@ const WINDOW_TURNS: u32 = 256;
 /// A rate that differs by this fraction, 1/4, has changed.
 const CHANGE: u64 = 4;
 
+/// The least time of polling before a change of the rate starts a trial. On a virtual machine the rate of
+/// polling often varies by a quarter, and each trial costs milliseconds of sleeping windows.
+const MIN_POLLING: Duration = Duration::from_millis(48);
+
 /// The turns after which a trial takes place although nothing has changed. They are counted in turns, not
 /// in time: slow clients take few, for which a trial's polls in vain would cost much.
 const PAUSE_TURNS: u32 = 8192;
@@ -63,8 +67,8 @@ enum Mode {
 enum Stage {
     /// A trial. `sleeping` is the rate of the last sleeping window; `wins` counts each mode's pairs.
     Trial { sleeping: u64, wins: [u32; 2] },
-    /// The winner has been in use for `turns` turns.
-    Decided { turns: u32 },
+    /// The winner has been in use for `turns` turns. `since` is when its first window opened.
+    Decided { since: Option<Duration>, turns: u32 },
 }
 
 /// What happened since the window opened.
@@ -209,8 +213,11 @@ impl Polling {
             Stage::Trial { sleeping, wins } if length >= TRIAL_WINDOW => {
                 self.compare(rate, sleeping, wins);
             }
-            Stage::Decided { turns } if length >= WINDOW && self.window.turns >= WINDOW_TURNS => {
-                self.confirm(rate, turns + self.window.turns, now);
+            Stage::Decided { since, turns }
+                if length >= WINDOW && self.window.turns >= WINDOW_TURNS =>
+            {
+                let since = since.unwrap_or(opened);
+                self.confirm(rate, since, turns + self.window.turns, now);
             }
             _ => {}
         }
@@ -242,9 +249,10 @@ impl Polling {
     }
 
     /// Goes on with the winner of a trial, a window of which has ended.
-    fn confirm(&mut self, rate: u64, turns: u32, now: Duration) {
+    fn confirm(&mut self, rate: u64, since: Duration, turns: u32, now: Duration) {
         let usual = *self.usual.get_or_insert(rate);
-        let changed = rate.abs_diff(usual) > usual / CHANGE;
+        let may_change = self.mode == Mode::Sleep || now.saturating_sub(since) >= MIN_POLLING;
+        let changed = may_change && rate.abs_diff(usual) > usual / CHANGE;
         let mean = self.sleeping.mean();
         if changed || turns >= PAUSE_TURNS {
             self.start_trial();
@@ -252,7 +260,10 @@ impl Polling {
             // If sleeping turns out much slower than this, the trial was disturbed: try again.
             self.decide(Mode::Sleep, Some(mean.max(rate)));
         } else {
-            self.stage = Stage::Decided { turns };
+            self.stage = Stage::Decided {
+                since: Some(since),
+                turns,
+            };
             self.open(Some(now));
         }
     }
@@ -265,7 +276,10 @@ impl Polling {
 
     /// Uses `mode` until the next trial. `usual` is the rate that is expected of it, if any.
     fn decide(&mut self, mode: Mode, usual: Option<u64>) {
-        self.stage = Stage::Decided { turns: 0 };
+        self.stage = Stage::Decided {
+            since: None,
+            turns: 0,
+        };
         self.usual = usual;
         self.in_vain = 0;
         self.enter(mode);

@@ -228,6 +228,32 @@ fn change_that_leaves_the_rate_alone_is_found_by_the_next_trial() {
     assert!(model.run(Duration::from_millis(100)).rate() > 0.97 * always.rate());
 }
 
+/// On a virtual machine, the rate of polling goes up and down. A trial for each change would leave the
+/// clients to sleeping windows for much of the time.
+#[test]
+fn varying_rate_of_polling_starts_few_trials() {
+    let mut polling = Polling::new(Polling::DEFAULT);
+    let (mut now, mut asleep) = (0, 0);
+    while now < 1_000_000 * MICRO {
+        let polls = polling.wanted().is_some();
+        let turn = match (polls, now / (9_000 * MICRO) % 2) {
+            (false, _) => 35 * MICRO,
+            (true, 0) => 7 * MICRO,
+            (true, _) => 11 * MICRO,
+        };
+        now += turn;
+        if polls {
+            polling.polled(true);
+        } else {
+            asleep += turn;
+        }
+        if polling.echoed(64) {
+            polling.look(Duration::from_nanos(now));
+        }
+    }
+    assert!(asleep < 50_000 * MICRO, "{asleep} ns of sleeping windows");
+}
+
 #[test]
 fn limit_of_zero_turns_polling_off() {
     let mut polling = Polling::new(Duration::ZERO);
