@@ -6,7 +6,7 @@ use std::ffi::OsStr;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr, TcpListener, TcpStream};
 use std::os::unix::ffi::OsStrExt;
 
-use common::{Finished, Node, client, converse, program, unused_port};
+use common::{Finished, Node, client, converse, program};
 use serde_json::json;
 
 fn run(args: &[&str]) -> Finished {
@@ -181,18 +181,10 @@ fn values_follow_an_equals_sign_or_a_space() {
     }
 }
 
-/// Starts the server on a port that the kernel gives to no other process, at any address.
-fn listen_on_unused_port(node: &mut Node) -> u16 {
-    let port = unused_port();
-    let reply = node.request(json!({"type": "tcp_echo_start", "port": port}));
-    assert_eq!(reply["status"], "listening", "{reply}");
-    port
-}
-
 /// With `--bind`, the server listens only on the named address.
 fn bind_option_limits_listening_to_its_address() {
     let mut node = Node::start(&["--bind", "127.1.2.3"]).initialized();
-    let port = listen_on_unused_port(&mut node);
+    let port = node.listen_on_unused_port();
     node.send("through 127.1.2.3");
     converse(
         &client(SocketAddr::from(([127, 1, 2, 3], port))),
@@ -209,7 +201,7 @@ fn bind_option_limits_listening_to_its_address() {
 fn bind_option_accepts_ipv6() {
     let address = IpAddr::from(Ipv6Addr::LOCALHOST);
     let mut node = Node::start(&["--bind", "::1"]).initialized();
-    let port = listen_on_unused_port(&mut node);
+    let port = node.listen_on_unused_port();
     node.send("through ::1");
     converse(&client(SocketAddr::new(address, port)), b"outside");
     TcpStream::connect(("127.0.0.1", port)).expect_err("not there");

@@ -4,9 +4,9 @@
 mod common;
 
 use std::fs;
-use std::process::{Command, Stdio};
+use std::process::Command;
 
-use common::Node;
+use common::{Node, with_pipes};
 
 /// Starts the program with the command line `args` and PID 1 of a process namespace, under `unshare(1)`,
 /// which exits with the program's status.
@@ -14,9 +14,7 @@ fn first_process(args: &[&str]) -> Node {
     let mut command = Command::new("unshare");
     command.args(witness::PID_1);
     command.arg(env!("CARGO_BIN_EXE_rawecho")).args(args);
-    command.stdin(Stdio::piped());
-    command.stdout(Stdio::piped()).stderr(Stdio::piped());
-    Node::spawn(&mut command)
+    Node::spawn(with_pipes(&mut command))
 }
 
 /// Sends `SIGTERM` to the child of `unshare`.

@@ -174,7 +174,7 @@ impl<K: Kernel> Socket<K> {
     /// Receives up to `buf.len()` bytes. Returns the number of bytes and the sender's address. On a connection
     /// there is no address: its family is `AF_UNSPEC`, "none".
     ///
-    /// Of a datagram that is longer than `buf` the rest is discarded, without an error.
+    /// If a datagram is longer than `buf`, its last bytes are discarded without an error.
     /// [`recvmsg`](Socket::recvmsg) reports that as `MSG_TRUNC` in [the flags](RecvMessage::flags).
     ///
     #[doc = call_doc!(recvfrom)]

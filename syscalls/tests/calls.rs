@@ -13,7 +13,7 @@ use std::os::linux::net::SocketAddrExt;
 use std::os::unix;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::{UnixDatagram, UnixStream};
-use std::sync::{Mutex, MutexGuard, Once};
+use std::sync::Once;
 use std::time::{Duration, Instant};
 use std::{env, fs, io, mem, process, thread};
 
@@ -27,6 +27,10 @@ use syscalls::process::*;
 use syscalls::signal::*;
 use syscalls::socket::*;
 use syscalls::{CALLS, Errno, Fd, Linux, stdin, time};
+
+#[path = "common/child.rs"]
+mod child;
+use child::close_for_good;
 
 /// The loopback address for tests that are not about addresses.
 const LOOPBACK: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
@@ -133,39 +137,10 @@ fn libc_option(socket: &Socket<Linux>, level: i32, option: i32) -> i32 {
     value
 }
 
-/// Returns a lock that excludes child processes. A child would inherit every descriptor of the process, and keep
-/// open what a test closes.
-fn no_children() -> MutexGuard<'static, ()> {
-    static CHILDREN: Mutex<()> = Mutex::new(());
-    // The lock protects no data, so a panic while it is held does no harm.
-    CHILDREN.lock().unwrap_or_else(|error| error.into_inner())
-}
-
-/// Closes `end`. No child process holds a copy of it when this returns.
-fn close_for_good<T>(end: T) {
-    let _none = no_children();
-    drop(end);
-}
-
-/// Runs `test` in a child process, which can give up limits and rights. `test` returns whether it succeeded. It
-/// must not panic, because locks of other threads may be held forever in the child.
+/// Runs `test` in a child process, which can give up limits and rights. `test` returns whether it succeeded.
 fn in_child(test: impl FnOnce() -> bool) {
-    let _others = no_children();
-    // SAFETY: the child makes calls and leaves.
-    let child = unsafe { libc::fork() };
-    if child == 0 {
-        exit_group(&Linux, i32::from(!test()));
-    }
-    assert_eq!(exit_status(child), 0, "the test in the child failed");
-}
-
-fn exit_status(child: libc::pid_t) -> i32 {
-    let mut status = 0;
-    // SAFETY: the kernel writes the status.
-    let result = unsafe { libc::waitpid(child, &raw mut status, 0) };
-    assert_eq!(result, child);
-    assert!(libc::WIFEXITED(status), "the child ended with {status:#x}");
-    libc::WEXITSTATUS(status)
+    let ended = child::in_child(|| i32::from(!test()));
+    assert_eq!(ended, Ok(0), "the test in the child failed");
 }
 
 /// In a child: leaves no descriptor to be had.
@@ -1121,16 +1096,13 @@ fn rt_sigaction_ignores_a_signal() {
 }
 
 fn rt_sigaction_exits_by_a_signal() {
-    let _others = no_children();
-    // SAFETY: the child makes calls and leaves.
-    let child = unsafe { libc::fork() };
-    if child == 0 {
+    let ended = child::in_child(|| {
         let installed = rt_sigaction_exit(&Linux, SIGTERM);
         // SAFETY: no memory is passed.
         unsafe { libc::raise(SIGTERM) };
-        exit_group(&Linux, i32::from(installed.is_ok()));
-    }
-    assert_eq!(exit_status(child), 128 + SIGTERM);
+        i32::from(installed.is_ok())
+    });
+    assert_eq!(ended, Ok(128 + SIGTERM));
     for signal in [libc::SIGKILL, libc::SIGSTOP, 0, 65] {
         assert_eq!(rt_sigaction_exit(&Linux, signal), Err(Errno::EINVAL));
     }
@@ -1197,13 +1169,8 @@ fn prlimit64_reads_and_sets() {
 }
 
 fn exit_group_ends_the_process_with_the_lowest_8_bits() {
-    let _others = no_children();
-    // SAFETY: the child makes one call, which ends it.
-    let child = unsafe { libc::fork() };
-    if child == 0 {
-        exit_group(&Linux, 0x1_2a);
-    }
-    assert_eq!(exit_status(child), 0x2a);
+    let ended = child::in_child(|| exit_group(&Linux, 0x1_2a));
+    assert_eq!(ended, Ok(0x2a));
 }
 
 witness::tests! {

@@ -12,7 +12,7 @@ use std::os::unix;
 use std::os::unix::net::{UnixDatagram, UnixStream};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use std::{
     io::{Read, Write},
     mem, process, ptr, thread,
@@ -31,7 +31,7 @@ use syscalls::{Errno, Fd, Kernel, Linux, Socket, into_result};
 
 #[path = "common/child.rs"]
 mod child;
-use child::{in_child, wait_for_end};
+use child::{close_for_good, in_child, no_children, wait_for_end};
 
 // `read`, with a name for the instruction and for the place after it.
 #[cfg(target_arch = "x86_64")]
@@ -259,6 +259,7 @@ fn fork_by_number_skips_the_handlers_of_the_c_library() {
     assert_eq!(in_child(ran), Ok(1));
     // `clone` with this flag alone is `fork`, which aarch64 does not have.
     let args = [libc::SIGCHLD as usize, 0, 0, 0, 0];
+    let _others = no_children();
     // SAFETY: the child only ends.
     let child = into_result(unsafe { Linux.syscall(sc::nr::CLONE, args) }).expect("a child");
     if child == 0 {
@@ -452,19 +453,12 @@ fn so_reuseaddr_allows_a_port_with_connections_if_the_earlier_socket_set_it_too(
             again.bind(&address).and_then(|()| again.listen(1))
         };
         assert_eq!(bind(), Err(Errno::EADDRINUSE), "while it listens");
-        drop(listener);
+        close_for_good(listener);
         let expected = match earlier && later {
             true => Ok(()),
             false => Err(Errno::EADDRINUSE),
         };
-        // A child that another test has forked may hold the listener for a moment.
-        let deadline = Instant::now() + Duration::from_secs(10);
-        let mut outcome = bind();
-        while outcome != expected && Instant::now() < deadline {
-            thread::yield_now();
-            outcome = bind();
-        }
-        assert_eq!(outcome, expected, "{earlier}, {later}");
+        assert_eq!(bind(), expected, "{earlier}, {later}");
     }
 }
 
@@ -601,6 +595,7 @@ mod x86_64 {
     fn vfork_child_uses_the_memory_of_its_parent() {
         let mut variable = 1_u32;
         let child: isize;
+        let _others = no_children();
         // SAFETY: the child changes `variable` and ends, without a use of the stack. What changes is
         // declared.
         unsafe {

@@ -190,12 +190,18 @@ impl Node {
     /// Starts a node that listens on an [unused port](unused_port). Returns it and its address.
     pub fn listening_on_unused_port() -> (Node, SocketAddr) {
         let mut node = Node::n1();
+        let port = node.listen_on_unused_port();
+        (node, SocketAddr::from((Ipv4Addr::LOCALHOST, port)))
+    }
+
+    /// Starts the server on an [unused port](unused_port). Returns it.
+    pub fn listen_on_unused_port(&mut self) -> u16 {
         let port = unused_port();
         assert_eq!(
-            node.request(json!({"type": "tcp_echo_start", "port": port})),
+            self.request(json!({"type": "tcp_echo_start", "port": port})),
             json!({"type": "tcp_echo_start_ok", "status": "listening", "port": port})
         );
-        (node, SocketAddr::from((Ipv4Addr::LOCALHOST, port)))
+        port
     }
 
     pub fn pid(&self) -> u32 {

@@ -1,10 +1,31 @@
 //! Runs code in a child process, because it would end or change the test program.
 
+// Each test file uses a part of this.
+#![allow(dead_code)]
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
 use syscalls::Linux;
 use syscalls::process::exit_group;
 
-/// Runs `child` in a child process. Returns its exit code, or the signal that killed it.
+/// Returns a lock that excludes child processes. A child has a copy of every descriptor of the process, and keeps
+/// open what a test closes.
+pub fn no_children() -> MutexGuard<'static, ()> {
+    static CHILDREN: Mutex<()> = Mutex::new(());
+    // The lock protects no data, so a panic while it is held does no harm.
+    CHILDREN.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Closes `end`. No child process holds a copy of it when this returns.
+pub fn close_for_good<T>(end: T) {
+    let _none = no_children();
+    drop(end);
+}
+
+/// Runs `child` in a child process. Returns its exit code, or the signal that killed it. `child` must not panic,
+/// because locks of other threads may be held forever in the child.
 pub fn in_child(child: impl FnOnce() -> i32) -> Result<i32, i32> {
+    let _others = no_children();
     // SAFETY: the child only makes system calls, and ends.
     let process = unsafe { libc::fork() };
     if process == 0 {
