@@ -12,8 +12,8 @@
 //! - **Between trials** the winner is used, in windows long enough for a preemption to show. Polling
 //!   is given up if it does not stay ahead of the trial's sleeping windows by more than these differed
 //!   by chance. A rate that changes asks for another trial.
-//! - **A trial that nothing asks for** comes after [`PAUSE_TURNS`] turns. The worse mode then takes 1 or
-//!   2 % of the time.
+//! - **A trial that nothing asks for** comes after [`SLEEPING_PAUSE_TURNS`] or [`POLLING_PAUSE_TURNS`]
+//!   turns. The worse mode then takes 1 or 2 % of the time.
 //! - **Polling mostly in vain** is given up at once: its time is over before anything comes, so it
 //!   costs processor time and hardly saves any.
 //!
@@ -48,9 +48,13 @@ const CHANGE: u64 = 4;
 /// polling often varies by a quarter, and each trial costs milliseconds of sleeping windows.
 const MIN_POLLING: Duration = Duration::from_millis(48);
 
-/// The turns after which a trial takes place although nothing has changed. They are counted in turns, not
-/// in time: slow clients take few, for which a trial's polls in vain would cost much.
-const PAUSE_TURNS: u32 = 8192;
+/// The turns of sleeping after which a trial takes place although nothing has changed. They are counted
+/// in turns, not in time: slow clients take few, for which a trial's polls in vain would cost much.
+const SLEEPING_PAUSE_TURNS: u32 = 8192;
+
+/// The same for polling. A trial's sleeping windows cost more then: after every 8192 turns, they took 4 %
+/// of the time of two clients, which polling serves four times as fast.
+const POLLING_PAUSE_TURNS: u32 = 4 * SLEEPING_PAUSE_TURNS;
 
 /// Polling is given up when it has been in vain this many times more often than not.
 const MAX_IN_VAIN: u32 = 16;
@@ -253,8 +257,12 @@ impl Polling {
         let usual = *self.usual.get_or_insert(rate);
         let may_change = self.mode == Mode::Sleep || now.saturating_sub(since) >= MIN_POLLING;
         let changed = may_change && rate.abs_diff(usual) > usual / CHANGE;
+        let pause = match self.mode {
+            Mode::Sleep => SLEEPING_PAUSE_TURNS,
+            Mode::Poll => POLLING_PAUSE_TURNS,
+        };
         let mean = self.sleeping.mean();
-        if changed || turns >= PAUSE_TURNS {
+        if changed || turns >= pause {
             self.start_trial();
         } else if self.mode == Mode::Poll && !self.window.pays(rate, mean, self.sleeping.chance()) {
             // If sleeping turns out much slower than this, the trial was disturbed: try again.

@@ -228,29 +228,37 @@ fn change_that_leaves_the_rate_alone_is_found_by_the_next_trial() {
     assert!(model.run(Duration::from_millis(100)).rate() > 0.97 * always.rate());
 }
 
-/// On a virtual machine, the rate of polling goes up and down. A trial for each change would leave the
-/// clients to sleeping windows for much of the time.
-#[test]
-fn varying_rate_of_polling_starts_few_trials() {
+/// Returns how much of a second is spent in turns that sleep, if such a turn takes 35 µs, and one that
+/// polls takes what `turn_of_polling` returns for the time at which it begins. All in nanoseconds.
+fn asleep_in_a_second(turn_of_polling: impl Fn(u64) -> u64) -> u64 {
     let mut polling = Polling::new(Polling::DEFAULT);
     let (mut now, mut asleep) = (0, 0);
     while now < 1_000_000 * MICRO {
-        let polls = polling.wanted().is_some();
-        let turn = match (polls, now / (9_000 * MICRO) % 2) {
-            (false, _) => 35 * MICRO,
-            (true, 0) => 7 * MICRO,
-            (true, _) => 11 * MICRO,
-        };
-        now += turn;
-        if polls {
+        if polling.wanted().is_some() {
+            now += turn_of_polling(now);
             polling.polled(true);
         } else {
-            asleep += turn;
+            now += 35 * MICRO;
+            asleep += 35 * MICRO;
         }
         if polling.echoed(64) {
             polling.look(Duration::from_nanos(now));
         }
     }
+    asleep
+}
+
+/// Each trial leaves the clients to sleeping windows for a while.
+#[test]
+fn steady_polling_is_seldom_interrupted_by_trials() {
+    let asleep = asleep_in_a_second(|_| 6 * MICRO);
+    assert!(asleep < 20_000 * MICRO, "{asleep} ns of sleeping windows");
+}
+
+/// On a virtual machine, the rate of polling goes up and down. Not every change may start a trial.
+#[test]
+fn varying_rate_of_polling_starts_few_trials() {
+    let asleep = asleep_in_a_second(|now| [7, 11][(now / (9_000 * MICRO) % 2) as usize] * MICRO);
     assert!(asleep < 50_000 * MICRO, "{asleep} ns of sleeping windows");
 }
 
