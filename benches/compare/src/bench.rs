@@ -14,12 +14,15 @@ use crate::programs::Programs;
 use crate::running::Running;
 use crate::sample::{Cell, Measure};
 use crate::servers::{
-    FEW_CONNECTIONS, FLOOR_EPOLL, RAWECHO, RAWECHO_SPIN0, RAWECHO_WORKERS2, Role, SERVERS, Server,
-    role,
+    FEW_CONNECTIONS, FLOOR_EPOLL, FLOOR_POLL, RAWECHO, RAWECHO_SPIN0, RAWECHO_WORKERS2,
+    RAWECHO_WORKERS2_SPIN0, Role, SERVERS, Server, role,
 };
 
 /// The servers that are measured on the load generator's CPU, beside rawecho.
 const ON_ONE_CPU: [&str; 4] = ["tokio", "mio", "std", FLOOR_EPOLL];
+
+/// The servers that show what busy-polling gains and costs, beside rawecho.
+const WITH_AND_WITHOUT_POLLING: [&str; 2] = [RAWECHO_SPIN0, FLOOR_POLL];
 
 /// The servers whose allocations valgrind can count, beside rawecho. Go does not allocate with
 /// `malloc`, and valgrind supports `io_uring` only in part.
@@ -122,7 +125,8 @@ impl Bench {
             .args(&load.more);
         let seconds = load.seconds.unwrap_or_else(|| self.options.seconds());
         command.args(["--seconds", &seconds.to_string()]);
-        command.args(["--warmup", &self.options.warmup.to_string()]);
+        let warmup = load.warmup.unwrap_or(self.options.warmup);
+        command.args(["--warmup", &warmup.to_string()]);
         let cpus = load.cpus.unwrap_or(self.cpus.load);
         report(&spawn_on(cpus, &mut command)?.wait_with_output()?)
     }
@@ -139,6 +143,8 @@ pub struct Load {
     pub more: Vec<String>,
     /// The duration, if it is not that of the options.
     pub seconds: Option<f64>,
+    /// The seconds of load before the measurement, if they are not those of the options.
+    pub warmup: Option<f64>,
     /// The load generator's CPUs, if they are not the CPU of its own.
     pub cpus: Option<CpuSet>,
 }
@@ -146,7 +152,10 @@ pub struct Load {
 impl Load {
     /// Returns a closed loop with the cell's number of messages in flight.
     pub fn closed(cell: Cell) -> Self {
-        let more = vec!["--in-flight".into(), cell.in_flight.to_string()];
+        let mut more = vec!["--in-flight".into(), cell.in_flight.to_string()];
+        if cell.think > 0 {
+            more.extend(["--think".into(), cell.think.to_string()]);
+        }
         Self {
             mode: "closed",
             cell,
@@ -193,10 +202,13 @@ pub fn report(output: &Output) -> Result<Report> {
 /// Returns whether a measure needs this server.
 fn is_the_question(measure: Measure, cell: Cell, server: &Server) -> bool {
     match (measure, server.name) {
-        (_, RAWECHO) | (Measure::Workers, RAWECHO_WORKERS2) | (Measure::OneCpu, RAWECHO_SPIN0) => {
-            true
-        }
+        (_, RAWECHO)
+        | (Measure::Workers, RAWECHO_WORKERS2 | RAWECHO_WORKERS2_SPIN0)
+        | (Measure::OneCpu, RAWECHO_SPIN0) => true,
         (Measure::Closed, RAWECHO_SPIN0) => cell.connections <= FEW_CONNECTIONS,
+        (measure, name) if Measure::POLLING.contains(&measure) => {
+            WITH_AND_WITHOUT_POLLING.contains(&name)
+        }
         (Measure::Send, _) => server.role == Role::OnceFloor,
         _ => false,
     }
@@ -209,6 +221,9 @@ fn fits(measure: Measure, cell: Cell, server: &Server) -> bool {
         (Measure::Send, role) => role == Role::OnceFloor,
         (_, Role::OnceFloor) => false,
         (measure, _) if Measure::NODE.contains(&measure) => false,
+        (measure, _) if Measure::POLLING.contains(&measure) => {
+            WITH_AND_WITHOUT_POLLING.contains(&server.name)
+        }
         (Measure::Closed, Role::SpinFloor) => cell.connections == 1,
         (Measure::Closed, Role::PollFloor) => {
             cell.connections <= FEW_CONNECTIONS && cell.in_flight == 1

@@ -1,6 +1,7 @@
 //! Estimates how long a run takes.
 
 use crate::bench::Bench;
+use crate::measure::disturbed;
 use crate::options::Options;
 use crate::sample::{Cell, Measure};
 
@@ -27,9 +28,14 @@ pub fn minutes(bench: &Bench, plan: &[(Measure, Cell)]) -> f64 {
 /// Returns the seconds that one measurement took on one machine.
 fn one(options: &Options, measure: Measure, cell: Cell) -> f64 {
     let own = match measure {
-        Measure::Closed | Measure::Rate | Measure::Connect | Measure::Workers | Measure::OneCpu => {
-            options.warmup + options.seconds()
-        }
+        Measure::Closed
+        | Measure::Thinking
+        | Measure::Rate
+        | Measure::Connect
+        | Measure::Workers
+        | Measure::OneCpu => options.warmup + options.seconds(),
+        Measure::Neighbours | Measure::Gaps => options.warmup + disturbed::SECONDS,
+        Measure::Change => 2.0 * (options.warmup + options.seconds()),
         Measure::Idle | Measure::Send | Measure::Echo => 0.5,
         Measure::Syscalls => 1.7,
         Measure::Allocations => 5.0,

@@ -63,7 +63,9 @@ pub struct Options {
 pub enum Group {
     /// Throughput and latency: connections × size × messages in flight
     Grid,
-    /// CPU time and latency at 50,000 messages a second
+    /// Throughput where it is hard to tell whether busy-polling pays: neighbours, gaps, thinking, a change
+    Polling,
+    /// CPU time and latency at 1,000, 10,000 and 50,000 messages a second
     Rate,
     /// Connections accepted, echoed and closed
     Connect,
@@ -89,6 +91,13 @@ const SOME: u64 = 50;
 
 /// The bytes of a message in measures that do not vary the size.
 const SMALL: u64 = 64;
+
+/// The messages a second of the open loop.
+const RATES: [u64; 3] = [1_000, 10_000, 50_000];
+
+/// The microseconds that a client thinks: less than a wake-up takes, about as much as busy-polling lasts,
+/// and much more.
+const THINK: [u64; 3] = [10, 100, 1_000];
 
 impl Options {
     /// Returns the number of rounds.
@@ -122,10 +131,27 @@ impl Options {
             connections: SOME,
             size: SMALL,
             in_flight: 1,
+            ..Cell::default()
         };
         match group {
             Group::Grid => self.grid(),
-            Group::Rate => vec![(Measure::Rate, some)],
+            Group::Polling => {
+                let cell = |connections, think| Cell {
+                    connections,
+                    think,
+                    ..some
+                };
+                let thinking = THINK.map(|think| (Measure::Thinking, cell(1, think)));
+                let few = |measure| [1, 2].map(|connections| (measure, cell(connections, 0)));
+                let mut plan = vec![(Measure::Change, cell(2, 0))];
+                plan.extend(thinking);
+                plan.extend(few(Measure::Neighbours));
+                plan.extend(few(Measure::Gaps));
+                plan
+            }
+            Group::Rate => RATES
+                .map(|rate| (Measure::Rate, Cell { rate, ..some }))
+                .to_vec(),
             Group::Connect => vec![(Measure::Connect, some)],
             Group::Allocations => vec![(Measure::Allocations, some)],
             Group::OneCpu => vec![(
@@ -179,7 +205,11 @@ impl Options {
         let sizes = or(&self.sizes, &[SMALL, 16384], &[SMALL, 1024, 16384, 65536]);
         let mut cells = Vec::new();
         for &in_flight in &self.in_flight {
-            for &connections in &all_connections {
+            // The numbers between matter to busy-polling only, and 16 messages in flight leave nothing to wait for.
+            let matters = |connections: &&u64| {
+                self.connections.is_some() || in_flight == 1 || !(2..10).contains(*connections)
+            };
+            for &connections in all_connections.iter().filter(matters) {
                 for &size in &sizes {
                     cells.push((
                         Measure::Closed,
@@ -187,6 +217,7 @@ impl Options {
                             connections,
                             size,
                             in_flight,
+                            ..Cell::default()
                         },
                     ));
                 }

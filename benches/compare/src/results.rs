@@ -79,7 +79,16 @@ impl Results {
             .filter(|it| it.measure == measure)
             .map(|it| it.cell)
             .collect();
-        cells.sort_by_key(|cell| (cell.in_flight, cell.connections, cell.size));
+        cells.sort_by_key(|cell| {
+            let Cell {
+                connections,
+                size,
+                in_flight,
+                think,
+                rate,
+            } = *cell;
+            (in_flight, connections, size, think, rate)
+        });
         cells.dedup();
         cells
     }

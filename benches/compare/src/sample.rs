@@ -5,12 +5,22 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::report::number;
+
 /// The measures.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Measure {
     /// Closed loop.
     Closed,
+    /// Closed loop, with a busy loop on each CPU.
+    Neighbours,
+    /// Closed loop, with a real-time task that takes the server's CPU for moments.
+    Gaps,
+    /// Closed loop, with a client that thinks before each message.
+    Thinking,
+    /// Closed loop, right after a load with one connection.
+    Change,
     /// Fixed rate.
     Rate,
     /// Connect, echo, close.
@@ -53,6 +63,9 @@ impl Measure {
         Self::Size,
     ];
 
+    /// The measures of situations in which it is hard to tell whether busy-polling pays.
+    pub const POLLING: [Self; 4] = [Self::Neighbours, Self::Gaps, Self::Thinking, Self::Change];
+
     /// Returns whether one round suffices, because the figure does not vary by chance.
     pub fn once(self) -> bool {
         matches!(
@@ -71,6 +84,12 @@ pub struct Cell {
     pub size: u64,
     /// Messages in flight on each connection.
     pub in_flight: u64,
+    /// Microseconds that the client thinks before each message.
+    #[serde(default)]
+    pub think: u64,
+    /// Messages a second over all connections, in an open loop.
+    #[serde(default)]
+    pub rate: u64,
 }
 
 impl fmt::Display for Cell {
@@ -82,7 +101,12 @@ impl fmt::Display for Cell {
             size if size % 1024 == 0 => format!("{} KiB", size / 1024),
             size => format!("{size} B"),
         };
-        write!(f, "{} × {size} × {}", self.connections, self.in_flight)
+        write!(f, "{} × {size} × {}", self.connections, self.in_flight)?;
+        match (self.think, self.rate) {
+            (0, 0) => Ok(()),
+            (0, rate) => write!(f, ", {}/s", number(rate as f64)),
+            (think, _) => write!(f, ", thinking {think} µs"),
+        }
     }
 }
 

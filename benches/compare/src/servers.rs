@@ -59,6 +59,9 @@ pub const RAWECHO_SPIN0: &str = "rawecho-spin0";
 /// rawecho with two threads.
 pub const RAWECHO_WORKERS2: &str = "rawecho-workers2";
 
+/// rawecho with two threads and without busy-polling.
+pub const RAWECHO_WORKERS2_SPIN0: &str = "rawecho-workers2-spin0";
+
 /// The floor of an epoll server: the plots show throughput as a share of this server's.
 pub const FLOOR_EPOLL: &str = "floor-epoll";
 
@@ -104,6 +107,12 @@ pub const SERVERS: &[Server] = &[
         Role::Variant,
         Program::Rawecho,
         &["serve", "--workers", "2"],
+    ),
+    row(
+        RAWECHO_WORKERS2_SPIN0,
+        Role::Variant,
+        Program::Rawecho,
+        &["serve", "--workers", "2", "--spin", "0"],
     ),
     row(
         "tokio",

@@ -1,6 +1,8 @@
 //! `load`: generates load for an echo server and prints the measurements as JSON.
 
-use anyhow::{Result, bail};
+use std::time::Duration;
+
+use anyhow::{Result, bail, ensure};
 use clap::{Parser, Subcommand, ValueEnum};
 use load::open::{GREETING, open};
 use load::pattern::{MAX_IO, Pattern};
@@ -35,6 +37,9 @@ enum Mode {
         /// Messages in flight on each connection
         #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..))]
         in_flight: u64,
+        /// Microseconds from an echo to the connection's next message; needs the driver `blocking`
+        #[arg(long, default_value_t = 0)]
+        think: u64,
         /// How to wait for the server
         #[arg(long, value_enum, default_value_t = Driver::Auto)]
         driver: Driver,
@@ -88,6 +93,7 @@ fn run(command: &Command) -> Result<Report> {
             shape,
             span,
             in_flight,
+            think,
             driver,
         } => {
             if let Some(obstacle) = limits::obstacle(shape, in_flight)? {
@@ -98,9 +104,14 @@ fn run(command: &Command) -> Result<Report> {
             let mut recorder = Recorder::start(span, bytes_in_flight, server)?;
             let small = shape.connections == 1 && in_flight == 1 && shape.size <= MAX_IO as u64;
             let driver = if small && driver == Driver::Auto {
-                blocking::run(&mut connections[0], shape.size, &pattern, &mut recorder)?;
+                let (connection, think) = (&mut connections[0], Duration::from_micros(think));
+                blocking::run(connection, shape.size, think, &pattern, &mut recorder)?;
                 "blocking"
             } else {
+                ensure!(
+                    think == 0,
+                    "only one connection with one small message in flight can think"
+                );
                 let mut pool = Pool::new(connections, pattern)?;
                 closed::run(&mut pool, shape, in_flight, &mut recorder)?;
                 "epoll"

@@ -1,8 +1,10 @@
 //! The measures of a server, one file each.
 
 mod allocations;
+mod change;
 mod closed;
 mod connect;
+pub mod disturbed;
 mod idle;
 mod rate;
 mod syscalls;
@@ -26,6 +28,10 @@ pub fn take(bench: &Bench, measure: Measure, cell: Cell, server: &Server) -> Res
     let cpus = &bench.cpus;
     match measure {
         Measure::Closed => closed::take(bench, cell, server, [cpus.server, cpus.load]),
+        Measure::Thinking => closed::take(bench, cell, server, [cpus.server, cpus.load]),
+        Measure::Neighbours => disturbed::by_neighbours(bench, cell, server),
+        Measure::Gaps => disturbed::by_gaps(bench, cell, server),
+        Measure::Change => change::take(bench, cell, server),
         Measure::Rate => rate::take(bench, cell, server),
         Measure::Connect => connect::take(bench, cell, server),
         Measure::Idle => idle::take(bench, cell, server),

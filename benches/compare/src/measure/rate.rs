@@ -1,4 +1,4 @@
-//! The server's CPU time for each message, at a rate that every server can sustain.
+//! The server's CPU time for each message, and its latency, at fixed rates.
 
 use anyhow::{Result, ensure};
 
@@ -7,16 +7,13 @@ use crate::bench::{Bench, Load};
 use crate::sample::{Cell, Values};
 use crate::servers::Server;
 
-/// Messages a second.
-const RATE: f64 = 50_000.0;
-
 /// The share of the rate that a server must reach. Below it, the server has not done the work that its
 /// CPU time is divided by.
 const KEPT_UP: f64 = 0.95;
 
 pub fn take(bench: &Bench, cell: Cell, server: &Server) -> Result<Values> {
     let running = bench.start(server, bench.cpus.server)?;
-    let more = vec!["--rate".into(), RATE.to_string()];
+    let more = vec!["--rate".into(), cell.rate.to_string()];
     let load = Load {
         mode: "rate",
         cell,
@@ -27,8 +24,9 @@ pub fn take(bench: &Bench, cell: Cell, server: &Server) -> Result<Values> {
     running.stop()?;
     let reached = report.messages_per_second;
     ensure!(
-        reached >= KEPT_UP * RATE,
-        "reached {reached:.0} messages/s of {RATE}"
+        reached >= KEPT_UP * cell.rate as f64,
+        "reached {reached:.0} messages/s of {}",
+        cell.rate
     );
     Ok(values(&report))
 }

@@ -12,19 +12,49 @@ use crate::servers::{
 use crate::targets::{Met, Verdict, verdicts};
 
 /// The tables: title, measure and metric.
-const TABLES: [(&str, Measure, Metric); 16] = [
+const TABLES: [(&str, Measure, Metric); 22] = [
     ("Throughput, messages/s", Measure::Closed, Metric::PerSecond),
     ("Latency, p50 in µs", Measure::Closed, Metric::P50),
     ("Latency, p99 in µs", Measure::Closed, Metric::P99),
     ("Latency, p99.9 in µs", Measure::Closed, Metric::P999),
     ("Latency, slowest in µs", Measure::Closed, Metric::Slowest),
     (
-        "Server CPU µs/message at 50,000/s",
+        "A busy loop on each CPU: messages/s",
+        Measure::Neighbours,
+        Metric::PerSecond,
+    ),
+    (
+        "Gaps of 0.5 ms, twice a second: messages/s",
+        Measure::Gaps,
+        Metric::PerSecond,
+    ),
+    (
+        "A client that thinks: messages/s",
+        Measure::Thinking,
+        Metric::PerSecond,
+    ),
+    (
+        "A client that thinks: server CPU µs/message",
+        Measure::Thinking,
+        Metric::ServerCpu,
+    ),
+    (
+        "From 100 ms after a change from one connection: messages/s",
+        Measure::Change,
+        Metric::PerSecond,
+    ),
+    (
+        "Open loop: server CPU µs/message",
         Measure::Rate,
         Metric::ServerCpu,
     ),
     (
-        "Latency at 50,000/s, p99 in µs from when a message was due",
+        "Open loop: p50 in µs from when a message was due",
+        Measure::Rate,
+        Metric::P50,
+    ),
+    (
+        "Open loop: p99 in µs from when a message was due",
         Measure::Rate,
         Metric::P99,
     ),
