@@ -1,7 +1,8 @@
 # shellcheck shell=bash
-# Functions that the scripts of this folder share. They source it; it does nothing by itself.
+# Functions for the scripts of this directory, which source this file.
 
-# The directory of everything that these scripts download or build. `cargo clean` removes it.
+# The directory for the tools and packages that these scripts download, and for their separate builds.
+# `cargo clean` removes it.
 cache=$PWD/target/ci
 
 die() {
@@ -9,7 +10,7 @@ die() {
     exit 1
 }
 
-# On a CI machine, the user is root and there may be no sudo. On a developer's machine, there is sudo.
+# as_root COMMAND…: runs the command as root. On a CI machine, the user is root, and sudo may not be installed.
 as_root() {
     if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi
 }
@@ -49,7 +50,7 @@ download() {
     mkdir -p "$dir"
     (
         cd "$dir" || exit
-        # apt's sandbox user cannot write here. Without this option, apt warns about it each time.
+        # apt's sandbox user cannot write to this directory. Without this option, apt warns about that each time.
         get=(apt-get -qq -o APT::Sandbox::User=root download "$@")
         "${get[@]}" 2>/dev/null || { apt_update && "${get[@]}"; }
     )
@@ -106,7 +107,7 @@ use_debian_rust() {
         unpack "$dir"
         # LLVM is an ordinary library with dependencies of its own, so install it.
         dependency "$dir"/libstd-rust-web-[0-9]*.deb 'libllvm[0-9]+' >"$dir/llvm"
-        # The extracted compiler does not find its own library. Set the path only for the compiler.
+        # The extracted compiler does not find its own library. Set the library path only for the compiler.
         for tool in rustc rustdoc; do
             printf '#!/bin/sh\nLD_LIBRARY_PATH="%s" exec "%s" "$@"\n' \
                 "$dir/root/usr/lib/x86_64-linux-gnu" "$dir/root/usr/bin/$tool" >"$dir/$tool"
@@ -119,17 +120,17 @@ use_debian_rust() {
     "$RUSTC" --version
 }
 
-# dependency DEB REGEX: prints the dependency of the package file that matches.
+# dependency DEB REGEX: prints the first dependency of the package file that matches the expression.
 dependency() {
     dpkg-deb -f "$1" Depends | grep -oE "$2" | head -n 1
 }
 
 # --- Static test binaries --------------------------------------------------------------------
 
-# Sets up cargo to build static test binaries for ARCH (x86_64 or aarch64), in a target directory of their
-# own, so that the ordinary one needs no rebuild. A static binary runs in a guest without libraries, and
-# under qemu-user, where a dynamic one with the cross libc hangs in its first pthread_create. The flags
-# apply only to the target, so that build scripts and proc macros stay dynamic.
+# static_build ARCH: sets cargo up to build static test binaries for ARCH (x86_64 or aarch64). They have their own
+# target directory, so that the ordinary one needs no rebuild. A static binary runs in a guest without libraries.
+# It also runs under qemu-user, where a dynamic binary with the cross libc hangs in its first pthread_create. The
+# flags apply only to the target, so that build scripts and proc macros stay dynamic.
 static_build() {
     target=$1-unknown-linux-gnu
     export CARGO_TARGET_DIR=$cache/$1
@@ -142,9 +143,8 @@ static_build() {
     fi
 }
 
-# Reads the workspace's test targets into `targets`, a line each: package, source file, cargo's
-# flag. Then prints the caller's list `left_out` (source file -> reason), and fails if a listed file
-# no longer exists.
+# Reads the workspace's test targets into `targets`, one on each line: package, source file, cargo's flag. Then
+# prints the caller's list `left_out` (source file -> reason), and fails if a listed file is not a test target.
 read_targets() {
     local file
     targets=$(cargo metadata --no-deps --format-version 1 | jq -r --arg root "$PWD/" '
@@ -162,7 +162,7 @@ packages() {
     cut -f 1 <<<"$targets" | sort -u
 }
 
-# flags_of PACKAGE: cargo's flags that name the package's test targets, less those left out.
+# flags_of PACKAGE: prints cargo's flags for the package's test targets, except for those left out.
 flags_of() {
     local package file flag
     while IFS=$'\t' read -r package file flag; do
