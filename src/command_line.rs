@@ -21,13 +21,14 @@ const VERSION: &str = concat!(
 /// The command that runs the TCP server alone.
 const SERVE: &str = "serve";
 
-/// The port on which `serve` listens by default, as in the task's examples.
+/// The port on which `serve` listens by default, as in the README's examples.
 const DEFAULT_PORT: u16 = 8080;
 
 /// The allowed number of serving threads. More threads than CPUs gain nothing.
 const WORKERS: RangeInclusive<usize> = 1..=64;
 
-/// Microseconds of polling. An answer that takes longer than the upper end is not a quick one.
+/// The allowed limits of busy-polling, in microseconds. A wait of more than 10 ms gains little from polling:
+/// waking a sleeping thread takes 5 to 60 µs.
 const SPIN_MICROS: RangeInclusive<u64> = 0..=10_000;
 
 /// The column at which an option's description starts.
@@ -51,18 +52,18 @@ pub struct Options {
     pub bind: IpAddr,
     /// The number of serving threads, the main one included.
     pub workers: usize,
-    /// The time to busy-poll before sleeping.
+    /// The limit of busy-polling before a sleep.
     pub spin: Duration,
     /// The output and the format of the trace, if there is one.
     pub trace: Option<TraceTo>,
 }
 
-/// Where system calls are written, and how.
+/// The destination of the trace, and its format.
 #[derive(Debug)]
 pub enum TraceTo {
-    /// To standard error.
+    /// Standard error, in this format.
     Stderr(Format),
-    /// To this file, as strace does.
+    /// The file of this name, in strace's format.
     File(String),
 }
 
@@ -92,7 +93,7 @@ struct Definition {
 enum Value {
     None,
     Required(&'static str),
-    /// Only as `--option=VALUE`.
+    /// The value is given only as `--option=VALUE`.
     Optional(&'static str),
 }
 
@@ -200,7 +201,10 @@ const OPTIONS: &[Definition] = &[
     },
 ];
 
-/// Parses the arguments that follow the program's name. The error says what is wrong with them.
+/// Parses the arguments that follow the program's name.
+///
+/// # Errors
+/// A message that names the invalid argument and the reason.
 pub fn parse(mut args: impl Iterator<Item = String>) -> Result<Command, String> {
     let mut parsed = Parsed {
         serve: false,
@@ -310,7 +314,7 @@ fn unknown(name: &str) -> String {
     });
     let unknown = format!("unknown option {:?}", format!("--{name}"));
     match distances.min() {
-        // With more edits, the names have little in common.
+        // If more edits are needed, the names have little in common.
         Some((distance, nearest)) if distance <= nearest.len() / 2 => {
             format!("{unknown}, did you mean --{nearest}?")
         }

@@ -1,4 +1,4 @@
-//! JSON output in the task's format: one line, with a space after each colon and comma.
+//! JSON output in the format of the replies: one line, with a space after each colon and comma.
 
 use std::io;
 
@@ -32,8 +32,8 @@ impl Formatter for SpacedFormatter {
         w.write_all(b": ")
     }
 
-    /// Writes raw JSON text with its white space between tokens normalized: it may contain a
-    /// carriage return, which some readers treat as the end of the line.
+    /// Writes raw JSON text with normalized white space between tokens. The text may contain a carriage return,
+    /// which some readers treat as the end of a line.
     fn write_raw_fragment<W: ?Sized + io::Write>(
         &mut self,
         w: &mut W,

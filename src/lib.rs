@@ -1,7 +1,7 @@
 //! A TCP echo server and Maelstrom node that reaches the Linux kernel by its own system calls.
 //!
 //! [`engine`] serves the connections, on one thread or several. [`node`] speaks Maelstrom's protocol;
-//! [`serve`] is the server without it. All of them reach the outside of the process only through a
+//! [`serve`] is the server without that protocol. All of them make their system calls through a
 //! [`syscalls::Kernel`].
 //!
 //! This library is internal to the program `rawecho`: it exists so that the program's tests, its
@@ -9,7 +9,7 @@
 //! `rawecho-syscalls` is the one to build on.
 
 #![forbid(unsafe_code)]
-// A cast must keep the value.
+// An `as` cast must keep the value.
 #![cfg_attr(
     not(test),
     warn(

@@ -1,7 +1,7 @@
 //! The program `rawecho`: parses the command line, then runs the node, the server or `--help`.
 
 #![forbid(unsafe_code)]
-// A cast must keep the value.
+// An `as` cast must keep the value.
 #![cfg_attr(
     not(test),
     warn(
@@ -32,8 +32,7 @@ use command_line::{Command, Options};
 /// The exit code for an invalid command line, by convention.
 const USAGE_ERROR: u8 = 2;
 
-/// The trace that `--trace` asks for. It is static because every thread writes to it, up to the
-/// last call of the process.
+/// The trace of `--trace`. It is static because every thread writes to it until the process ends.
 static TRACE: OnceLock<Trace<Linux>> = OnceLock::new();
 
 fn main() -> ExitCode {
@@ -48,7 +47,7 @@ fn main() -> ExitCode {
             Some(Ok(trace)) => {
                 let trace = TRACE.get_or_init(|| trace);
                 match run(Traced::new(Linux, trace), &options) {
-                    // `trace_output` reported the reason on standard error when it happened.
+                    // `trace_output` has already reported the failure on standard error.
                     code if trace.failed() && code == ExitCode::SUCCESS => ExitCode::FAILURE,
                     code => code,
                 }
@@ -66,7 +65,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// Runs the node or the server, as `options` say, with its system calls going through `kernel`.
+/// Runs the node or the server, depending on `options`. Makes its system calls through `kernel`.
 fn run<K: Kernel + Send + Sync + 'static>(kernel: K, options: &Options) -> ExitCode {
     match try_run(&kernel, options) {
         Ok(()) => ExitCode::SUCCESS,
@@ -106,7 +105,7 @@ fn try_run<K: Kernel + Send + Sync + 'static>(
         thread::Builder::new()
             .name("worker".into())
             .spawn(run)
-            // `clone` fails only for lack of resources, which EAGAIN stands for.
+            // Unless a seccomp filter refuses `clone`, a thread fails to start only for lack of resources.
             .map_err(|_| SyscallError::new("clone", Errno::EAGAIN))?;
     }
     match (options.serve, signals) {
@@ -120,7 +119,7 @@ fn try_run<K: Kernel + Send + Sync + 'static>(
 
 /// Writes `text` to standard output.
 fn show(text: &str) -> ExitCode {
-    // The text is shorter than the capacity of a pipe, so one write takes all of it.
+    // The text is shorter than PIPE_BUF, so a pipe accepts all of it in one write.
     match retry_on_eintr(|| stdout(Linux).write(text.as_bytes())) {
         Ok(_) => ExitCode::SUCCESS,
         Err(errno) => {

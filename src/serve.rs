@@ -23,8 +23,8 @@ const END: SigSet = SigSet::new(&[SIGINT, SIGTERM]);
 
 /// Blocks the signals that end the server, and returns a descriptor from which they are read.
 ///
-/// Call it before the first thread starts. Threads inherit the mask; the kernel could deliver a
-/// signal to a thread that does not block it, and the default action would kill the process.
+/// Call this before the first thread starts, because threads inherit the signal mask. The kernel could
+/// deliver a signal to a thread that does not block it, and the default action would kill the process.
 ///
 /// # Errors
 /// Those of `rt_sigprocmask` and `signalfd4`.
@@ -35,8 +35,8 @@ pub fn end_signals<K: Kernel>(kernel: &K) -> Result<Fd<K>, SyscallError> {
         .map_err(|errno| SyscallError::new("signalfd4", errno))
 }
 
-/// Serves on `address` with `engine` until a signal can be read from `signals`.
-/// Writes a line of JSON once the server listens, and another with the totals at the end.
+/// Serves on `address` with `engine` until a signal can be read from `signals`. Writes a line of JSON
+/// once the server listens, and another with the totals at the end.
 ///
 /// # Errors
 /// The failure that ended the server before a signal did.
@@ -80,7 +80,7 @@ fn wait_for_signal<K: Kernel>(engine: &mut Engine<K>, signals: &Fd<K>) -> Result
         engine.watch(signals, Watch::Input)?;
         while !engine.turn(None)?.input {}
         match retry_on_eintr(|| signals.read(&mut [0; SIGNALFD_SIGINFO_SIZE])) {
-            // Another reader in the process has taken the signal.
+            // The event was spurious: no signal is pending.
             Err(Errno::EAGAIN) => {}
             Err(errno) => return Err(SyscallError::new("read of the signal", errno)),
             Ok(_) => return Ok(()),

@@ -10,8 +10,8 @@ use crate::stdio::diagnostic;
 /// Ignores `SIGPIPE` and raises the soft limit of open descriptors to the hard limit.
 ///
 /// A write to a connection or a pipe without a reader then fails with `EPIPE`, whatever disposition
-/// the parent left; and the server can hold more connections than the 1,024 files that a shell
-/// commonly allows. Neither is required: a failure is reported on standard error, and the program
+/// the parent left. The server can hold more connections than the usual soft limit of 1,024 files
+/// allows. Neither setting is required: a failure is reported on standard error, and the program
 /// continues.
 pub fn prepare<K: Kernel>(kernel: &K) {
     if let Err(errno) = signal::rt_sigaction_ignore(kernel, SIGPIPE) {
@@ -25,8 +25,8 @@ pub fn prepare<K: Kernel>(kernel: &K) {
 
 /// Makes `SIGTERM` end the process, even if it has PID 1, as a container's first process does.
 ///
-/// A failure is reported on standard error, and the program continues: a process whose PID is not 1 ends on
-/// `SIGTERM` anyway.
+/// A failure is reported on standard error, and the program continues: unless the parent ignores `SIGTERM`, a
+/// process whose PID is not 1 ends on it anyway.
 pub fn end_on_sigterm<K: Kernel>(kernel: &K) {
     if let Err(errno) = signal::rt_sigaction_exit(kernel, SIGTERM) {
         diagnostic(

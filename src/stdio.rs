@@ -1,9 +1,9 @@
 //! Line-based standard input and output that never block the engine, and diagnostics on standard
 //! error.
 //!
-//! The process shares standard input and output with its parent, and `O_NONBLOCK` belongs to the
-//! open file, not to a process. The mode is therefore left as it is: a read waits for epoll first,
-//! and a write first polls for space and is short enough to fit.
+//! The process shares standard input and output with its parent, and `O_NONBLOCK` belongs to the open file
+//! description, not to a process. This module therefore does not change it. A read waits for epoll first. A write
+//! first polls for space, and is short enough to fit.
 
 use std::fmt;
 use std::io::BufRead;
@@ -18,7 +18,7 @@ use crate::engine::{Engine, SyscallError, Watch};
 /// would exhaust memory. This limit allows 32 MiB of data even if much of it is escaped.
 pub const MAX_LINE_BYTES: usize = 64 * 1024 * 1024;
 
-/// The largest read from standard input, in bytes: the default capacity of a pipe.
+/// The smallest buffer space for a read from standard input, in bytes: the default capacity of a pipe.
 const READ_BYTES: usize = 64 * 1024;
 
 /// The capacity that an empty buffer may keep, in bytes. A larger one, grown for a long line, is
@@ -32,7 +32,7 @@ const PIPE_BUF: usize = 4096;
 /// The delay before a call that failed unexpectedly is retried.
 const RETRY_DELAY: Duration = Duration::from_millis(1);
 
-/// Why standard input or output, or the engine, ended the program early.
+/// The reason for which the program has to exit early.
 #[derive(Debug)]
 pub enum ExitReason {
     /// The reader of standard output closed its end.
@@ -158,7 +158,7 @@ impl<K: Kernel> Input<K> {
             match retry_on_eintr(|| self.fd.read(&mut self.buffer[self.end..])) {
                 Ok(0) => self.ended = true,
                 Ok(count) => self.end += count,
-                // The open file has O_NONBLOCK set, and another process has read the input first.
+                // The open file description has O_NONBLOCK set, and another process has read the input first.
                 Err(Errno::EAGAIN) => {
                     engine.turn(Some(RETRY_DELAY))?;
                     continue;
@@ -190,8 +190,8 @@ impl<K: Kernel> Input<K> {
     }
 }
 
-/// Returns the position of the first newline in `bytes`. The search is the standard library's,
-/// which examines many bytes at a time.
+/// Returns the position of the first newline in `bytes`. Uses the standard library's search, which
+/// examines many bytes at a time.
 fn find_newline(mut bytes: &[u8]) -> Option<usize> {
     let all = bytes;
     let passed = bytes.skip_until(b'\n').expect("memory can be read");
@@ -265,8 +265,8 @@ impl<K: Kernel> Output<K> {
         Ok(())
     }
 
-    /// Writes as much as standard output accepts without blocking, and keeps the rest. A failure is
-    /// not reported here: [`flush`](Output::flush) runs into it again.
+    /// Writes as much as standard output accepts without blocking, and keeps the rest. Ignores a failure, which
+    /// [`flush`](Output::flush) will meet again and report.
     pub fn write_now(&mut self) {
         let mut written = 0;
         while written < self.lines.len() {
@@ -278,7 +278,7 @@ impl<K: Kernel> Output<K> {
         self.lines.drain(..written);
     }
 
-    /// Writes at most the first [`PIPE_BUF`] bytes of `lines`. Returns `EAGAIN` rather than block.
+    /// Writes at most the first [`PIPE_BUF`] bytes of `lines`. Returns `EAGAIN` instead of blocking.
     fn write_without_waiting(&self, lines: &[u8]) -> Result<usize, SyscallError> {
         let piece = &lines[..lines.len().min(PIPE_BUF)];
         let mut fds = [PollFd::new(&self.fd, POLLOUT)];
@@ -316,17 +316,16 @@ impl RetryBudget {
     }
 }
 
-/// Writes a diagnostic to standard error. Drops it if standard error is full, because a full pipe
-/// must not stop the program. If the kernel refuses every `ppoll`, it is unknown whether it is
-/// full; the diagnostic is then written and may block, because the program must not end without a
-/// reason.
+/// Writes a diagnostic to standard error. Drops the diagnostic if standard error is full, because a full pipe
+/// must not stop the program. If every `ppoll` fails, it is unknown whether standard error is full. The
+/// diagnostic is then written, and may block, because the program must not end without a reason.
 pub fn diagnostic<K: Kernel>(kernel: &K, line: fmt::Arguments<'_>) {
     let fd = stderr(kernel.clone());
     let mut fds = [PollFd::new(&fd, POLLOUT)];
     let mut retries = 0..RetryBudget::MAX_RETRIES;
     let ready = loop {
         match retry_on_eintr(|| ppoll(kernel, &mut fds, Some(Duration::ZERO))) {
-            // Perhaps a temporary shortage of memory.
+            // Retry, because a shortage of memory may be temporary.
             Err(_) if retries.next().is_some() => {}
             ready => break ready,
         }

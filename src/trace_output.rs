@@ -12,13 +12,13 @@ use crate::command_line::TraceTo;
 /// Opens the output of a trace.
 ///
 /// # Errors
-/// A diagnostic, if the file cannot be opened.
+/// A diagnostic that names the file, if the file cannot be opened.
 pub fn open(to: &TraceTo) -> Result<Trace<Linux>, String> {
     let trace = match to {
         TraceTo::Stderr(form) => Trace::new(stderr(Linux), *form),
         TraceTo::File(name) => {
             let path = CString::new(name.as_str()).map_err(|error| error.to_string())?;
-            // The umask of the process removes permissions from this.
+            // The umask of the process removes permissions from this mode.
             const MODE: u32 = 0o666;
             let flags = O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC;
             let file = retry_on_eintr(|| openat(Linux, &path, flags, MODE)).map_err(|errno| {

@@ -15,12 +15,13 @@ use super::poller::Poller;
 use super::syscall_error::SyscallError;
 use super::token::Token;
 
-/// How long a round trip may make no progress. It must end before Maelstrom gives up on the request, after
-/// 5 s, because Maelstrom must not get a later reply.
+/// How long a round trip may make no progress. This is less than the 5 s after which Maelstrom gives up on a
+/// request, so that Maelstrom gets the error reply of a stalled send in time.
 pub const STALL_TIMEOUT: Duration = Duration::from_secs(4);
 
-/// Round trips from one address. Each leaves a port in `TIME_WAIT`. The kernel searches for a free port by
-/// trying one after the other, which becomes slow long before none is left.
+/// The number of round trips from one source address before the next one is used. Each leaves a port in
+/// `TIME_WAIT`. The kernel searches for a free port by trying one after the other, which becomes slow long before
+/// none is left.
 const CONNECTS_PER_SOURCE_ADDRESS: u64 = 4096;
 
 /// Why a round trip failed.
@@ -54,12 +55,12 @@ impl RoundTripError {
     }
 }
 
-/// The state that all round trips share: their addresses and a buffer.
+/// The state that all round trips share: their source address and a buffer.
 #[derive(Debug)]
 pub struct Clients {
-    /// Round trips so far.
+    /// The number of round trips so far.
     count: u64,
-    /// The address that they bind to, if the kernel does not choose it.
+    /// The address to which clients bind; `None` if the kernel chooses it.
     source: Option<Ipv4Addr>,
     buffer: Box<[u8]>,
 }
@@ -78,7 +79,7 @@ pub struct Client<'m, K: Kernel> {
     stall: Stall,
 }
 
-/// The time since which a round trip has made no progress, if it is known.
+/// The time of the first check after the last progress of a round trip; `None` before that check.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Stall(Option<Duration>);
 
@@ -107,7 +108,7 @@ impl Clients {
     }
 
     /// Starts to connect to `server`, for a round trip of `message`. If no local port is left, tries once more
-    /// from the next address.
+    /// from the next source address.
     ///
     /// # Errors
     /// Those of `socket`, `setsockopt`, `bind`, `connect` and `getsockname`.
@@ -138,7 +139,7 @@ impl Clients {
         })
     }
 
-    /// Returns a socket that is connecting to `server`, and its own address.
+    /// Returns a socket that is connecting to `server`, and the socket's local address.
     fn begin_to_connect<K: Kernel>(
         &self,
         kernel: &K,
@@ -174,8 +175,8 @@ impl Clients {
         }
     }
 
-    /// Changes to another address of this machine, whose ports are not in `TIME_WAIT`. All of 127.0.0.0/8 is
-    /// local.
+    /// Changes to another source address of this machine, whose ports are not in `TIME_WAIT`. All of 127.0.0.0/8
+    /// is local. For a server outside it, the kernel keeps choosing the address.
     fn next_source(&mut self, server: SocketAddr) {
         if let SocketAddr::V4(server) = server {
             let last = self.source.unwrap_or(Ipv4Addr::LOCALHOST);
@@ -215,10 +216,10 @@ impl Clients {
 }
 
 impl<K: Kernel> Client<'_, K> {
-    /// Returns the error with which the connect has failed in the background, if it has.
+    /// Checks whether the connect has failed in the background.
     ///
     /// # Errors
-    /// [`RoundTripError::NotSent`] with that error, or with that of `getsockopt`.
+    /// [`RoundTripError::NotSent`] with the error of the connect, or with that of `getsockopt`.
     pub fn check_connecting(&self, server: SocketAddr) -> Result<(), RoundTripError> {
         let not_sent =
             |call, errno| RoundTripError::NotSent(SyscallError::with_address(call, server, errno));
@@ -265,8 +266,9 @@ impl<K: Kernel> Client<'_, K> {
         Ok(moved)
     }
 
-    /// Registers with `poller` the events that it waits for: the connection until it is `accepted`, then
-    /// space to send and bytes to read. Returns how long it may wait for them.
+    /// Registers the client's events with `poller`: bytes to read, and space to send if the connection is
+    /// `accepted` and the sending side is not shut down. (epoll also reports a failed connect.) Returns how long
+    /// the client may wait for them.
     ///
     /// # Errors
     /// - [`RoundTripError::Stalled`], or `ETIMEDOUT` if no byte was sent: no progress for [`STALL_TIMEOUT`].
@@ -294,7 +296,7 @@ impl<K: Kernel> Client<'_, K> {
     }
 
     /// Returns the failure of `call` as that of the round trip. If a byte was sent, the failure is
-    /// indefinite: the server may have echoed it.
+    /// indefinite, because the server may have echoed the byte.
     pub fn failed(&self, call: &'static str, errno: Errno) -> RoundTripError {
         self.failed_with(SyscallError::new(call, errno))
     }
@@ -317,7 +319,7 @@ mod tests {
 
     const SERVER: SocketAddr = SocketAddr::new(core::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 8080);
 
-    /// A client that sends `message`, over a kernel whose script continues after its socket.
+    /// Returns a client that sends `message`, over a kernel whose next step is `socket`.
     fn client<'s>(script: &'s Script<'s>, message: &'s [u8]) -> Client<'s, Scripted<'s>> {
         let socket = stream_socket(&script.kernel(), SERVER).expect("a socket");
         Client {

@@ -12,18 +12,18 @@ const MAX_READS_PER_TURN: usize = 4;
 /// The events that a connection waits for when it has no unwritten bytes.
 ///
 /// They are edge-triggered: epoll reports each arrival once, in the order of arrival. With level-triggered
-/// events, the kernel would check each reported connection again in the next wait, and would report it
-/// before connections that have waited longer.
+/// events, the kernel would check each reported connection again in the next wait. If more bytes had arrived,
+/// it would report the connection before those that have waited longer.
 const INPUT: u32 = EPOLLIN | EPOLLRDHUP | EPOLLPRI | EPOLLET;
 
 /// The state of a connection after a turn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Next {
-    /// It waits for the events that it is registered for.
+    /// The connection waits for the events for which it is already registered.
     Input,
-    /// It must wait for these epoll events, some of which may have happened already.
+    /// The connection must wait for these epoll events, some of which may have happened already.
     Wait(u32),
-    /// It is finished, and must be closed.
+    /// The connection is finished, and must be closed.
     Close,
 }
 
@@ -35,9 +35,9 @@ pub enum Next {
 #[derive(Debug)]
 pub struct Connection<K: Kernel> {
     pub polled: Polled<K>,
-    /// Bytes that have been read and not completely written back.
+    /// Bytes that a write did not accept. They stay here until all of them have been written.
     unwritten: Vec<u8>,
-    /// The number of bytes of `unwritten` that have been written.
+    /// The number of bytes of `unwritten` that have been written since.
     written: usize,
 }
 
@@ -51,7 +51,7 @@ impl<K: Kernel> Connection<K> {
         }
     }
 
-    /// Returns the number of bytes that have been read and not yet written back.
+    /// Returns the size of the buffer of unwritten bytes, of which some may have been written since.
     pub fn unsent_bytes(&self) -> usize {
         self.unwritten.len()
     }

@@ -10,18 +10,19 @@ use super::poller::Poller;
 use super::token::Token;
 use super::totals::{Tally, Totals};
 
-/// The most bytes of one read. All connections share the buffer, so an idle connection needs no memory. A
-/// connection whose peer does not read buffers at most this many bytes.
+/// The most bytes of one read. All connections of a thread share the read buffer, so an idle connection needs no
+/// buffer. A connection whose peer does not read buffers at most this many bytes.
 pub const READ_BUFFER_BYTES: usize = 64 * 1024;
 
-/// The number of bytes that all connections of a thread may buffer before reads become smaller.
+/// The number of bytes that all connections of a thread may buffer before each read is limited to
+/// [`MIN_READ_BYTES`].
 pub const MAX_UNSENT_BYTES: usize = 64 * 1024 * 1024;
 
 /// The size of a read when [`MAX_UNSENT_BYTES`] is reached.
 pub const MIN_READ_BYTES: usize = 1024;
 
 /// Identifies one connection. A later connection reuses the index with the next generation, so a late event
-/// for a closed connection never reaches its successor.
+/// for a closed connection does not reach the connection that reuses its index.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Key {
     pub index: u32,
@@ -35,7 +36,7 @@ struct Slot<K: Kernel> {
 }
 
 impl<K: Kernel> Slot<K> {
-    /// Drops the connection, which closes it. The next one gets another generation.
+    /// Drops the connection, which closes it. The next connection in the slot gets another generation.
     fn vacate(&mut self) {
         self.connection = None;
         self.generation = self.generation.checked_add(1).unwrap_or(NonZeroU32::MIN);
@@ -47,10 +48,10 @@ impl<K: Kernel> Slot<K> {
 pub struct Connections<K: Kernel> {
     slots: Vec<Slot<K>>,
     free: Vec<u32>,
-    /// Connections accepted since the last turn. They are not in the epoll set yet, because a client that
+    /// Connections that have not had their first turn. They are not in the epoll set yet, because a client that
     /// sends at once has often sent by the next turn, and may even be done.
     just_accepted: Vec<Key>,
-    /// Bytes that connections have read and not yet written back.
+    /// The size of all buffers of unwritten bytes.
     unsent_bytes: usize,
     buffer: Box<[u8]>,
     tally: Tally,
@@ -77,7 +78,7 @@ impl<K: Kernel> Connections<K> {
                 generation: NonZeroU32::MIN,
                 connection: None,
             });
-            // Descriptors are numbered by an i32, so there are never more connections than that.
+            // A descriptor is an i32, so the number of connections fits into a u32.
             u32::try_from(self.slots.len() - 1).expect("fewer slots than descriptors")
         });
         let slot = &mut self.slots[index as usize];
@@ -223,7 +224,7 @@ mod tests {
         connections.remove(key);
     }
 
-    /// A table with one connection, descriptor 4, over a kernel whose script begins with `SETUP`.
+    /// Returns a table with one connection, descriptor 4, over a kernel whose script begins with `SETUP`.
     fn one_connection<'s>(
         script: &'s Script<'s>,
     ) -> (Poller<Scripted<'s>>, Connections<Scripted<'s>>, Key) {
@@ -247,7 +248,7 @@ mod tests {
             Step::new("read").writes(b"hello world"),
             Step::new("write").arg(2, 11).returns(5),
             Step::new("epoll_ctl").arg(1, EPOLL_CTL_ADD as usize),
-            // Room again: the rest goes out before anything else is read.
+            // The socket accepts bytes again: the rest is written before the next read.
             Step::new("write").arg(2, 6).returns(6),
             Step::new("read").fails(Errno::EAGAIN),
             Step::new("epoll_ctl").arg(1, EPOLL_CTL_MOD as usize),

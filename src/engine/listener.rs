@@ -15,12 +15,12 @@ use super::poller::Poller;
 use super::syscall_error::SyscallError;
 use super::token::Token;
 
-/// The most connections in the accept queue. The kernel reduces it to `net.core.somaxconn`, whose default is
-/// the same.
+/// The length of the accept queue. The kernel limits it to `net.core.somaxconn`, whose default is 4096 since
+/// Linux 5.4.
 pub const BACKLOG: u16 = 4096;
 
 /// The number of failed connections that `accept4` may report in a row before accepting backs off. One failed
-/// connection does not concern the next, but many in a row would cause a busy loop.
+/// connection says nothing about the next, but retrying after many in a row would be a busy loop.
 const MAX_FAILED_ACCEPTS: u32 = 32;
 
 /// How long accepting backs off when no descriptor or no memory is left, unless a connection of this thread
@@ -29,12 +29,12 @@ const MAX_FAILED_ACCEPTS: u32 = 32;
 pub const ACCEPT_BACKOFF: Duration = Duration::from_millis(100);
 
 /// How long a peer may be unreachable (powered off, unplugged) before its connection is dropped. The kernel
-/// probes a peer that is silent for half of that time. The same limit applies to a peer that is alive but
-/// acknowledges no pending byte.
+/// starts to probe a peer that has been silent for half of this time. The same limit applies to a peer that is
+/// alive but does not acknowledge pending bytes.
 pub const PEER_TIMEOUT: Duration = Duration::from_secs(PEER_TIMEOUT_SECONDS as u64);
 const PEER_TIMEOUT_SECONDS: u8 = 60;
 
-/// Probes of a silent peer, in the second half of [`PEER_TIMEOUT`].
+/// The number of probes of a silent peer, in the second half of [`PEER_TIMEOUT`].
 const KEEPALIVE_PROBES: i32 = 3;
 
 /// The result of accepting.
@@ -77,7 +77,7 @@ pub fn stream_socket<K: Kernel>(
 }
 
 impl<K: Kernel> Listener<K> {
-    /// Listens on `address`; port 0 picks a free one. `poller` reports waiting connections.
+    /// Listens on `address`; port 0 picks a free port. Registers the socket with `poller`.
     ///
     /// # Errors
     /// Those of `socket`, `setsockopt`, `bind` (`EADDRINUSE`, `EACCES`, `EADDRNOTAVAIL`), `listen`,
@@ -120,7 +120,7 @@ impl<K: Kernel> Listener<K> {
         Ok(listener)
     }
 
-    /// Returns the address on which it listens, with the port that the kernel picked.
+    /// Returns the address of the socket, with the port that the kernel picked.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
@@ -163,7 +163,7 @@ impl<K: Kernel> Listener<K> {
         }
     }
 
-    /// Ends the back-off if its time is over. Returns how long it still lasts.
+    /// Ends the back-off if its time is over. Returns how long the back-off still lasts.
     pub fn resume(&mut self, poller: &mut Poller<K>) -> Option<Duration> {
         let left = self.resume_at?.saturating_sub(poller.now());
         if !left.is_zero() {

@@ -1,7 +1,7 @@
 //! Communication between the main thread and a worker: a mailbox with an eventfd for each direction.
 //!
 //! The sender changes the slot and then writes to the eventfd. The receiver resets the eventfd and then reads
-//! the slot. No message is missed by that. Each side waits in its own epoll set, and serves connections in
+//! the slot. In this order, no message is lost. Each side waits in its own epoll set, and serves connections in
 //! the meantime.
 
 use std::mem;
@@ -27,11 +27,11 @@ pub enum Command {
 pub struct Mail<K: Kernel> {
     /// Accepted connections, to be served.
     pub sockets: Vec<Socket<K>>,
-    /// The command to carry out after that.
+    /// The command to carry out after the connections have been added.
     pub command: Option<Command>,
 }
 
-/// A mailbox for one command and some connections, which the main thread sends to a worker.
+/// A mailbox for one command and any number of connections, which the main thread sends to a worker.
 #[derive(Debug)]
 pub struct Mailbox<K: Kernel> {
     slot: Mutex<Slot<K>>,
@@ -44,9 +44,9 @@ pub struct Mailbox<K: Kernel> {
 #[derive(Debug)]
 struct Slot<K: Kernel> {
     mail: Mail<K>,
-    /// The worker has not finished draining.
+    /// Whether the worker has a [`Command::Drain`] that it has not finished.
     draining: bool,
-    /// The worker has ended.
+    /// Whether the worker has ended.
     closed: bool,
 }
 
@@ -144,11 +144,11 @@ impl<K: Kernel> Mailbox<K> {
     /// Reports that a [`Command::Drain`] is finished.
     pub fn drained(&self) {
         self.slot().draining = false;
-        // If this fails, the main thread notices when its own wait times out.
+        // If this write fails, the main thread notices when its own wait times out.
         let _ = self.wake_main.write();
     }
 
-    /// Reports that the worker has ended. Closes the connections that it has not taken.
+    /// Reports that the worker has ended. Closes the connections that are still in the mailbox.
     pub fn close(&self) {
         let mut slot = self.slot();
         slot.closed = true;
@@ -159,7 +159,8 @@ impl<K: Kernel> Mailbox<K> {
     }
 }
 
-/// The number of tries for a write to an eventfd, because the other thread waits for it.
+/// The number of attempts to write to an eventfd. A failed write is retried, because the other thread may wait
+/// for it.
 const MAX_WRITES: u32 = 16;
 
 /// An eventfd: readable after a write, until it is reset.
@@ -177,13 +178,13 @@ impl<K: Kernel> Wake<K> {
             .map_err(|errno| SyscallError::new("eventfd2", errno))
     }
 
-    /// Returns the descriptor, to wait for.
+    /// Returns the descriptor, for registration with epoll.
     pub fn fd(&self) -> &Fd<K> {
         &self.0
     }
 
-    /// Adds 1, which wakes the thread that waits for the eventfd. The counter is far from its maximum, so Linux
-    /// does not refuse this, but a seccomp filter may.
+    /// Adds 1 to the counter, which wakes the thread that waits for the eventfd. The counter is far from its
+    /// maximum, so the kernel does not refuse the write, but a seccomp filter may.
     fn write(&self) -> Result<(), Errno> {
         let write = || retry_on_eintr(|| self.0.write(&1u64.to_ne_bytes()));
         let mut written = write();
@@ -196,7 +197,7 @@ impl<K: Kernel> Wake<K> {
         written.map(drop)
     }
 
-    /// Sets the counter to 0. (If it is 0 already, the read fails with `EAGAIN`.)
+    /// Sets the counter to 0. (If the counter is 0 already, the read fails with `EAGAIN`.)
     pub fn reset(&self) {
         let _ = retry_on_eintr(|| self.0.read(&mut [0; 8]));
     }

@@ -1,7 +1,7 @@
 //! The echo engine: a listener, its connections and the node's own client in one epoll loop.
 //!
-//! [`Engine::turn`] handles one batch of what is ready. Each file holds one part, which can be read
-//! alone; the engine ties them together:
+//! [`Engine::turn`] waits for one batch of events and handles it. Each file holds one part, which can be read
+//! alone:
 //!
 //! | file | holds |
 //! |---|---|
@@ -9,9 +9,9 @@
 //! | `listener` | the listening socket and its back-off |
 //! | `connections` | the accepted connections (`connection`), their slots and unsent bytes |
 //! | `client` | one round trip of the node's own client |
-//! | `workers` | the threads that serve beside this one, each behind a `mailbox` |
+//! | `workers` | the other threads that serve connections, each with a `mailbox` |
 //! | `token`, `polled` | the owner of an event; a socket and its registration |
-//! | `totals`, `syscall_error` | the counters; a failed call in words |
+//! | `totals`, `syscall_error` | the counters; the error of a failed call |
 
 mod client;
 mod connection;
@@ -49,19 +49,19 @@ pub use syscall_error::SyscallError;
 pub use totals::{Counts, Totals};
 pub use workers::Worker;
 
-/// Connections accepted in one turn, so that many new ones do not delay the others.
+/// The most connections accepted in one turn, so that many new ones do not delay the others.
 const MAX_ACCEPTS_PER_TURN: u16 = 64;
 
 /// The interval at which the main thread checks on a worker that has not finished at the drain timeout. The
-/// worker will finish, but a seccomp filter may refuse its wake-up.
+/// worker will finish, but a seccomp filter may refuse the write with which it wakes the main thread.
 const WORKER_RECHECK: Duration = Duration::from_millis(1);
 
 /// The descriptors of the engine's owner that a turn found ready.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Ready {
-    /// The one watched as [`Watch::Input`].
+    /// The descriptor watched as [`Watch::Input`] is ready.
     pub input: bool,
-    /// The one watched as [`Watch::Output`].
+    /// The descriptor watched as [`Watch::Output`] is ready.
     pub output: bool,
 }
 
@@ -70,11 +70,11 @@ pub struct Ready {
 pub enum Drain {
     /// Every connection ended, or was closed after the timeout.
     Complete,
-    /// The owner's input was ready first.
+    /// The owner's input became ready before that.
     Interrupted,
 }
 
-/// A TCP echo server that lives in its caller's thread: it works while [`turn`](Engine::turn) runs.
+/// A TCP echo server that runs in its caller's thread, in each call of [`turn`](Engine::turn).
 #[derive(Debug)]
 pub struct Engine<K: Kernel> {
     poller: Poller<K>,
@@ -88,7 +88,7 @@ pub struct Engine<K: Kernel> {
 }
 
 impl<K: Kernel> Engine<K> {
-    /// Creates an engine that does not listen yet. Its waits poll as `polling` says.
+    /// Creates an engine that does not listen yet. `polling` decides whether its waits busy-poll.
     ///
     /// # Errors
     /// Those of `epoll_create1`: `EMFILE`, `ENFILE`, `ENOMEM`.
@@ -141,21 +141,21 @@ impl<K: Kernel> Engine<K> {
         self.poller.watch(fd, watch)
     }
 
-    /// Listens on `address`; port 0 picks a free one. Returns where it listens.
+    /// Listens on `address`; port 0 picks a free port. Returns the address with that port.
     ///
     /// # Errors
     /// Those of `socket`, `setsockopt`, `bind`, `listen`, `getsockname` and `epoll_ctl`. No
     /// descriptor stays open.
     ///
     /// # Panics
-    /// If it listens already.
+    /// If the engine already listens.
     pub fn start(&mut self, address: SocketAddr) -> Result<SocketAddr, SyscallError> {
         assert!(self.listener.is_none(), "one listener at a time");
         let listener = self.listener.insert(Listener::bind(&self.poller, address)?);
         Ok(listener.address())
     }
 
-    /// Waits until something is ready, for at most `timeout` (`None`: without a limit), and handles it.
+    /// Waits for events for at most `timeout` (`None`: without a limit), and handles them.
     ///
     /// # Errors
     /// That of `epoll_pwait`, if it fails repeatedly with an errno other than `EINTR`.
@@ -195,11 +195,11 @@ impl<K: Kernel> Engine<K> {
         Ok(ready)
     }
 
-    /// Accepts queued connections: a bounded number of them, and none after the pending client's. Returns
+    /// Accepts at most [`MAX_ACCEPTS_PER_TURN`] queued connections, and none after the pending client's. Returns
     /// whether more may be queued.
     ///
     /// # Errors
-    /// The shortage that made `accept4` fail.
+    /// The errno of `accept4`, if accepting has backed off.
     fn accept(&mut self) -> Result<bool, Errno> {
         for _ in 0..MAX_ACCEPTS_PER_TURN {
             let Some(listener) = &mut self.listener else {
@@ -264,18 +264,18 @@ impl<K: Kernel> Engine<K> {
         Ok(Drain::Complete)
     }
 
-    /// Sends `message` to the server at `server` over a new connection, and puts what comes back into
-    /// `echo`, while it serves all connections.
+    /// Sends `message` to the server at `server` over a new connection and stores the echo in `echo`. Serves all
+    /// connections in the meantime.
     ///
-    /// The client sends no byte before the server has accepted it. A shortage of descriptors is therefore an
-    /// error before the first byte. After the last byte, the client shuts its sending side down, and it reads
-    /// to the end of the stream. Both ends are closed when this returns.
+    /// The client sends no byte before the server has accepted its connection. A shortage of descriptors is
+    /// therefore an error before the first byte. After the last byte, the client shuts down its sending side and
+    /// reads to the end of the stream. On success, both ends are closed when this returns.
     ///
     /// On the loopback interface, a round trip usually does not block. If it has to wait, it calls
     /// `before_waiting` first.
     ///
     /// # Errors
-    /// See [`RoundTripError`]. The connection is closed after an error too.
+    /// See [`RoundTripError`]. The client's end is closed after an error too.
     pub fn round_trip(
         &mut self,
         server: SocketAddr,
@@ -389,8 +389,8 @@ impl<K: Kernel> Engine<K> {
     fn serve_for(&mut self, timeout: Duration) -> Result<(), SyscallError> {
         let first_turns = self.connections.just_accepted();
         if timeout.is_zero() && first_turns == self.connections.len() {
-            // No connection is in the epoll set, and the accept queue was empty a moment ago, so a wait would
-            // find no event.
+            // No connection is in the epoll set, and all that were queued before the client's have been accepted,
+            // so a wait would hardly find an event. The next turn finds later ones.
             if self
                 .connections
                 .serve_just_accepted(first_turns, &self.poller)

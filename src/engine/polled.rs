@@ -20,7 +20,7 @@ impl<K: Kernel> Polled<K> {
         Polled { socket, events: 0 }
     }
 
-    /// Returns whether it is registered for exactly `events`.
+    /// Returns whether the socket is registered for exactly `events`.
     pub fn waits_for(&self, events: u32) -> bool {
         self.events == events
     }

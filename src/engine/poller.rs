@@ -1,6 +1,6 @@
-//! Waiting: the epoll set, the clock, and whether to poll or to sleep.
+//! Waiting for events: the epoll set, the clock, and the choice between busy-polling and sleeping.
 //!
-//! Each thread that serves connections has one [`Poller`], and waits only in it.
+//! Each thread that serves connections has one [`Poller`], and waits only in that one.
 
 use std::mem;
 use std::time::Duration;
@@ -16,10 +16,10 @@ use super::polling::Polling;
 use super::syscall_error::SyscallError;
 use super::token::Token;
 
-/// The most events of one wait: enough that many busy connections share its cost.
+/// The most events of one wait: enough that many busy connections share the cost of the wait.
 const MAX_EVENTS_PER_WAIT: usize = 256;
 
-/// Polls between two readings of the clock. A reading costs about as much as a poll.
+/// The number of polls between two readings of the clock. A reading costs about as much as a poll.
 const POLLS_PER_CLOCK: u32 = 8;
 
 /// How often `epoll_pwait` may fail in a row with an errno other than `EINTR`. Such an error, `EBADF`
@@ -48,7 +48,7 @@ pub struct Poller<K: Kernel> {
 }
 
 impl<K: Kernel> Poller<K> {
-    /// Creates an empty epoll set, whose waits poll as `polling` says.
+    /// Creates an empty epoll set. `polling` decides whether its waits busy-poll.
     ///
     /// # Errors
     /// Those of `epoll_create1`: `EMFILE`, `ENFILE`, `ENOMEM`.
@@ -70,8 +70,8 @@ impl<K: Kernel> Poller<K> {
         &self.kernel
     }
 
-    /// Returns the time on `CLOCK_MONOTONIC`, or the previous reading if the call fails. Linux does not make it
-    /// fail here, but a seccomp filter may.
+    /// Returns the time of `CLOCK_MONOTONIC`, or the previous reading if the call fails. Linux never fails this
+    /// call, but a seccomp filter may.
     pub fn now(&mut self) -> Duration {
         self.time = clock_gettime(&self.kernel, CLOCK_MONOTONIC).unwrap_or(self.time);
         self.time
@@ -87,10 +87,10 @@ impl<K: Kernel> Poller<K> {
             .ctl(EPOLL_CTL_ADD, fd, EpollEvent { events, data })
     }
 
-    /// Replaces the events of `fd`, which is in the set. Those that have already happened are reported again.
+    /// Replaces the events of `fd`, which is in the set. Events that have already happened are reported again.
     ///
     /// # Errors
-    /// Those of `epoll_ctl`: `ENOENT`, `ENOMEM`.
+    /// Those of `epoll_ctl`: `ENOENT`, `ENOMEM`; `EPERM` for a file that is always ready.
     pub fn modify(&self, fd: &Fd<K>, events: u32, token: Token) -> Result<(), Errno> {
         let data = token.pack();
         self.epoll
@@ -109,7 +109,7 @@ impl<K: Kernel> Poller<K> {
     /// a file that epoll refuses because it is always ready: a regular file, or `/dev/null`.
     ///
     /// The watch is one-shot because the owner does not always use the descriptor at once. A level-triggered
-    /// one would keep the loop awake.
+    /// watch would then end every wait at once.
     ///
     /// # Errors
     /// Those of `epoll_ctl`: `EBADF` if `fd` is not open, `ENOMEM`, `ENOSPC`.
@@ -131,8 +131,8 @@ impl<K: Kernel> Poller<K> {
         }
     }
 
-    /// Waits for events for at most `timeout`; `None` waits without a limit. Returns the number of events, for
-    /// [`event`](Poller::event). The number may be 0 before the timeout, for example after a signal.
+    /// Waits for events for at most `timeout`; `None` waits without a limit. Returns the number of events, which
+    /// [`event`](Poller::event) returns. The wait may end early without events, for example after a signal.
     ///
     /// # Errors
     /// That of `epoll_pwait` if it failed [`MAX_WAIT_FAILURES`] times in a row, each time with an errno
@@ -166,7 +166,7 @@ impl<K: Kernel> Poller<K> {
                 count = self.poll(Some(Duration::ZERO))?;
             }
             let before = mem::replace(&mut now, self.now());
-            // If `clock_gettime` fails, the clock stands still and would never end the polling.
+            // If `clock_gettime` fails, `now` does not advance, and would never end the polling.
             if count > 0 || now >= until || now == before {
                 self.polling.polled(count > 0);
                 return Ok(count);
@@ -174,7 +174,7 @@ impl<K: Kernel> Poller<K> {
         }
     }
 
-    /// Counts a turn that wrote back `bytes`, by which polling is judged.
+    /// Counts a turn that wrote back `bytes`, for the comparison of polling with sleeping.
     pub fn echoed(&mut self, bytes: usize) {
         if bytes > 0 && self.polling.echoed(bytes as u64) {
             let now = self.now();
@@ -195,7 +195,7 @@ impl<K: Kernel> Poller<K> {
                 self.wait_failures = 0;
                 Ok(count)
             }
-            // Do not retry, because the caller's deadline may have passed.
+            // Do not retry here, because the caller's deadline may have passed.
             Err(Errno::EINTR) => Ok(0),
             Err(errno) => {
                 self.wait_failures += 1;
@@ -225,7 +225,7 @@ mod tests {
 
     const EPOLL: usize = 3;
 
-    /// A poller that never polls instead of sleeping.
+    /// Returns a poller that never busy-polls.
     fn poller<'s>(script: &'s Script<'s>) -> Poller<Scripted<'s>> {
         Poller::new(script.kernel(), Polling::new(Duration::ZERO)).expect("an epoll set")
     }

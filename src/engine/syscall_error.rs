@@ -5,7 +5,7 @@ use std::fmt;
 
 use syscalls::{CALLS, Errno};
 
-/// A system call that failed. It is displayed with a hint how to resolve the failure:
+/// A system call that failed. `Display` adds a hint on how to resolve the failure:
 /// `bind 127.0.0.1:8080: EADDRINUSE (98): Address already in use; choose another port, or 0 for a free one`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SyscallError {
@@ -46,7 +46,8 @@ impl SyscallError {
     fn hint(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let name = self.name();
         let text = match (name, self.errno) {
-            // Except for `accept4` and `epoll_ctl`, a filter is the only cause of this errno here.
+            // A filter is the usual cause of this errno. Only `accept4` (firewall rules) and `epoll_ctl` (a file
+            // that is always ready) have another cause here.
             (_, Errno::EPERM) => {
                 return write!(f, "allow {name} in the seccomp profile or security policy");
             }

@@ -1,4 +1,4 @@
-//! The owner of an epoll event, packed into the number that epoll stores and reports with the event.
+//! The owner of an epoll event, packed into the 64 bits of user data that epoll reports with the event.
 
 use super::connections::Key;
 
@@ -19,7 +19,8 @@ pub enum Token {
     Connection(Key),
 }
 
-/// No connection has generation 0. With it, the index stands for one of the other owners.
+/// The owners other than connections. Their tokens have generation 0, which no connection has, and their
+/// position in this table as the index.
 const OTHERS: [Token; 5] = [
     Token::Input,
     Token::Output,
@@ -29,7 +30,7 @@ const OTHERS: [Token; 5] = [
 ];
 
 impl Token {
-    /// Packs the token into 64 bits: the generation above the index.
+    /// Packs the token into 64 bits: the generation in the upper half, the index in the lower half.
     pub fn pack(self) -> u64 {
         match self {
             Token::Connection(key) => u64::from(key.generation.get()) << 32 | u64::from(key.index),

@@ -4,10 +4,11 @@ use std::mem;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-/// The counters that `tcp_echo_stats` reports. Several engines may share them.
+/// The counters that `tcp_echo_stats` reports. All threads share them.
 ///
-/// Relaxed ordering suffices. A thread that has seen the end of a connection has made a system call since,
-/// which orders memory, so it reads counters that include the connection.
+/// Relaxed ordering suffices. A thread that serves a connection counts its bytes before it closes the connection.
+/// The kernel's locks order the close before the read of the end of the stream. A thread that has read the end
+/// therefore reads counters that include the connection.
 #[derive(Debug, Default)]
 pub struct Totals {
     connections: AtomicU64,
@@ -43,7 +44,7 @@ impl Totals {
     }
 }
 
-/// The counters of one thread, which adds to the totals and keeps a count of its own.
+/// The counters of one thread: the shared totals, and a count of its own.
 #[derive(Debug)]
 pub struct Tally {
     totals: Arc<Totals>,

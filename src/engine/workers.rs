@@ -2,7 +2,7 @@
 //!
 //! The main thread accepts all connections and distributes them in turn among the workers and itself. There is
 //! therefore one accept queue, and only one thread handles a shortage of descriptors. The main thread always
-//! serves the node's own client, which needs no wake-up.
+//! serves the node's own client, so a round trip needs no wake-up.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,7 +18,7 @@ use super::syscall_error::SyscallError;
 use super::token::Token;
 use super::totals::Totals;
 
-/// The main thread's handle of the workers, of which there may be none. They end when it is dropped.
+/// The main thread's handle of the workers, of which there may be none. Dropping the handle ends the workers.
 #[derive(Debug)]
 pub struct Workers<K: Kernel> {
     mailboxes: Vec<Arc<Mailbox<K>>>,
@@ -28,7 +28,7 @@ pub struct Workers<K: Kernel> {
     next: usize,
 }
 
-/// A worker, which a thread of its own [runs](Worker::run).
+/// A worker. Its own thread [runs](Worker::run) it.
 #[derive(Debug)]
 pub struct Worker<K: Kernel> {
     poller: Poller<K>,
@@ -47,7 +47,7 @@ impl<K: Kernel> Workers<K> {
     }
 
     /// Creates `count` workers, whose connections count into `totals`. The caller starts their
-    /// threads. They wake the main thread through `main`.
+    /// threads. Registers with `main` the eventfd through which workers wake the main thread.
     ///
     /// # Errors
     /// Those of `eventfd2`, `epoll_create1` and `epoll_ctl`.
@@ -97,7 +97,7 @@ impl<K: Kernel> Workers<K> {
         }
     }
 
-    /// Makes each worker close its connections: each as soon as it ends, and all of them after `timeout`.
+    /// Commands each worker to close every connection when it ends, and the remaining ones after `timeout`.
     pub fn drain(&self, timeout: Duration) {
         for mailbox in &self.mailboxes {
             mailbox.command(Command::Drain(timeout));
@@ -130,8 +130,8 @@ impl<K: Kernel> Worker<K> {
     /// Serves connections and carries out commands until the shutdown command.
     ///
     /// # Errors
-    /// That of `epoll_pwait`, if it fails repeatedly. The connections are closed then, and the other
-    /// threads continue without this worker.
+    /// That of `epoll_pwait`, if it fails repeatedly. This worker's connections are then closed, and the other
+    /// threads continue without it.
     pub fn run(mut self) -> Result<(), SyscallError> {
         let ended = self.serve();
         self.mailbox.close();

@@ -15,9 +15,10 @@ pub enum Code {
     TemporarilyUnavailable = 11,
     /// The request has a missing or malformed field.
     MalformedRequest = 12,
-    /// The connection broke after bytes were sent. They may or may not have been echoed.
+    /// The connection broke after bytes were sent, or the echo was corrupt. The bytes may or may not have been
+    /// echoed.
     Crash = 13,
-    /// The request failed and had no effect, for a reason without a code of its own.
+    /// The request failed for another reason, and had no effect.
     Abort = 14,
     /// The state of the node does not allow the request.
     PreconditionFailed = 22,
@@ -28,7 +29,7 @@ pub enum Code {
 pub struct Error {
     /// The kind of error.
     pub code: Code,
-    /// What went wrong and how to resolve it.
+    /// The failure, and how to resolve it.
     pub text: String,
 }
 

@@ -1,8 +1,9 @@
 //! The Maelstrom node: reads JSON requests from standard input, acts on them with the echo engine,
 //! and writes JSON replies to standard output.
 //!
-//! Start here to follow a request: [`run`] takes it from the input, `Node::handle` parses and answers
-//! it. `request` holds the types of requests, `wire` their JSON, `error` Maelstrom's error codes.
+//! Start here to follow a request: [`run`] takes it from the input, and `Node::handle` parses and answers
+//! it. `request` holds the types of requests, `wire` the JSON of requests and replies, and `error` Maelstrom's
+//! error codes.
 
 mod error;
 mod request;
@@ -22,10 +23,10 @@ pub use error::{Code, Error};
 use request::Request;
 use wire::{Message, Outgoing, Reply};
 
-/// How long `tcp_echo_stop` waits for open connections to end before it closes them.
+/// The time for which `tcp_echo_stop` waits for open connections to end before it closes them.
 pub const DRAIN_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Bytes of collected replies at which they are written, even if more requests are waiting.
+/// The number of bytes of collected replies at which they are written, even if more requests are waiting.
 const FLUSH_BYTES: usize = 64 * 1024;
 
 /// The number of round trips whose replies are batched into one write while more requests are waiting
@@ -36,8 +37,8 @@ const MAX_ROUND_TRIPS_PER_FLUSH: u32 = 16;
 /// The port number with which `bind` picks a free port.
 const ANY_PORT: u16 = 0;
 
-/// Runs a node until its input ends. Its server runs on `engine`, and listens on the
-/// address `bind` once a request starts it.
+/// Runs a node until its input ends. The node's server runs on `engine`, and listens on the address `bind`
+/// after a request has started it.
 ///
 /// # Errors
 /// Returns the reason if the node has to exit before the end of its input.
@@ -197,7 +198,7 @@ impl<K: Kernel> Node<K> {
         }
     }
 
-    /// Sends `message` to the server and reads its echo. If that has to block, the earlier replies in
+    /// Sends `message` to the server and reads its echo. If the round trip has to block, the earlier replies in
     /// `output` are written first, so that they are not delayed.
     fn round_trip(
         &mut self,
@@ -243,7 +244,7 @@ fn no_server() -> Error {
     )
 }
 
-/// Returns the error for an echo that a reply cannot represent, and that therefore differs from the data sent.
+/// Returns the error for an echo that is not valid text or JSON, and therefore differs from the data sent.
 fn corrupt(error: impl std::error::Error) -> Error {
     Error::new(
         Code::Crash,

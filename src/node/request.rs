@@ -68,7 +68,10 @@ impl<'a> Request<'a> {
     }
 }
 
-/// Converts the field `name` with `read`.
+/// Converts the `value` of the field `name` with `read`.
+///
+/// # Errors
+/// [`Code::MalformedRequest`], if the field is missing or `read` returns `None`.
 fn field<'a, T>(
     name: &str,
     expected: &str,

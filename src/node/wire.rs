@@ -12,7 +12,7 @@ use crate::json;
 
 /// A message whose sender can be answered, with the fields of its body still as JSON text.
 ///
-/// Parsing has two steps, so that a body with a malformed field still gets an error reply.
+/// Parsing has two steps, so that a request with a malformed field still gets an error reply.
 #[derive(Debug)]
 pub struct Message<'a> {
     /// The sender.
@@ -23,7 +23,7 @@ pub struct Message<'a> {
     pub body: Body<'a>,
 }
 
-/// The body fields that some request uses; others are ignored. If a name occurs twice, the last
+/// The body fields that requests use; others are ignored. If a name occurs twice, the last
 /// occurrence wins, as in most JSON parsers.
 #[derive(Debug, Default)]
 pub struct Body<'a> {
@@ -38,7 +38,10 @@ pub struct Body<'a> {
 }
 
 impl<'a> Message<'a> {
-    /// Parses `line`. The error says why no reply can be addressed.
+    /// Parses `line`.
+    ///
+    /// # Errors
+    /// The reason for which the line cannot be answered.
     pub fn parse(line: &'a [u8]) -> Result<Message<'a>, String> {
         let line = std::str::from_utf8(line)
             .map_err(|error| format!("not UTF-8 at byte {}", error.valid_up_to()))?;
@@ -50,8 +53,8 @@ impl<'a> Message<'a> {
     }
 }
 
-/// Describes `error` in `line` without its position: serde's "line 1" would contradict the number of
-/// the line in the input. JSON of the wrong type is not quoted, because payload is never logged.
+/// Describes `error` in `line` without its position, because serde's "line 1" would contradict the number of
+/// the line in the input. Does not quote JSON of the wrong type, because payload is never logged.
 fn reason(line: &str, error: &serde_json::Error) -> String {
     if error.is_data() {
         let is_object = line.trim_start().starts_with('{');
@@ -171,8 +174,8 @@ impl<'a> Visitor<'a> for Text {
     }
 }
 
-/// Returns the string that `json` represents, or `None` if it is not a string. A string with an
-/// unpaired surrogate is not one: it represents no Unicode text.
+/// Returns the string that `json` represents. Returns `None` if `json` is not a string, or if the string has an
+/// unpaired surrogate and is therefore not Unicode text.
 pub fn text(json: &RawValue) -> Option<Cow<'_, str>> {
     Text.deserialize(&mut serde_json::Deserializer::from_str(json.get()))
         .ok()
@@ -269,7 +272,7 @@ impl Serialize for Outgoing<'_> {
     }
 }
 
-/// The body of a message, with its fields in the task's order.
+/// The body of a message, with its fields in the order of the README's examples.
 struct OutgoingBody<'a>(&'a Outgoing<'a>);
 
 impl Serialize for OutgoingBody<'_> {
