@@ -12,7 +12,7 @@ use crate::command_line::TraceTo;
 /// Opens the output of a trace.
 ///
 /// # Errors
-/// A diagnostic that names the file, if the file cannot be opened.
+/// The text of a diagnostic, if the file cannot be opened.
 pub fn open(to: &TraceTo) -> Result<Trace<Linux>, String> {
     let trace = match to {
         TraceTo::Stderr(form) => Trace::new(stderr(Linux), *form),

@@ -176,7 +176,7 @@ impl Clients {
     }
 
     /// Changes to another source address of this machine, whose ports are not in `TIME_WAIT`. All of 127.0.0.0/8
-    /// is local. For a server outside it, the kernel keeps choosing the address.
+    /// is local, and reaches a server on 127.0.0.0/8 or 0.0.0.0. For another server, the kernel chooses the address.
     fn next_source(&mut self, server: SocketAddr) {
         if let SocketAddr::V4(server) = server {
             let last = self.source.unwrap_or(Ipv4Addr::LOCALHOST);

@@ -108,7 +108,7 @@ impl<K: Kernel> Connections<K> {
         let room = MAX_UNSENT_BYTES
             .saturating_sub(self.unsent_bytes)
             .clamp(MIN_READ_BYTES, READ_BUFFER_BYTES);
-        // An earlier event of the same batch may have closed the connection.
+        // The connection may have been closed since epoll reported the event.
         let Some(connection) = find(&mut self.slots, key) else {
             return false;
         };

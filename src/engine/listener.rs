@@ -213,7 +213,7 @@ mod tests {
 
     const LISTENER: usize = 4;
 
-    /// Returns a listener over a kernel whose script begins with `setup`, and its poller.
+    /// Returns a listener over a kernel whose script begins with `SETUP`, and its poller.
     fn listening<'s>(script: &'s Script<'s>) -> (Poller<Scripted<'s>>, Listener<Scripted<'s>>) {
         let poller =
             Poller::new(script.kernel(), Polling::new(Duration::ZERO)).expect("an epoll set");

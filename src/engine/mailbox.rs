@@ -16,7 +16,7 @@ use super::syscall_error::SyscallError;
 /// A command to a worker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Command {
-    /// Close each connection as soon as it ends, and all of them after this time.
+    /// Close each connection as soon as it ends, and the remaining ones after this time.
     Drain(Duration),
     /// End the thread.
     Shutdown,

@@ -22,8 +22,8 @@ const MAX_EVENTS_PER_WAIT: usize = 256;
 /// The number of polls between two readings of the clock. A reading costs about as much as a poll.
 const POLLS_PER_CLOCK: u32 = 8;
 
-/// How often `epoll_pwait` may fail in a row with an errno other than `EINTR`. Such an error, `EBADF`
-/// for example, means that the process is broken: retrying without a limit would spin.
+/// The number of failures of `epoll_pwait` in a row, each with an errno other than `EINTR`, that ends the loop.
+/// Such an error, for example `EBADF`, means that the process is broken. Retrying without a limit would spin.
 const MAX_WAIT_FAILURES: u32 = 16;
 
 /// The event for which a descriptor of the engine's owner is watched.
@@ -131,8 +131,8 @@ impl<K: Kernel> Poller<K> {
         }
     }
 
-    /// Waits for events for at most `timeout`; `None` waits without a limit. Returns the number of events, which
-    /// [`event`](Poller::event) returns. The wait may end early without events, for example after a signal.
+    /// Waits for events for at most `timeout`; `None` waits without a limit. Returns the number of events;
+    /// [`event`](Poller::event) returns each. The wait may end early without events, for example after a signal.
     ///
     /// # Errors
     /// That of `epoll_pwait` if it failed [`MAX_WAIT_FAILURES`] times in a row, each time with an errno

@@ -60,7 +60,7 @@ impl Tally {
         }
     }
 
-    /// Counts bytes that a write has accepted. Call it right after the write, because the peer may read the
+    /// Counts bytes that a write has accepted. Call this right after the write, because the peer may read the
     /// bytes and then request the totals.
     pub fn add_bytes(&mut self, count: usize) {
         self.totals.add_bytes(count);

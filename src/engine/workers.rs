@@ -1,7 +1,7 @@
 //! Threads that serve connections beside the main one.
 //!
-//! The main thread accepts all connections and distributes them in turn among the workers and itself. There is
-//! therefore one accept queue, and only one thread handles a shortage of descriptors. The main thread always
+//! The main thread accepts all connections and distributes them round-robin among the workers and itself. There
+//! is therefore one accept queue, and only one thread handles a shortage of descriptors. The main thread always
 //! serves the node's own client, so a round trip needs no wake-up.
 
 use std::sync::Arc;
