@@ -10,7 +10,8 @@ die() {
     exit 1
 }
 
-# as_root COMMAND…: runs the command as root. On a CI machine, the user is root, and sudo may not be installed.
+# as_root COMMAND…: runs the command as root. On a CI machine, the user is root, and sudo may not be
+# installed.
 as_root() {
     if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi
 }
@@ -50,7 +51,8 @@ download() {
     mkdir -p "$dir"
     (
         cd "$dir" || exit
-        # apt's sandbox user cannot write to this directory. Without this option, apt warns about that each time.
+        # apt's sandbox user cannot write to this directory. Without this option, apt warns about that each
+        # time.
         get=(apt-get -qq -o APT::Sandbox::User=root download "$@")
         "${get[@]}" 2>/dev/null || { apt_update && "${get[@]}"; }
     )
@@ -127,10 +129,10 @@ dependency() {
 
 # --- Static test binaries --------------------------------------------------------------------
 
-# static_build ARCH: sets cargo up to build static test binaries for ARCH (x86_64 or aarch64). They have their own
-# target directory, so that the ordinary one needs no rebuild. A static binary runs in a guest without libraries.
-# It also runs under qemu-user, where a dynamic binary with the cross libc hangs in its first pthread_create. The
-# flags apply only to the target, so that build scripts and proc macros stay dynamic.
+# static_build ARCH: sets cargo up to build static test binaries for ARCH (x86_64 or aarch64). They have their
+# own target directory, so that the ordinary one needs no rebuild. A static binary runs in a guest without
+# libraries. It also runs under qemu-user, where a dynamic binary with the cross libc hangs in its first
+# pthread_create. The flags apply only to the target, so that build scripts and proc macros stay dynamic.
 static_build() {
     target=$1-unknown-linux-gnu
     export CARGO_TARGET_DIR=$cache/$1
@@ -143,8 +145,9 @@ static_build() {
     fi
 }
 
-# Reads the workspace's test targets into `targets`, one on each line: package, source file, cargo's flag. Then
-# prints the caller's list `left_out` (source file -> reason), and fails if a listed file is not a test target.
+# Reads the workspace's test targets into `targets`, one on each line: package, source file, cargo's flag.
+# Then prints the caller's list `left_out` (source file -> reason), and fails if a listed file is not a test
+# target.
 read_targets() {
     local file
     targets=$(cargo metadata --no-deps --format-version 1 | jq -r --arg root "$PWD/" '

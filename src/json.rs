@@ -32,8 +32,8 @@ impl Formatter for SpacedFormatter {
         w.write_all(b": ")
     }
 
-    /// Writes raw JSON text with normalized white space between tokens. The text may contain a carriage return,
-    /// which some readers treat as the end of a line.
+    /// Writes raw JSON text with normalized white space between tokens. The text may contain a carriage
+    /// return, which some readers treat as the end of a line.
     fn write_raw_fragment<W: ?Sized + io::Write>(
         &mut self,
         w: &mut W,

@@ -2,8 +2,8 @@
 //! error.
 //!
 //! The process shares standard input and output with its parent, and `O_NONBLOCK` belongs to the open file
-//! description, not to a process. This module therefore does not change it. A read waits for epoll first. A write
-//! first polls for space, and is short enough to fit.
+//! description, not to a process. This module therefore does not change it. A read waits for epoll first. A
+//! write first polls for space, and is short enough to fit.
 
 use std::fmt;
 use std::io::BufRead;
@@ -265,8 +265,8 @@ impl<K: Kernel> Output<K> {
         Ok(())
     }
 
-    /// Writes as much as standard output accepts without blocking, and keeps the rest. Ignores a failure, which
-    /// [`flush`](Output::flush) will meet again and report.
+    /// Writes as much as standard output accepts without blocking, and keeps the rest. Ignores a failure,
+    /// which [`flush`](Output::flush) will meet again and report.
     pub fn write_now(&mut self) {
         let mut written = 0;
         while written < self.lines.len() {

@@ -20,8 +20,8 @@ use super::token::Token;
 pub const STALL_TIMEOUT: Duration = Duration::from_secs(4);
 
 /// The number of round trips from one source address before the next one is used. Each leaves a port in
-/// `TIME_WAIT`. The kernel searches for a free port by trying one after the other, which becomes slow long before
-/// none is left.
+/// `TIME_WAIT`. The kernel searches for a free port by trying one after the other, which becomes slow long
+/// before none is left.
 const CONNECTS_PER_SOURCE_ADDRESS: u64 = 4096;
 
 /// Why a round trip failed.
@@ -89,8 +89,8 @@ impl Stall {
         self.0 = None;
     }
 
-    /// Returns how much of [`STALL_TIMEOUT`] is left at `now`, or zero. The timeout begins with the first call
-    /// after the last progress.
+    /// Returns how much of [`STALL_TIMEOUT`] is left at `now`, or zero. The timeout begins with the first
+    /// call after the last progress.
     pub fn time_left(&mut self, now: Duration) -> Duration {
         let since = *self.0.get_or_insert(now);
         STALL_TIMEOUT.saturating_sub(now.saturating_sub(since))
@@ -107,8 +107,8 @@ impl Clients {
         }
     }
 
-    /// Starts to connect to `server`, for a round trip of `message`. If no local port is left, tries once more
-    /// from the next source address.
+    /// Starts to connect to `server`, for a round trip of `message`. If no local port is left, tries once
+    /// more from the next source address.
     ///
     /// # Errors
     /// Those of `socket`, `setsockopt`, `bind`, `connect` and `getsockname`.
@@ -175,8 +175,9 @@ impl Clients {
         }
     }
 
-    /// Changes to another source address of this machine, whose ports are not in `TIME_WAIT`. All of 127.0.0.0/8
-    /// is local, and reaches a server on 127.0.0.0/8 or 0.0.0.0. For another server, the kernel chooses the address.
+    /// Changes to another source address of this machine, whose ports are not in `TIME_WAIT`. All of
+    /// 127.0.0.0/8 is local, and reaches a server on 127.0.0.0/8 or 0.0.0.0. For another server, the kernel
+    /// chooses the address.
     fn next_source(&mut self, server: SocketAddr) {
         if let SocketAddr::V4(server) = server {
             let last = self.source.unwrap_or(Ipv4Addr::LOCALHOST);
@@ -237,8 +238,8 @@ impl<K: Kernel> Client<'_, K> {
         self.stall.moved();
     }
 
-    /// Sends as much of the message as the socket accepts, and shuts the sending side down after the last byte.
-    /// Returns whether it made progress.
+    /// Sends as much of the message as the socket accepts, and shuts the sending side down after the last
+    /// byte. Returns whether it made progress.
     ///
     /// # Errors
     /// Those of `write` and `shutdown`.
@@ -267,8 +268,8 @@ impl<K: Kernel> Client<'_, K> {
     }
 
     /// Registers the client's events with `poller`: bytes to read, and space to send if the connection is
-    /// `accepted` and the sending side is not shut down. (epoll also reports a failed connect.) Returns how long
-    /// the client may wait for them.
+    /// `accepted` and the sending side is not shut down. (epoll also reports a failed connect.) Returns how
+    /// long the client may wait for them.
     ///
     /// # Errors
     /// - [`RoundTripError::Stalled`], or `ETIMEDOUT` if no byte was sent: no progress for [`STALL_TIMEOUT`].

@@ -10,8 +10,8 @@ use super::poller::Poller;
 use super::token::Token;
 use super::totals::{Tally, Totals};
 
-/// The most bytes of one read. All connections of a thread share the read buffer, so an idle connection needs no
-/// buffer. A connection whose peer does not read buffers at most this many bytes.
+/// The most bytes of one read. All connections of a thread share the read buffer, so an idle connection needs
+/// no buffer. A connection whose peer does not read buffers at most this many bytes.
 pub const READ_BUFFER_BYTES: usize = 64 * 1024;
 
 /// The number of bytes that all connections of a thread may buffer before each read is limited to
@@ -48,8 +48,8 @@ impl<K: Kernel> Slot<K> {
 pub struct Connections<K: Kernel> {
     slots: Vec<Slot<K>>,
     free: Vec<u32>,
-    /// Connections that have not had their first turn. They are not in the epoll set yet, because a client that
-    /// sends at once has often sent by the next turn, and may even be done.
+    /// Connections that have not had their first turn. They are not in the epoll set yet, because a client
+    /// that sends at once has often sent by the next turn, and may even be done.
     just_accepted: Vec<Key>,
     /// The size of all buffers of unwritten bytes.
     unsent_bytes: usize,

@@ -29,8 +29,8 @@ const MAX_FAILED_ACCEPTS: u32 = 32;
 pub const ACCEPT_BACKOFF: Duration = Duration::from_millis(100);
 
 /// How long a peer may be unreachable (powered off, unplugged) before its connection is dropped. The kernel
-/// starts to probe a peer that has been silent for half of this time. The same limit applies to a peer that is
-/// alive but does not acknowledge pending bytes.
+/// starts to probe a peer that has been silent for half of this time. The same limit applies to a peer that
+/// is alive but does not acknowledge pending bytes.
 pub const PEER_TIMEOUT: Duration = Duration::from_secs(PEER_TIMEOUT_SECONDS as u64);
 const PEER_TIMEOUT_SECONDS: u8 = 60;
 

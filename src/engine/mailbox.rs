@@ -1,8 +1,8 @@
 //! Communication between the main thread and a worker: a mailbox with an eventfd for each direction.
 //!
 //! The sender changes the slot and then writes to the eventfd. The receiver resets the eventfd and then reads
-//! the slot. In this order, no message is lost. Each side waits in its own epoll set, and serves connections in
-//! the meantime.
+//! the slot. In this order, no message is lost. Each side waits in its own epoll set, and serves connections
+//! in the meantime.
 
 use std::mem;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -159,8 +159,8 @@ impl<K: Kernel> Mailbox<K> {
     }
 }
 
-/// The number of attempts to write to an eventfd. A failed write is retried, because the other thread may wait
-/// for it.
+/// The number of attempts to write to an eventfd. A failed write is retried, because the other thread may
+/// wait for it.
 const MAX_WRITES: u32 = 16;
 
 /// An eventfd: readable after a write, until it is reset.

@@ -56,7 +56,7 @@ const MAX_ACCEPTS_PER_TURN: u16 = 64;
 /// worker will finish, but a seccomp filter may refuse the write with which it wakes the main thread.
 const WORKER_RECHECK: Duration = Duration::from_millis(1);
 
-/// The descriptors of the engine's owner that a turn found ready.
+/// The descriptors of the engine's owner (the node or the `serve` command) that a turn found ready.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Ready {
     /// The descriptor watched as [`Watch::Input`] is ready.
@@ -195,8 +195,8 @@ impl<K: Kernel> Engine<K> {
         Ok(ready)
     }
 
-    /// Accepts at most [`MAX_ACCEPTS_PER_TURN`] queued connections, and none after the pending client's. Returns
-    /// whether more may be queued.
+    /// Accepts at most [`MAX_ACCEPTS_PER_TURN`] queued connections, and none after the pending client's.
+    /// Returns whether more may be queued.
     ///
     /// # Errors
     /// The errno of `accept4`, if accepting has backed off.
@@ -231,8 +231,8 @@ impl<K: Kernel> Engine<K> {
         }
     }
 
-    /// Stops listening and serves the open connections until they end, until `timeout` has elapsed or until the
-    /// owner's input is ready. Then closes the remaining connections. The port is free afterwards.
+    /// Stops listening and serves the open connections until they end, until `timeout` has elapsed or until
+    /// the owner's input is ready. Then closes the remaining connections. The port is free afterwards.
     pub fn stop(&mut self, timeout: Duration) -> Drain {
         // Queued connections are established, and closing the listener would reset them, so accept them. The
         // length of the queue bounds their number.
@@ -264,12 +264,12 @@ impl<K: Kernel> Engine<K> {
         Ok(Drain::Complete)
     }
 
-    /// Sends `message` to the server at `server` over a new connection and stores the echo in `echo`. Serves all
-    /// connections in the meantime.
+    /// Sends `message` to the server at `server` over a new connection and stores the echo in `echo`. Serves
+    /// all connections in the meantime.
     ///
     /// The client sends no byte before the server has accepted its connection. A shortage of descriptors is
-    /// therefore an error before the first byte. After the last byte, the client shuts down its sending side and
-    /// reads to the end of the stream. On success, both ends are closed when this returns.
+    /// therefore an error before the first byte. After the last byte, the client shuts down its sending side
+    /// and reads to the end of the stream. On success, both ends are closed when this returns.
     ///
     /// On the loopback interface, a round trip usually does not block. If it has to wait, it calls
     /// `before_waiting` first.
@@ -389,8 +389,8 @@ impl<K: Kernel> Engine<K> {
     fn serve_for(&mut self, timeout: Duration) -> Result<(), SyscallError> {
         let first_turns = self.connections.just_accepted();
         if timeout.is_zero() && first_turns == self.connections.len() {
-            // No connection is in the epoll set, and all that were queued before the client's have been accepted,
-            // so a wait would hardly find an event. The next turn finds later ones.
+            // No connection is in the epoll set, and all that were queued before the client's have been
+            // accepted, so a wait would hardly find an event. The next turn finds later ones.
             if self
                 .connections
                 .serve_just_accepted(first_turns, &self.poller)

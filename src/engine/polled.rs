@@ -25,8 +25,8 @@ impl<K: Kernel> Polled<K> {
         self.events == events
     }
 
-    /// Registers exactly `events` with `poller`, to be reported with `token`. Events that have already happened
-    /// are reported again, edge-triggered or not.
+    /// Registers exactly `events` with `poller`, to be reported with `token`. Events that have already
+    /// happened are reported again, edge-triggered or not.
     ///
     /// # Errors
     /// Those of `epoll_ctl`: `ENOMEM`, `ENOSPC`.

@@ -22,8 +22,9 @@ const MAX_EVENTS_PER_WAIT: usize = 256;
 /// The number of polls between two readings of the clock. A reading costs about as much as a poll.
 const POLLS_PER_CLOCK: u32 = 8;
 
-/// The number of failures of `epoll_pwait` in a row, each with an errno other than `EINTR`, that ends the loop.
-/// Such an error, for example `EBADF`, means that the process is broken. Retrying without a limit would spin.
+/// The number of failures of `epoll_pwait` in a row, each with an errno other than `EINTR`, that ends the
+/// loop. Such an error, for example `EBADF`, means that the process is broken. Retrying without a limit would
+/// spin.
 const MAX_WAIT_FAILURES: u32 = 16;
 
 /// The event for which a descriptor of the engine's owner is watched.
@@ -70,8 +71,8 @@ impl<K: Kernel> Poller<K> {
         &self.kernel
     }
 
-    /// Returns the time of `CLOCK_MONOTONIC`, or the previous reading if the call fails. Linux never fails this
-    /// call, but a seccomp filter may.
+    /// Returns the time of `CLOCK_MONOTONIC`, or the previous reading if the call fails. Linux never fails
+    /// this call, but a seccomp filter may.
     pub fn now(&mut self) -> Duration {
         self.time = clock_gettime(&self.kernel, CLOCK_MONOTONIC).unwrap_or(self.time);
         self.time
@@ -87,7 +88,8 @@ impl<K: Kernel> Poller<K> {
             .ctl(EPOLL_CTL_ADD, fd, EpollEvent { events, data })
     }
 
-    /// Replaces the events of `fd`, which is in the set. Events that have already happened are reported again.
+    /// Replaces the events of `fd`, which is in the set. Events that have already happened are reported
+    /// again.
     ///
     /// # Errors
     /// Those of `epoll_ctl`: `ENOENT`, `ENOMEM`; `EPERM` for a file that is always ready.
@@ -132,7 +134,8 @@ impl<K: Kernel> Poller<K> {
     }
 
     /// Waits for events for at most `timeout`; `None` waits without a limit. Returns the number of events;
-    /// [`event`](Poller::event) returns each. The wait may end early without events, for example after a signal.
+    /// [`event`](Poller::event) returns each. The wait may end early without events, for example after a
+    /// signal.
     ///
     /// # Errors
     /// That of `epoll_pwait` if it failed [`MAX_WAIT_FAILURES`] times in a row, each time with an errno

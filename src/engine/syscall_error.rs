@@ -46,8 +46,8 @@ impl SyscallError {
     fn hint(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let name = self.name();
         let text = match (name, self.errno) {
-            // A filter is the usual cause of this errno. Only `accept4` (firewall rules) and `epoll_ctl` (a file
-            // that is always ready) have another cause here.
+            // A filter is the usual cause of this errno. Only `accept4` (firewall rules) and `epoll_ctl` (a
+            // file that is always ready) have another cause here.
             (_, Errno::EPERM) => {
                 return write!(f, "allow {name} in the seccomp profile or security policy");
             }

@@ -6,9 +6,9 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 /// The counters that `tcp_echo_stats` reports. All threads share them.
 ///
-/// Relaxed ordering suffices. A thread that serves a connection counts its bytes before it closes the connection.
-/// The kernel's locks order the close before the read of the end of the stream. A thread that has read the end
-/// therefore reads counters that include the connection.
+/// Relaxed ordering suffices. A thread that serves a connection counts its bytes before it closes the
+/// connection. The kernel's locks order the close before the read of the end of the stream. A thread that has
+/// read the end therefore reads counters that include the connection.
 #[derive(Debug, Default)]
 pub struct Totals {
     connections: AtomicU64,

@@ -1,8 +1,8 @@
 //! Threads that serve connections beside the main one.
 //!
-//! The main thread accepts all connections and distributes them round-robin among the workers and itself. There
-//! is therefore one accept queue, and only one thread handles a shortage of descriptors. The main thread always
-//! serves the node's own client, so a round trip needs no wake-up.
+//! The main thread accepts all connections and distributes them round-robin among the workers and itself.
+//! There is therefore one accept queue, and only one thread handles a shortage of descriptors. The main
+//! thread always serves the node's own client, so a round trip needs no wake-up.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -130,8 +130,8 @@ impl<K: Kernel> Worker<K> {
     /// Serves connections and carries out commands until the shutdown command.
     ///
     /// # Errors
-    /// That of `epoll_pwait`, if it fails repeatedly. This worker's connections are then closed, and the other
-    /// threads continue without it.
+    /// That of `epoll_pwait`, if it fails repeatedly. This worker's connections are then closed, and the
+    /// other threads continue without it.
     pub fn run(mut self) -> Result<(), SyscallError> {
         let ended = self.serve();
         self.mailbox.close();
@@ -179,8 +179,8 @@ impl<K: Kernel> Worker<K> {
         Ok(has_mail)
     }
 
-    /// Serves until all connections have ended, `timeout` has elapsed or there is another command. Then closes
-    /// the remaining connections.
+    /// Serves until all connections have ended, `timeout` has elapsed or there is another command. Then
+    /// closes the remaining connections.
     fn drain(&mut self, timeout: Duration) -> Result<(), SyscallError> {
         let deadline = self.poller.now() + timeout;
         while self.connections.len() > 0 && !self.mailbox.has_command() {

@@ -15,8 +15,8 @@ pub enum Code {
     TemporarilyUnavailable = 11,
     /// The request has a missing or malformed field.
     MalformedRequest = 12,
-    /// The connection broke after bytes were sent, or the echo was corrupt. The bytes may or may not have been
-    /// echoed.
+    /// The connection broke after bytes were sent, or the echo was corrupt. The bytes may or may not have
+    /// been echoed.
     Crash = 13,
     /// The request failed for another reason, and had no effect.
     Abort = 14,

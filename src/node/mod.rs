@@ -1,8 +1,8 @@
 //! The Maelstrom node: reads JSON requests from standard input, acts on them with the echo engine,
 //! and writes JSON replies to standard output.
 //!
-//! Start here to follow a request: [`run`] takes it from the input, and `Node::handle` parses and answers
-//! it. `request` holds the types of requests, `wire` the JSON of requests and replies, and `error` Maelstrom's
+//! Start here to follow a request: [`run`] takes it from the input, and `Node::handle` parses and answers it.
+//! `request` holds the types of requests, `wire` the JSON of requests and replies, and `error` Maelstrom's
 //! error codes.
 
 mod error;
@@ -198,8 +198,8 @@ impl<K: Kernel> Node<K> {
         }
     }
 
-    /// Sends `message` to the server and reads its echo. If the round trip has to block, the earlier replies in
-    /// `output` are written first, so that they are not delayed.
+    /// Sends `message` to the server and reads its echo. If the round trip has to block, the earlier replies
+    /// in `output` are written first, so that they are not delayed.
     fn round_trip(
         &mut self,
         server: SocketAddr,

@@ -174,8 +174,8 @@ impl<'a> Visitor<'a> for Text {
     }
 }
 
-/// Returns the string that `json` represents. Returns `None` if `json` is not a string, or if the string has an
-/// unpaired surrogate and is therefore not Unicode text.
+/// Returns the string that `json` represents. Returns `None` if `json` is not a string, or if the string has
+/// an unpaired surrogate and is therefore not Unicode text.
 pub fn text(json: &RawValue) -> Option<Cow<'_, str>> {
     Text.deserialize(&mut serde_json::Deserializer::from_str(json.get()))
         .ok()
