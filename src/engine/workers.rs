@@ -97,7 +97,7 @@ impl<K: Kernel> Workers<K> {
         }
     }
 
-    /// Commands each worker to close every connection when it ends, and the remaining ones after `timeout`.
+    /// Commands each worker to close each connection when the peer ends it, and the others after `timeout`.
     pub fn drain(&self, timeout: Duration) {
         for mailbox in &self.mailboxes {
             mailbox.command(Command::Drain(timeout));
