@@ -1,9 +1,9 @@
-//! Typed Linux system calls for x86_64 and aarch64, made by hand-written assembly.
+//! Typed Linux system calls for x86_64 and aarch64, issued by hand-written assembly.
 //!
-//! To ask the kernel for something, a program puts the call's number and arguments into registers,
-//! executes one instruction and reads the result from one register. This crate does that, with types
-//! that prevent misuse: a descriptor has an owner, a buffer has a length, an error is an [`Errno`]. It
-//! needs neither the C library nor Rust's standard library.
+//! To make a system call, a program puts the call's number and arguments into registers, executes one
+//! instruction and reads the result from one register. This crate does that, with types that prevent
+//! misuse: a descriptor has an owner, a buffer has a length, an error is an [`Errno`]. The crate needs
+//! neither the C library nor Rust's standard library.
 //!
 //! ```
 //! use syscalls::addr::AF_UNIX;
@@ -15,7 +15,7 @@
 //! let mut buf = [0; 16];
 //! let count = theirs.read(&mut buf)?;
 //! assert_eq!(&buf[..count], b"hello");
-//! // An error is the kernel's number. This socket does not listen:
+//! // An error has the kernel's number. `accept` fails because this socket does not listen:
 //! assert_eq!(theirs.accept().err(), Some(Errno::EINVAL));
 //! # Ok::<(), Errno>(())
 //! ```
@@ -31,9 +31,10 @@
 //!    it.
 //! 3. [`arch::syscall3`] puts each integer into its register and executes the instruction, `syscall` or
 //!    `svc 0`. The processor switches to kernel mode and jumps to the kernel's entry point.
-//! 4. The kernel finds the call by its number, checks the arguments, does the work or suspends the thread
-//!    until it can, and stores the result in a register. It does not check beforehand that an address is
-//!    mapped: it copies with instructions whose fault it handles, and the call returns `EFAULT`.
+//! 4. The kernel finds the call by its number, checks the arguments, does the work (if it must wait for an
+//!    event first, it suspends the thread), and stores the result in a register. It does not check
+//!    beforehand that an address is mapped: if the copy from or to the address faults, the kernel handles
+//!    the fault, and the call returns `EFAULT`.
 //! 5. [`into_result`] distinguishes a result from an error by one comparison.
 //!
 //! # Where to read on
@@ -42,8 +43,8 @@
 //! |---|---|
 //! | by running and changing small programs | the course in `examples/README.md` |
 //! | how a call enters the kernel, and what is left of steps 1 to 5 in a release build | [`arch`] |
-//! | which calls there are, their numbers, and the oldest kernel that has them | [`CALLS`] |
-//! | what the arguments of a call are and which errors it returns | the call's page, for example [`Fd::read`] |
+//! | which calls the crate has, their numbers, and the oldest kernel that has them | [`CALLS`] |
+//! | which arguments a call takes and which errors it returns | the call's page, such as [`Fd::read`] |
 //! | how calls work together | [`one_echo`] |
 //! | what often goes wrong | [`pitfalls`] |
 //! | which test checks a claim | [`verification`] |

@@ -12,10 +12,11 @@
 //! | result | `x0` | −4095 … −1 is `-errno`, any other value a success ([exceptions](crate::MAX_ERRNO)) |
 //! | – | all others, flags (`NZCV`), vector registers, stack | unchanged |
 //!
-//! **What the operands of `asm!` mean:** `in("x8") nr` puts `nr` into `x8` before the instruction, which keeps it.
-//! `inlateout("x0") a1 => result` puts `a1` into `x0` and takes `result` out of it afterwards. There is no
-//! *clobber*, a register that the instruction overwrites with a value that is not used. The options say
-//! what the instruction leaves alone: `nostack`, the program's stack; `preserves_flags`, the flags.
+//! **What the operands of `asm!` mean:** `in("x8") nr` puts `nr` into `x8`, which the instruction does not
+//! change. `inlateout("x0") a1 => result` puts `a1` into `x0` before the instruction and takes `result` out
+//! of `x0` afterwards. No operand declares a *clobber*, a register that the instruction overwrites with a
+//! value that is not used. The options declare what the instruction does not change: `nostack`, the
+//! program's stack; `preserves_flags`, the flags.
 //!
 //! **Why nothing is clobbered:** the processor saves the return address and the flags in registers that
 //! only the kernel can access (`ELR_EL1`, `SPSR_EL1`), and `eret` takes them from there. The kernel
@@ -24,22 +25,22 @@
 //!
 //! **Why `preserves_flags`:** `eret` restores the flags from `SPSR_EL1`.
 //!
-//! **Why `nostack`:** exception level 1 has its own stack pointer. Below the program's `sp` the kernel writes
-//! only the frame of a signal handler. aarch64 has no red zone.
+//! **Why `nostack`:** exception level 1 has its own stack pointer. Below the program's `sp` the kernel
+//! writes only the frame of a signal handler. aarch64 has no red zone.
 //!
 //! **Why memory is not declared:** as on [x86_64](super::x86_64), `asm!` is assumed to read and write
 //! memory.
 //!
 //! **Why `inlateout` and `lateout`:** as on [x86_64](super::x86_64). Here the result replaces the first
-//! argument in `x0`; the number stays in `x8`, which is a plain `in`.
+//! argument in `x0`, so one operand declares both. The number stays in `x8`, which is a plain `in`.
 //!
 //! **Why `svc 0`:** the instruction has a 16-bit operand for use by the operating system. Linux ignores
 //! it; 0 is the convention.
 //!
 //! **What a call leaves of SVE and SME state** (not needed to make a call): SVE is the Scalable Vector
-//! Extension, SME the Scalable Matrix Extension. `v0` to `v31` keep their 128 bits. With SVE, the bits
-//! beyond 128 of `z0` to `z31`, the predicate registers and `FFR` may be zeroed. With SME, a call ends
-//! streaming mode, and `ZA` is kept. Code for Rust's aarch64 targets uses none of these unless it is
+//! Extension, SME the Scalable Matrix Extension. `v0` to `v31` keep their 128 bits. With SVE, a call sets
+//! the bits beyond 128 of `z0` to `z31`, the predicate registers and `FFR` to zero. With SME, a call ends
+//! streaming mode and preserves `ZA`. Code for Rust's aarch64 targets uses none of these unless it is
 //! built for such a processor. (`Documentation/arch/arm64/sve.rst`, section 3; `sme.rst`, section 4;
 //! `fpsimd_syscall_enter` in `arch/arm64/kernel/entry-common.c`.)
 //!

@@ -6,7 +6,7 @@
 //!
 //! let nr = if cfg!(target_arch = "x86_64") { 1 } else { 64 };
 //! let text = "written by the instruction alone\n";
-//! // `expose_provenance` returns the address as a number. The kernel makes a pointer from it.
+//! // `expose_provenance` returns the address as a number, from which the kernel makes a pointer.
 //! // SAFETY: `write` reads `text.len()` bytes at `text`.
 //! let result = unsafe { arch::syscall3(nr, 1, text.as_ptr().expose_provenance(), text.len()) };
 //! assert_eq!(result, text.len());
@@ -25,17 +25,17 @@
 //! }
 //! ```
 //!
-//! The machine code of this function, as Rust 1.95 compiles it. The address and the length of the buffer
-//! are in their registers already. The x86_64 column is in AT&T syntax: the source comes first, `%` marks a
-//! register, `$` a constant.
+//! Rust 1.95 compiles this function to the machine code below. It contains no instruction for the address
+//! and the length of the buffer, because the function receives them in the registers where the call takes
+//! them. The x86_64 column is in AT&T syntax: the source comes first, `%` marks a register, `$` a constant.
 //!
 //! | x86_64 | aarch64 | |
 //! |---|---|---|
 //! | `movslq (%rdi), %rdi` | `ldrsw x0, [x0]` | load the descriptor |
 //! | `xorl %eax, %eax` | `mov w8, #63` | the number of `read` |
-//! | `syscall` | `svc #0` | into the kernel and back |
-//! | `cmpq $-4095, %rax` | `cmn x0, #1, lsl #12` | is it an error? |
-//! | `movq $-1, %rcx`<br>`cmovaeq %rcx, %rax` | `csinv x0, x0, xzr, ls` | then the result is −1 |
+//! | `syscall` | `svc #0` | enter the kernel and return |
+//! | `cmpq $-4095, %rax` | `cmn x0, #1, lsl #12` | compare the result with −4095 |
+//! | `movq $-1, %rcx`<br>`cmovaeq %rcx, %rax` | `csinv x0, x0, xzr, ls` | if it is an error, return −1 |
 //! | `retq` | `ret` | |
 //!
 //! # From the instruction to the call's function
@@ -49,70 +49,73 @@
 //!
 //! | | x86_64 | aarch64 |
 //! |---|---|---|
-//! | the processor | keeps the return address in `rcx` and the flags in `r11`, enters kernel mode, jumps to the address in `IA32_LSTAR` | keeps the return address in `ELR_EL1`, the flags in `SPSR_EL1` and the cause in `ESR_EL1`, enters exception level 1, jumps to `VBAR_EL1` + 0x400 |
-//! | the entry code | `entry_SYSCALL_64`: `swapgs` finds this processor's data, then the page tables (if they are [separate](x86_64)) and the stack are switched | a vector shared with page faults; the page tables are switched if they are separate (`UNMAP_KERNEL_AT_EL0`); the stack pointer of level 1 is in use already; `el0t_64_sync_handler` sees by `ESR_EL1` that it was `svc` |
+//! | the processor | saves the return address in `rcx` and the flags in `r11`, enters kernel mode, jumps to the address in `IA32_LSTAR` | saves the return address in `ELR_EL1`, the flags in `SPSR_EL1` and the cause in `ESR_EL1`, enters exception level 1, jumps to `VBAR_EL1` + 0x400 |
+//! | the entry code | `entry_SYSCALL_64`: `swapgs` gives access to the kernel's data of this processor; then the code switches the page tables (if they are [separate](x86_64)) and the stack | the code at the vector, which page faults use too, switches the page tables if they are separate (`UNMAP_KERNEL_AT_EL0`); the processor itself has switched to the stack pointer of level 1; `el0t_64_sync_handler` reads from `ESR_EL1` that the cause was `svc` |
 //! | saves the registers | as a `struct pt_regs` on the kernel's stack | the same |
-//! | finds the function | `do_syscall_64`: the lower half of `rax`, compared with the number of calls; a `switch` in `x64_sys_call` (older kernels: a table) | `el0_svc_common`: the lower half of `x8`, likewise; a table |
-//! | calls it | `__x64_sys_read(regs)`, which takes its arguments out of `pt_regs` | `__arm64_sys_read(regs)` |
-//! | goes back | stores the result in `pt_regs`, delivers signals or switches threads if it must, restores the registers, `sysret`, or `iret` if `sysret` cannot restore them | the same, `eret` |
+//! | finds the function | `do_syscall_64` compares the lower half of `rax` with the number of calls; then a `switch` in `x64_sys_call` (older kernels: a table) | `el0_svc_common` and `invoke_syscall` do the same with the lower half of `x8`; then a table |
+//! | calls it | `__x64_sys_read(regs)`, which takes its arguments out of `pt_regs` | `__arm64_sys_read(regs)`, likewise |
+//! | returns | stores the result in `pt_regs`, delivers signals or switches threads if it must, restores the registers, executes `sysret`, or `iret` if `sysret` cannot restore them | the same, with `eret` |
 //!
-//! The number is bounded by a mask as well (`array_index_nospec`), so that not even speculative
-//! execution continues with a number that is out of range. Sources: `arch/x86/entry/entry_64.S`,
-//! `syscall_64.c`; `arch/arm64/kernel/entry.S`, `entry-common.c`, `syscall.c`.
+//! A mask (`array_index_nospec`) also bounds the number, so that speculative execution cannot use a number
+//! that is out of range. Sources: `arch/x86/entry/entry_64.S`, `syscall_64.c`;
+//! `arch/arm64/kernel/entry.S`, `entry-common.c`, `syscall.c`.
 //!
-//! As root, `bpftrace -e 'kprobe:__x64_sys_socket { print(kstack); }'` shows the kernel's stack when the
-//! function runs. `cargo run -q -p rawecho-syscalls --release --example cost` measures what a call costs.
+//! As root, `bpftrace -e 'kprobe:__x64_sys_socket { print(kstack); }'` shows the kernel's stack each time
+//! a program calls `socket`. `cargo run -q -p rawecho-syscalls --release --example cost` measures the time
+//! that a call takes.
 //!
 //! # Why the numbers differ
 //!
-//! Each architecture has its own table. That of x86_64 has grown in order of time since the port was
-//! made. It never reuses a number: a call that was removed, such as `create_module`, returns `ENOSYS`.
-//! aarch64 uses the table that the kernel has for new ports (`include/uapi/asm-generic/unistd.h`): ordered
-//! by subject, without calls that a newer call replaces, such as `open` and `epoll_wait`. A call that both
-//! got since Linux 5.1 has the same number in both.
+//! Each architecture has its own table. The table of x86_64 has grown in chronological order since the port
+//! was made. The number of a removed call, such as `create_module`, is not reused and returns `ENOSYS`.
+//! aarch64 uses the table that the kernel has for new ports (`include/uapi/asm-generic/unistd.h`). Its
+//! original part is ordered by subject, later calls follow in chronological order, and it omits calls that
+//! a newer call replaces, such as `open` and `epoll_wait`. A call that Linux 5.1 or later added to both
+//! tables has the same number in both.
 //!
 //! # Arguments of 32 bits
 //!
-//! A register has 64 bits, and an `int` argument is in the lower 32. `SYSCALL_DEFINEn` declares each
-//! argument as a `long` and casts it to its type, so the kernel ignores the upper half and extends the
-//! sign itself. This crate casts `i32 as usize`, which extends the sign, and `u32 as usize`, which
-//! fills with zeros; for an `int` either would do. It matters for arguments that are 64 bits wide: a
-//! `size_t` or a pointer must be whole. `tests/questions.rs` closes a descriptor whose upper half is
-//! 0xdeadbeef, and writes with a length whose upper half counts.
+//! A register has 64 bits. An `int` argument uses the lower 32. `SYSCALL_DEFINEn` declares each argument as
+//! a `long` and casts it to its type, so the kernel ignores the upper half of an `int` and extends the sign
+//! itself. This crate casts `i32 as usize`, which extends the sign, and `u32 as usize`, which fills with
+//! zeros; for an `int`, the kernel treats both alike. The upper half matters for an argument of 64 bits,
+//! such as a `size_t` or a pointer. `tests/questions.rs` closes a descriptor whose register has the upper
+//! half 0xdeadbeef, and shows that `write` uses the upper half of its length.
 //!
 //! # What can see a call, or change it
 //!
 //! | | sees | when |
 //! |---|---|---|
-//! | syscall user dispatch | the address of the instruction; sends `SIGSYS` to the process itself | before all else; only where the architecture uses the generic system call entry (x86_64, not aarch64) |
+//! | syscall user dispatch | the address of the instruction; sends `SIGSYS` to the process itself | first; only on an architecture with the generic system call entry (x86_64, not aarch64) |
 //! | `ptrace(2)`, as strace uses it | all registers and the process's memory; may change them | at entry and at exit |
-//! | `seccomp(2)` | a `struct seccomp_data`: number, architecture, instruction's address, six arguments; not what a pointer points to | after ptrace, so that it sees the changes |
-//! | tracepoints, audit | number and arguments | after these |
+//! | `seccomp(2)` | a `struct seccomp_data`: number, architecture, instruction's address, six arguments; not what a pointer points to | after ptrace, so that it sees a tracer's changes |
+//! | tracepoints, audit | number and arguments | after seccomp |
 //! | [`Traced`](crate::trace::Traced) | the calls made through [`Kernel`](crate::Kernel) in this program, not those of libc or std | before the instruction |
 //!
 //! The order is that of `syscall_trace_enter` (`kernel/entry/syscall-common.c`, `arch/arm64/kernel/ptrace.c`).
-//! A filter must compare the architecture first: the same number is another call in another table.
-//! `tests/seccomp.rs` installs a filter that fails one descriptor's `close`.
+//! A filter must compare the architecture first, because the same number means another call in another
+//! architecture's table. `tests/seccomp.rs` installs a filter that makes `close` of one descriptor fail.
 //!
 //! # Pointers and time of check
 //!
-//! An address is only a number. The memory behind it can change between a check and its use, by another
-//! thread or another process that shares it. The kernel therefore copies a structure once, by
-//! `copy_from_user`, and checks and uses the copy. Code in the kernel that read the memory twice was a
-//! source of vulnerabilities ("double fetch"). For `readv`, the array of buffers is copied before the
-//! first byte is read: `tests/questions.rs` lets a `readv` overwrite its own array and sees the old one
-//! used. The bytes of a buffer, which have no meaning to the kernel, are copied while the call runs.
+//! An address is only a number. Another thread, or another process that shares the memory, can change the
+//! memory between a check and its use. The kernel therefore copies a structure once, by `copy_from_user`,
+//! and checks and uses the copy. Kernel code that read the memory twice has caused vulnerabilities ("double
+//! fetch"). `readv` copies the array of buffers before it reads the first byte: in `tests/questions.rs`, a
+//! `readv` overwrites its own array, and the kernel uses its copy. The kernel does not interpret the bytes
+//! of a buffer, and copies them while the call runs.
 //!
-//! Code outside of the call cannot do the same. A seccomp filter sees the six numbers and cannot follow a
-//! pointer. A tracer (`ptrace(2)`) or supervisor (`seccomp_unotify(2)`) can read the program's memory, but
-//! the kernel reads it again afterwards, and by then it may be different. seccomp_unotify(2) therefore
-//! warns that such a check must not decide what is safe. A policy on paths or addresses belongs into the
-//! kernel, after the copy: a security module, or `landlock(7)`.
+//! A check outside of the call cannot use the kernel's copy. A seccomp filter sees the six arguments and
+//! cannot follow a pointer. A tracer (`ptrace(2)`) or supervisor (`seccomp_unotify(2)`) can read the
+//! program's memory, but the kernel reads the memory again after the check, and another thread may have
+//! changed it. seccomp_unotify(2) therefore warns not to implement a security policy with such a check. A
+//! policy on paths or addresses belongs in the kernel, after the copy: in a security module, or in
+//! `landlock(7)`.
 //!
-//! In this crate, a `&[u8]` stays unchanged during a call because Rust's borrow rules forbid another
-//! thread to write to it. No such rule binds another process that maps the same file.
+//! In this crate, a `&[u8]` stays unchanged during a call because Rust's borrow rules do not allow another
+//! thread to write to it. The rules do not restrict another process that maps the same file.
 
-// The documentation shows both.
+// The documentation contains both architectures.
 #[cfg(any(target_arch = "aarch64", doc))]
 pub mod aarch64;
 #[cfg(target_arch = "aarch64")]

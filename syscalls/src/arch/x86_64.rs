@@ -14,57 +14,57 @@
 //! | – | `r11` | overwritten: the flags before the call, without `RF` |
 //! | – | all others, flags, vector registers, stack | unchanged |
 //!
-//! **What the operands of `asm!` mean:** `inlateout("rax") nr => result` puts `nr` into `rax` before the instruction and
-//! takes `result` out of it afterwards. `in("rdi") a1` puts `a1` into `rdi`, which keeps it.
-//! `lateout("rcx") _` says that the instruction overwrites `rcx` and that the value is not used: a
-//! *clobber*. The options say what the instruction leaves alone: `nostack`, the program's stack;
-//! `preserves_flags`, the flags.
+//! **What the operands of `asm!` mean:** `inlateout("rax") nr => result` puts `nr` into `rax` before the
+//! instruction and takes `result` out of `rax` afterwards. `in("rdi") a1` puts `a1` into `rdi`, which the
+//! instruction does not change. `lateout("rcx") _` declares a *clobber*: the instruction overwrites `rcx`,
+//! and the value is not used. The options declare what the instruction does not change: `nostack`, the
+//! program's stack; `preserves_flags`, the flags.
 //!
 //! **Why `r10` and not `rcx`:** a C function takes its 4th argument in `rcx`. But `syscall` has to save
 //! the return address and the flags without touching memory, because the stack pointer still points to
 //! the program's stack. The processor therefore saves them in `rcx` and `r11`, and `sysret` takes them
 //! from there. `rcx` cannot carry an argument, and both registers are declared as clobbered below.
 //!
-//! (With FRED, a newer way into the kernel and back, the processor saves both in memory and `rcx` and
-//! `r11` keep their values. Do not rely on either behaviour.)
+//! (FRED is a newer mechanism to enter the kernel and to return. With it, the processor saves the address
+//! and the flags in memory, and a call does not change `rcx` and `r11`. Do not rely on either behaviour.)
 //!
 //! **Why `preserves_flags`:** the kernel returns with the flags that it saved at entry.
 //!
-//! **Why `nostack`:** the kernel switches to its own stack. Below the program's `rsp` it writes only the
-//! frame of a signal handler, and that below the red zone: 128 bytes that a leaf function may use without
-//! moving `rsp`.
+//! **Why `nostack`:** the kernel switches to its own stack. Below the program's `rsp` the kernel writes
+//! only the frame of a signal handler. It leaves out the red zone, the 128 bytes below `rsp` that a leaf
+//! function may use without moving `rsp`.
 //!
 //! **Why memory is not declared:** Rust assumes that `asm!` reads and writes any memory that it can
-//! reach, unless an option (`nomem`, `readonly`) says otherwise. In C's `asm` it is the clobber
-//! `"memory"`, without which a compiler may leave out the stores to a buffer before a `write`.
+//! reach, unless an option (`nomem`, `readonly`) says otherwise. C's `asm` needs the clobber `"memory"`,
+//! without which a compiler may omit the stores to a buffer before a `write`.
 //!
-//! **Why `inlateout` and `lateout`:** they state that the outputs are written after all inputs are read.
+//! **Why `inlateout` and `lateout`:** `late` states that the outputs are written after all inputs are read.
 //! With named registers, as here, `inout` and `out` would compile to the same code. The result replaces the
-//! number in `rax`, so it is one operand.
+//! number in `rax`, so one operand declares both.
 //!
 //! **Why not `int 0x80`:** it is the entry for 32-bit programs. It works in a 64-bit program too, but
-//! looks the number up in the 32-bit table (4 is `write` there and `stat` here), takes the arguments
-//! from `ebx`, `ecx`, `edx`, `esi`, `edi` and `ebp`, and cuts each to 32 bits. A pointer to the stack,
-//! above 4 GiB, becomes another address: at best the call fails with `EFAULT`. A kernel without
+//! the kernel then looks the number up in the 32-bit table (4 is `write` there and `stat` here), takes the
+//! arguments from `ebx`, `ecx`, `edx`, `esi`, `edi` and `ebp`, and truncates each to 32 bits. A pointer to
+//! the stack, above 4 GiB, becomes another address: at best the call fails with `EFAULT`. A kernel without
 //! support for 32-bit programs kills the process with `SIGSEGV`. (`do_int80_emulation` in
-//! `arch/x86/entry/syscall_32.c`; `tests/questions.rs` tries both.) It is also slower:
-//! `cargo run -q -p rawecho-syscalls --release --example cost` measures both.
+//! `arch/x86/entry/syscall_32.c`; `tests/questions.rs` accepts both outcomes.) `int 0x80` is also slower:
+//! `cargo run -q -p rawecho-syscalls --release --example cost` measures both instructions.
 //!
-//! **What x32 is:** a kind of program with 32-bit pointers and the 64-bit registers. It uses the same
-//! instruction and sets bit 30 of the number. Most kernels have it switched off, and such a number
-//! fails with `ENOSYS`. This crate does not build for it. (`do_syscall_x32` in `syscall_64.c`.)
+//! **What x32 is:** an ABI with 32-bit pointers and the 64-bit registers. It uses the same instruction and
+//! sets bit 30 of the number. Most kernels have x32 disabled, and such a number fails with `ENOSYS`. This
+//! crate does not build for x32. (`do_syscall_x32` in `syscall_64.c`.)
 //!
 //! **What KPTI does, and what it costs** (not needed to make a call): KPTI is kernel page-table isolation. On
-//! a processor that is open to Meltdown, the program's page tables contain nothing of the kernel except the
-//! entry code and its data (`cpu_entry_area`: descriptor tables and entry stacks). That code switches to the
-//! kernel's tables by a write to `CR3`, and back on the way out. (`SWITCH_TO_KERNEL_CR3` in
+//! a processor that is vulnerable to Meltdown, the program's page tables contain nothing of the kernel except
+//! the entry code and its data (`cpu_entry_area`: descriptor tables and entry stacks). The entry code switches
+//! to the kernel's tables by a write to `CR3`, and the exit code switches back. (`SWITCH_TO_KERNEL_CR3` in
 //! `arch/x86/entry/calling.h`; `arch/x86/mm/pti.c`.) Each write takes "on the order of a hundred cycles"
-//! (`Documentation/arch/x86/pti.rst`, "Runtime Cost"), so a call costs some 200 cycles more, 70 ns at 3 GHz,
-//! and more misses in the TLB where the processor has no PCID. That is the kernel's figure: the machine on
-//! which the figures of this documentation were measured is not affected.
-//! `cat /sys/devices/system/cpu/vulnerabilities/meltdown` shows whether yours is. To measure it there, run
-//! `cargo run -q -p rawecho-syscalls --release --example cost` after a boot with `pti=on` on the kernel's
-//! command line, then after one with `pti=off`.
+//! (`Documentation/arch/x86/pti.rst`, "Runtime Cost"), so a call costs some 200 cycles more, 70 ns at 3 GHz.
+//! On a processor without PCID, each write also flushes the TLB. These figures are those of the kernel's
+//! documentation: the machine on which the figures of this crate were measured is not vulnerable.
+//! `cat /sys/devices/system/cpu/vulnerabilities/meltdown` shows whether yours is. To measure the cost there,
+//! run `cargo run -q -p rawecho-syscalls --release --example cost` after a boot with `pti=on` on the kernel's
+//! command line, then after a boot with `pti=off`.
 //!
 //! Sources: the System V ABI's AMD64 supplement, section A.2.1 ("Calling Conventions" of the
 //! Linux kernel), <https://gitlab.com/x86-psABIs/x86-64-ABI>; the entry code,
