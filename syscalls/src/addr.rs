@@ -97,9 +97,9 @@ union Storage {
 
 /// A socket address with its length, as calls take and return it.
 ///
-/// It is made from a [`SocketAddr`], or written by a call, so its length fits its family. Of an address
-/// that is longer than an internet address (an `AF_UNIX` path), the kernel writes only the first
-/// 28 bytes, and the next call passes only these.
+/// A `Sockaddr` is made from a [`SocketAddr`], or written by a call, so its length fits its family. Of an
+/// address that is longer than an internet address (an `AF_UNIX` path), the kernel writes only the first
+/// 28 bytes, and a later call with this `Sockaddr` passes only these.
 #[derive(Clone, Copy)]
 pub struct Sockaddr {
     storage: Storage,
@@ -109,11 +109,11 @@ pub struct Sockaddr {
 }
 
 impl Sockaddr {
-    /// The size of the buffer for an address that the kernel writes: that of the largest internet
+    /// The size of the buffer for an address that the kernel writes: the size of the longest internet
     /// address.
     pub(crate) const CAPACITY: u32 = mem::size_of::<Storage>() as u32;
 
-    /// Makes a zeroed address for the kernel to write to.
+    /// Makes a zeroed address, which a call then overwrites.
     pub(crate) fn zeroed() -> Sockaddr {
         let v6 = SockaddrIn6 {
             sin6_family: AF_UNSPEC as u16,

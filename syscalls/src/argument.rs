@@ -25,7 +25,7 @@ pub(crate) enum Arg {
     OptionName,
     /// Flags of `openat`.
     OpenFlags,
-    /// Permissions of a new file. Only shown if the flags, the previous argument, contain `O_CREAT`.
+    /// Permissions of a new file. Shown only if the flags, the previous argument, contain `O_CREAT`.
     Mode,
     /// A signal's number.
     Signal,
@@ -37,8 +37,10 @@ pub(crate) enum Arg {
     Unknown,
 }
 
-/// The data at an address. If it has a length, the length is the next argument; of written data, the call
-/// returns the length.
+/// The data at an address. For data of variable length, the next argument is the length before the call
+/// (of the data that the call reads, or of the buffer that the call writes), and the call's result is the
+/// length of the written data. For an address or an option's value that the call writes, the next argument
+/// points to both lengths instead: [`Length`](Pointee::Length).
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Pointee {
     /// A file's path. It ends with a NUL.
@@ -46,22 +48,16 @@ pub(crate) enum Pointee {
     /// Bytes, shown as text.
     Bytes,
     /// Bytes that are not text, shown in hexadecimal, as those of `getrandom(2)`.
-    #[allow(
-        dead_code,
-        reason = "no call of the table has this form of strace's yet"
-    )]
+    #[allow(dead_code, reason = "no call in the table has this form in strace yet")]
     HexBytes,
     /// Buffers: `struct iovec`.
     Buffers,
     /// A socket address: `struct sockaddr`.
     Address,
-    /// The length of an address or a value: before the call the size of the buffer.
+    /// The length of an address or a value. Before the call, it is the size of the buffer.
     Length,
     /// A position in a file, which the call advances, as `sendfile(2)` does.
-    #[allow(
-        dead_code,
-        reason = "no call of the table has this form of strace's yet"
-    )]
+    #[allow(dead_code, reason = "no call in the table has this form in strace yet")]
     Offset,
     /// A socket option's value. The two previous arguments are its level and name.
     OptionValue,

@@ -1,8 +1,8 @@
 //! The table of the calls that this crate issues.
 //!
 //! The documentation of each typed call, the table at [`CALLS`] and the form of a call in a trace are
-//! generated from it. The number passed to the kernel is that of [`sc::nr`]; an assertion at compile
-//! time checks that this table has the same. `CONTRIBUTING.md` explains how to add a call.
+//! generated from this table. The number passed to the kernel is that of [`sc::nr`]; an assertion at
+//! compile time checks that this table has the same number. `CONTRIBUTING.md` explains how to add a call.
 
 use crate::addr::ADDRESS_FAMILIES;
 use crate::argument::{Arg, Arg::*, Pointee::*};
@@ -41,10 +41,10 @@ pub struct Call {
     /// Its prototype in C. (To the kernel, each argument is a 64-bit register and each result a
     /// `long`: `SYSCALL_DEFINEn` in `include/linux/syscalls.h`.)
     pub signature: &'static str,
-    /// The first version of Linux that has it on any architecture: syscalls(2). The ports to x86_64 (in
-    /// the 2.4 series) and aarch64 (3.7) have had each older call from their start. On i386 all socket
-    /// calls were one call, `socketcall`, until 4.3 added the separate ones; x86_64 and aarch64 never had
-    /// `socketcall` (socketcall(2)).
+    /// The first version of Linux that has the call on any architecture: syscalls(2). The ports to x86_64
+    /// (in the 2.4 series) and aarch64 (3.7) have had each older call of the table from their start. On
+    /// i386, one call, `socketcall`, did the work of all socket calls until Linux 4.3 added separate calls;
+    /// x86_64 and aarch64 never had `socketcall` (socketcall(2)).
     pub since: &'static str,
 }
 
@@ -55,7 +55,7 @@ impl Call {
     }
 }
 
-/// The cells of a table row: the register of each argument.
+/// Expands to the cells of a table row: the register of each argument.
 macro_rules! registers {
     (($register:literal $($registers:literal)*) $argument:ident $($arguments:ident)*) => {
         concat!(" `", $register, "` |", registers!(($($registers)*) $($arguments)*))
@@ -63,14 +63,14 @@ macro_rules! registers {
     (($($registers:literal)*)) => { "" };
 }
 
-/// The line under the head of a table column.
+/// Expands to the line under the head of a table column.
 macro_rules! rule {
     ($argument:ident) => {
         "---|"
     };
 }
 
-/// Joins names with commas.
+/// Expands to the names, joined with commas.
 macro_rules! list {
     ($first:ident $($rest:ident)*) => { concat!(stringify!($first) $(, ", ", stringify!($rest))*) };
 }
@@ -81,7 +81,7 @@ macro_rules! calls {
         $name:ident $nr:ident $x86_64:literal $aarch64:literal ($($argument:ident: $kind:expr),*)
         $since:literal $function:literal $signature:literal;
     )*) => {
-        /// The table of calls for the documentation, and the targets of its links.
+        /// Expands to the table of calls for the documentation, and the targets of its links.
         macro_rules! call_table {
             () => { concat!(
                 "| call | x86_64 | aarch64 | arguments | since Linux |\n|---|---|---|---|---|\n",
@@ -102,8 +102,8 @@ macro_rules! calls {
         ///
         /// # Minimum kernel version
         ///
-        /// Linux 3.0 has all of these calls on x86_64; on aarch64, 3.7 has them, the first version for
-        /// that architecture. (Rust's standard library needs 3.2 and 4.1.) Some constants are newer:
+        /// On x86_64, Linux has all of these calls since 3.0. On aarch64, every version has them: the port
+        /// began with 3.7. (Rust's standard library needs 3.2 and 4.1.) Some constants are newer:
         /// [`SO_REUSEPORT`](crate::socket::SO_REUSEPORT) needs 3.9,
         /// [`IP_BIND_ADDRESS_NO_PORT`](crate::socket::IP_BIND_ADDRESS_NO_PORT) 4.2 and
         /// [`EPOLLEXCLUSIVE`](crate::epoll::EPOLLEXCLUSIVE) 4.5. A kernel that lacks a call returns
@@ -132,8 +132,8 @@ macro_rules! calls {
 
         $(const _: () = assert!(sc::nr::$nr == if cfg!(target_arch = "x86_64") { $x86_64 } else { $aarch64 });)*
 
-        /// The start of a typed call's documentation: its prototype in C, and the registers of the
-        /// number and of each argument on each architecture.
+        /// Expands to the start of a typed call's documentation: its prototype in C, and the registers of
+        /// the number and of each argument on each architecture.
         macro_rules! call_doc {
             $(($name) => { concat!(
                 "```c\n", $signature, ";\n```\n\n",
@@ -151,7 +151,7 @@ macro_rules! calls {
 }
 
 const FAMILY: Arg = One(ADDRESS_FAMILIES, "AF_???");
-const LEVEL: Arg = One(OPTION_LEVELS, "SOL_??"); // two question marks in strace, too
+const LEVEL: Arg = One(OPTION_LEVELS, "SOL_??"); // strace also shows two question marks here
 const MSG: Arg = Any(MESSAGE_FLAGS, "MSG_???");
 
 // name, constant in `sc::nr`, number on x86_64, number on aarch64, arguments with their kinds, first

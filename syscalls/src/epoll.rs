@@ -22,16 +22,16 @@
 //!
 //! # Why not `io_uring`
 //!
-//! epoll reports that a call would not block; the program then makes the call. `io_uring(7)` is the other
-//! way into the kernel: the program writes requests into a ring in memory that it shares with the kernel,
-//! which carries them out and writes the results into a second ring. One `io_uring_enter` submits many
-//! requests.
+//! epoll reports that a call would not block, and the program then makes the call. With `io_uring(7)`, the
+//! program writes requests into a ring in memory that it shares with the kernel. The kernel carries them out
+//! and writes the results into a second ring. One `io_uring_enter` submits many requests.
 //!
-//! The server uses epoll because each `read` and `write` of an echo then shows in a trace, whereas strace
-//! sees only `io_uring_enter`. With `io_uring`, the kernel would also hold buffers beyond the call, which the
-//! types of this crate do not describe; and some systems forbid it (`kernel.io_uring_disabled`, seccomp
-//! filters of containers). To compare the server on your machine with two on `io_uring`, monoio and glommio,
-//! at 1 to 10,000 connections: `cd benches && cargo run --release -p compare`.
+//! The server uses epoll because a trace then shows each `read` and `write` of an echo, whereas strace sees
+//! only `io_uring_enter`. With `io_uring`, the kernel would also use buffers after the call has returned,
+//! which the types of this crate do not describe. Some systems forbid `io_uring`
+//! (`kernel.io_uring_disabled`, seccomp filters of containers). To compare the server on your machine with
+//! two on `io_uring`, monoio and glommio, at 1 to 10,000 connections:
+//! `cd benches && cargo run --release -p compare`.
 
 use core::{mem, ptr};
 
@@ -52,7 +52,7 @@ constants! {
     EPOLL_OPERATIONS: i32 {
         /// Add a descriptor to the set.
         EPOLL_CTL_ADD = 1;
-        /// Remove a descriptor from the set. (Closing its last duplicate does that, too.)
+        /// Remove a descriptor from the set. (Closing the last descriptor of its open file does that, too.)
         EPOLL_CTL_DEL = 2;
         /// Change the events to wait for.
         EPOLL_CTL_MOD = 3;
@@ -71,30 +71,30 @@ constants! {
         /// An error is pending. Always reported.
         EPOLLERR = 0x8;
         /// A hang-up: both directions of a connection are shut down, it was reset, or the last writer of a
-        /// pipe has closed it. The end of the peer's side of a TCP stream alone is not one. Always reported.
+        /// pipe has closed it. The end of the peer's stream alone is not a hang-up. Always reported.
         EPOLLHUP = 0x10;
         /// The peer has shut down its sending side. Since Linux 2.6.17.
         EPOLLRDHUP = 0x2000;
-        /// Of several sets that wait for the same file, wake at least one instead of all. Since Linux 4.5.
+        /// If several sets wait for the same file, wake at least one of them instead of all. Since Linux 4.5.
         EPOLLEXCLUSIVE = 1 << 28;
-        /// Report once, then wait until `EPOLL_CTL_MOD` arms it again.
+        /// Report one event, then none until `EPOLL_CTL_MOD` arms the descriptor again.
         EPOLLONESHOT = 1 << 30;
-        /// Edge-triggered: report that the state has changed, instead of the state.
+        /// Edge-triggered: report changes of the state instead of the state.
         EPOLLET = 1 << 31;
     }
 }
 
 /// Events, and the caller's value that epoll returns with them: `struct epoll_event`.
 ///
-/// **Packed on x86_64 only**: there it has the 12 bytes that it has in a 32-bit program, where a 64-bit
-/// number is aligned to 4 bytes, so that the kernel need not convert it. On other architectures it has
-/// the natural layout: on aarch64, 16 bytes with 4 bytes of padding after `events`. (`EPOLL_PACKED` in
-/// `include/uapi/linux/eventpoll.h`.)
+/// **Packed on x86_64 only**: there the struct has the same 12 bytes as in a 32-bit program, where a 64-bit
+/// number is aligned to 4 bytes. The kernel therefore need not convert the struct of a 32-bit program. On
+/// other architectures the struct has the natural layout: on aarch64, 16 bytes with 4 bytes of padding after
+/// `events`. (`EPOLL_PACKED` in `include/uapi/linux/eventpoll.h`.)
 #[cfg_attr(target_arch = "x86_64", repr(C, packed))]
 #[cfg_attr(not(target_arch = "x86_64"), repr(C))]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct EpollEvent {
-    /// The events to wait for, or those that occurred: of [`EPOLL_EVENTS`].
+    /// The events to wait for, or the events that occurred: some of [`EPOLL_EVENTS`].
     pub events: u32,
     /// A value of the caller's choice. The kernel returns it with each event.
     pub data: u64,
@@ -132,8 +132,9 @@ impl<K: Kernel> Epoll<K> {
     /// - `EPERM`: it is a regular file or a directory, which epoll does not support: they are always
     ///   ready.
     /// - `ENOMEM`: the kernel is out of memory.
-    /// - `ENOSPC`: the user has `/proc/sys/fs/epoll/max_user_watches` descriptors in sets.
-    /// - `EINVAL`: the operation is unknown.
+    /// - `ENOSPC`: the user has `/proc/sys/fs/epoll/max_user_watches` descriptors in sets already.
+    /// - `EINVAL`: the operation is unknown, or [`EPOLLEXCLUSIVE`] is set with [`EPOLL_CTL_MOD`] or with an
+    ///   event that it does not allow (epoll_ctl(2)).
     pub fn ctl(&self, op: i32, fd: &Fd<K>, event: EpollEvent) -> Result<(), Errno> {
         let event = (&raw const event).expose_provenance();
         let args = [self.0.arg(), op as usize, fd.arg(), event];
@@ -146,16 +147,16 @@ impl<K: Kernel> Epoll<K> {
     ///
     #[doc = call_doc!(epoll_pwait)]
     ///
-    /// aarch64 has no `epoll_wait`, which this call without a signal mask replaces. This function passes
+    /// aarch64 has no `epoll_wait`: `epoll_pwait` without a signal mask does the same. This function passes
     /// no mask.
     ///
     /// # Errors
-    /// - `EINTR`: a signal arrived first, or the process was stopped and continued. The kernel never
-    ///   restarts this call (see [which calls restart](crate::signal)).
+    /// - `EINTR`: a signal handler interrupted the call, or the process was stopped and continued. The kernel
+    ///   never restarts this call (see [which calls restart](crate::signal)).
     /// - `EINVAL`: `events` is empty.
     #[inline]
     pub fn wait(&self, events: &mut [EpollEvent], timeout: i32) -> Result<usize, Errno> {
-        // The kernel counts in an `int`. Of a larger array, only that much is used.
+        // For more than `EP_MAX_EVENTS` (`INT_MAX / sizeof(struct epoll_event)`), the call fails with EINVAL.
         let room = events
             .len()
             .min(i32::MAX as usize / mem::size_of::<EpollEvent>());

@@ -9,39 +9,42 @@ use core::fmt;
 /// descriptors are not negative, and the last page of the address space, where such a number would be
 /// an address, is never mapped.
 ///
-/// A few other calls do. `fcntl(F_GETOWN)` returns the negative number of a process group on
-/// success; a C library that checks the result as above mistakes it for an error if it is greater than
-/// −4096 (fcntl(2), BUGS; the comment at `F_GETOWN` in `fs/fcntl.c`). glibc therefore uses
+/// Other calls can return such a value on success. `fcntl(F_GETOWN)` returns the number of a process
+/// group as a negative number; a C library that checks the result as above mistakes a number greater than
+/// −4096 for an error (fcntl(2), BUGS; the comment at `F_GETOWN` in `fs/fcntl.c`). glibc therefore uses
 /// `F_GETOWN_EX`, which writes the number to memory. `getpriority` returns 20 − nice, 1 to 40, to avoid
 /// negative results.
 ///
 /// # What the C library's wrapper adds
 ///
 /// The kernel has no `errno` variable. The wrapper compares the result with −4095 as
-/// [`into_result`] does; for an error it stores the number in thread-local storage, so that each thread
-/// has its own (`__errno_location`), and returns −1. Some wrappers are cancellation points as well:
-/// while such a call waits, `pthread_cancel(3)` may end the thread (pthreads(7) lists them). A call
-/// by the bare instruction cannot be cancelled. To see a wrapper:
+/// [`into_result`] does. For an error, the wrapper stores the number in thread-local storage
+/// (`__errno_location`), so that each thread has its own `errno`, and returns −1. Some wrappers are
+/// cancellation points as well: while such a call waits, `pthread_cancel(3)` may end the thread (pthreads(7)
+/// lists them). A call by the bare instruction is not a cancellation point. To see a wrapper:
 /// `gdb -batch -ex 'disassemble read' /lib/x86_64-linux-gnu/libc.so.6`.
 ///
 /// # What a bare call bypasses
 ///
-/// The C library keeps state in the process and assumes that calls go through its wrappers. In a program
-/// that is linked with it, as each program of Rust's `std` is, these calls by number break that state:
+/// The C library keeps state in the process and assumes that calls go through its wrappers. A program that
+/// uses Rust's `std` is linked with the C library. In such a program, these calls by number break that
+/// state:
 ///
-/// | by number | the C library then |
+/// | call by number | effect |
 /// |---|---|
-/// | `fork`, `vfork`, `clone` | runs no `pthread_atfork(3)` handlers and does not reset its locks: if another thread held the lock of `malloc`, the child waits for it forever. It has the thread's old id cached as well. (The process's id was cached up to glibc 2.24: getpid(2).) |
-/// | `setuid`, `setgid`, `setgroups` and their relatives | changes the one thread only. Credentials belong to a thread in the kernel; the wrapper sends each thread a signal, whose handler makes the call (nptl(7)). |
-/// | `exit_group`, `exit` | runs no `atexit(3)` handlers, and loses what standard output still buffers |
-/// | `write` to a descriptor with a `FILE` | writes ahead of what the `FILE` still buffers |
-/// | `rt_sigprocmask` | may block signals 32 and 33, which it uses for cancellation and for `setuid`; the wrapper leaves these out of the set (nptl(7)) |
-/// | `brk`, `munmap` of its memory, `set_robust_list`, `arch_prctl(ARCH_SET_FS)` | loses its heap, its mutexes or its thread-local storage |
+/// | `fork`, `vfork`, `clone` | No `pthread_atfork(3)` handler runs, and the C library's locks are not reset: if another thread held the lock of `malloc`, the child waits for it forever. The C library also caches the thread's ID, which is then that of the parent's thread. (Up to 2.24, glibc cached the process's ID too: getpid(2).) |
+/// | `setuid`, `setgid`, `setgroups` and their relatives | Changes the calling thread only. In the kernel, each thread has its own credentials; the wrapper sends each other thread a signal, whose handler makes the same call (nptl(7)). |
+/// | `exit_group`, `exit` | No `atexit(3)` handler runs, and the data in the buffer of `stdout` is lost. |
+/// | `write` to a descriptor with a `FILE` | The data precedes the data that the `FILE` still buffers. |
+/// | `rt_sigaction`, `rt_sigprocmask` | Can ignore or block signals 32 and 33, which the C library uses for cancellation, timers and `setuid`. The wrapper `sigaction` rejects these signals, and `sigprocmask` does not block them (nptl(7)). |
+/// | `brk`, `munmap` of its memory, `set_robust_list`, `arch_prctl(ARCH_SET_FS)` | The C library loses its heap, its list of robust mutexes or its thread-local storage. |
 ///
-/// Of this crate's calls, [`exit_group`](crate::process::exit_group) and
-/// [`rt_sigprocmask`](crate::signal::rt_sigprocmask) are in the table, and any call on a descriptor that a
-/// `FILE` uses. The other calls concern memory of the caller and descriptors of the kernel, of which the C
-/// library keeps no copy.
+/// The table contains these calls of this crate: [`exit_group`](crate::process::exit_group),
+/// [`rt_sigaction_ignore`](crate::signal::rt_sigaction_ignore),
+/// [`rt_sigaction_exit`](crate::signal::rt_sigaction_exit),
+/// [`rt_sigprocmask`](crate::signal::rt_sigprocmask), and `write` to a descriptor that a `FILE` uses. The
+/// other calls use the caller's memory and the kernel's descriptors, limits and clocks. The C library keeps
+/// no copy of these.
 pub const MAX_ERRNO: usize = 4095;
 
 /// A Linux error number: `errno(3)`.
@@ -215,10 +218,10 @@ errnos! {
 }
 
 impl Errno {
-    /// Makes an error of `number`, a number of the kernel's headers.
+    /// Makes an error from `number`, an error number of the kernel's headers.
     ///
     /// # Panics
-    /// If `number` is not in 1 … [`MAX_ERRNO`].
+    /// Panics if `number` is not in 1 … [`MAX_ERRNO`].
     pub const fn new(number: u16) -> Errno {
         assert!(number >= 1 && number as usize <= MAX_ERRNO);
         Errno(number)
@@ -229,8 +232,7 @@ impl Errno {
         self.0
     }
 
-    /// Returns what the kernel leaves in the result register for this error: `-errno`, as an unsigned
-    /// number.
+    /// Returns the value of the result register for this error: `-errno`, as an unsigned number.
     ///
     /// ```
     /// use syscalls::Errno;
@@ -249,7 +251,7 @@ impl Errno {
 ///
 /// assert_eq!(into_result(3), Ok(3));
 /// assert_eq!(into_result(-11_isize as usize), Err(Errno::EAGAIN));
-/// // The lowest error, and the value below it, which is a result: an address can look like this.
+/// // The lowest error value. The value below it is a result: an address can have it.
 /// assert_eq!(into_result(-4095_isize as usize), Err(Errno::new(4095)));
 /// assert_eq!(into_result(-4096_isize as usize), Ok(0xffff_ffff_ffff_f000));
 /// ```

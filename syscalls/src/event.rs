@@ -27,8 +27,9 @@ constants! {
     }
 }
 
-/// Creates a counter with the value `initval`. Writing 8 bytes (a `u64` in native byte order) adds to it.
-/// Reading 8 bytes returns its value and sets it to 0; a read blocks while it is 0.
+/// Creates a counter with the value `initval`. Writing 8 bytes (a `u64` in native byte order) adds that
+/// number to the counter. Reading 8 bytes returns the value and sets the counter to 0. A read blocks while
+/// the counter is 0.
 ///
 #[doc = call_doc!(eventfd2)]
 ///

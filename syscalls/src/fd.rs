@@ -9,8 +9,8 @@ use crate::{Errno, Kernel, into_result};
 
 /// A file descriptor that is closed when it is dropped.
 ///
-/// An `Fd` owns the descriptor, a `&Fd` borrows it. It is closed exactly once, and not while it is
-/// borrowed. `Fd<Linux>` has the size of the number, 4 bytes.
+/// An `Fd` owns the descriptor, a `&Fd` borrows it. The descriptor is closed exactly once, and not while
+/// it is borrowed. `Fd<Linux>` has the size of the number, 4 bytes.
 ///
 /// ```
 /// use syscalls::event::{EFD_CLOEXEC, eventfd2};
@@ -50,7 +50,7 @@ use crate::{Errno, Kernel, into_result};
 /// # Ok::<(), syscalls::Errno>(())
 /// ```
 ///
-/// A borrower cannot close it:
+/// A borrower cannot close the descriptor:
 ///
 /// ```compile_fail,E0507
 /// # use syscalls::{Fd, Linux};
@@ -78,14 +78,15 @@ use crate::{Errno, Kernel, into_result};
 /// # Ok::<(), Errno>(())
 /// ```
 ///
-/// The kernel does not know an owner: any thread may close any number. A call holds a reference to the
-/// open file for as long as it takes, so a `read` that blocks when another thread closes its descriptor
-/// goes on to wait, and reads from the old file (close(2), "Multithreaded processes and close()").
-/// But the number is free, and the next file that any thread opens gets it. A thread that then makes
-/// another call with the number uses the wrong file. To wake such a reader, use
-/// [`shutdown`](crate::Socket::shutdown) on a socket, or a second descriptor that both
-/// [`poll`](crate::poll). Safe code cannot make this mistake with an `Fd`: [`close`](Fd::close) takes
-/// it by value, when no borrow is left. `tests/questions.rs` makes it with bare numbers.
+/// In the kernel, a descriptor has no owner: any thread may close any number. A call holds a reference to
+/// the open file until it returns. A `read` that is blocked when another thread closes its descriptor
+/// therefore remains blocked, and then reads from the old file (close(2), "Multithreaded processes and
+/// close()"). But the number is free, and the next file that any thread opens may get it. A thread that
+/// then makes another call with the number uses the wrong file. To end a blocked `read`, call
+/// [`shutdown`](crate::Socket::shutdown) on the socket, or let the thread [`poll`](crate::poll) a second
+/// descriptor too, on which it can be woken. Safe code cannot make this mistake with an `Fd`, because
+/// [`close`](Fd::close) takes the `Fd` by value, when no borrow is left. `tests/questions.rs` makes the
+/// mistake with bare numbers.
 pub struct Fd<K: Kernel> {
     raw: i32,
     kernel: K,
@@ -100,7 +101,7 @@ impl<K: Kernel> Fd<K> {
     /// ```
     /// use syscalls::{Errno, Fd, Kernel, Linux, into_result};
     ///
-    /// // SAFETY: the call takes two numbers, and makes a descriptor.
+    /// // SAFETY: no memory is passed, and the call only creates a descriptor.
     /// let raw = into_result(unsafe { Linux.syscall(sc::nr::EVENTFD2, [7, 0]) })?;
     /// // SAFETY: the descriptor is new, so it has no other owner.
     /// let fd = unsafe { Fd::from_raw(Linux, raw as i32) };
@@ -118,7 +119,7 @@ impl<K: Kernel> Fd<K> {
     /// Takes ownership of the descriptor that a call has just returned.
     ///
     /// # Safety
-    /// `result` is what a successful call of `kernel` returned for a new descriptor.
+    /// `result` is the number of a new descriptor, as a successful call of `kernel` returned it.
     #[inline(always)]
     pub(crate) unsafe fn from_result(kernel: K, result: usize) -> Fd<K> {
         // SAFETY: the descriptor is new and open, and nothing else owns it. The kernel returns an
@@ -148,18 +149,18 @@ impl<K: Kernel> Fd<K> {
     ///
     #[doc = call_doc!(close)]
     ///
-    /// The number is free for reuse even if this fails, so a `close` must not be retried.
+    /// The number is free for reuse even if `close` fails, so do not retry it.
     ///
     /// # Errors
     /// - `EIO`, `ENOSPC`, `EDQUOT`: an earlier write to the file failed.
     /// - `EINTR`: a signal arrived. The descriptor is closed.
     pub fn close(self) -> Result<(), Errno> {
         let (raw, kernel) = self.into_parts();
-        // SAFETY: `self` owned the descriptor, and is gone, so nothing closes it again.
+        // SAFETY: `self` owned the descriptor and no longer exists, so nothing closes it again.
         into_result(unsafe { kernel.syscall(sc::nr::CLOSE, [raw as usize]) }).map(|_| ())
     }
 
-    /// Splits the descriptor into its number and its kernel. `drop` does not close it.
+    /// Splits the `Fd` into its number and its kernel, without closing the descriptor.
     fn into_parts(self) -> (i32, K) {
         let fd = ManuallyDrop::new(self);
         // SAFETY: `fd` is neither used again nor dropped, so the kernel has one owner.
@@ -193,7 +194,7 @@ impl<K: Kernel> fmt::Debug for Fd<K> {
 /// # Ok::<(), syscalls::Errno>(())
 /// ```
 ///
-/// The owner cannot be moved out of it:
+/// Safe code cannot move the `Fd` out of it:
 ///
 /// ```compile_fail,E0507
 /// # use syscalls::{Linux, stdin};
@@ -211,7 +212,7 @@ impl<K: Kernel> fmt::Debug for Fd<K> {
 /// let fd = stdin(Linux).0;
 /// ```
 ///
-/// It cannot be exchanged for another descriptor, or closed:
+/// Safe code cannot exchange it for another descriptor, or close it:
 ///
 /// ```compile_fail,E0596
 /// # use syscalls::{Linux, event::eventfd2, stdin};
@@ -234,7 +235,7 @@ impl<K: Kernel> Inherited<K> {
     }
 }
 
-/// Only a shared borrow. `DerefMut` would allow [`swap`](core::mem::swap) to take the descriptor.
+/// Gives a shared borrow only: `DerefMut` would allow [`swap`](core::mem::swap) to take the descriptor.
 impl<K: Kernel> Deref for Inherited<K> {
     type Target = Fd<K>;
 
@@ -276,6 +277,7 @@ pub fn stderr<K: Kernel>(kernel: K) -> Inherited<K> {
 fn inherited<K: Kernel>(kernel: K, raw: i32) -> Inherited<K> {
     // SAFETY: 0, 1 and 2 belong to the whole program, and `Inherited` never closes them. They are
     // open from the start: Rust's runtime opens `/dev/null` for each that the parent left closed.
-    // (In a program without that runtime, a call fails with EBADF or uses the first file opened.)
+    // (In a program without that runtime, a call on a closed one fails with EBADF, or uses a file that
+    // was opened later and got its number.)
     Inherited::new(unsafe { Fd::from_raw(kernel, raw) })
 }

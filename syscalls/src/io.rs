@@ -26,8 +26,8 @@ use crate::layout::Layout;
 use crate::{Errno, Fd, Kernel, into_result};
 
 constants! {
-    /// The flags of `open(2)` in use: `include/uapi/asm-generic/fcntl.h`. They are the same on
-    /// x86_64 and aarch64 (others, such as `O_DIRECT`, are not).
+    /// Flags of `open(2)`: `include/uapi/asm-generic/fcntl.h`. These have the same values on x86_64 and
+    /// aarch64. (Others, such as `O_DIRECT`, differ.)
     OPEN_FLAGS: i32 {
         /// Open for reading only.
         O_RDONLY = 0;
@@ -114,9 +114,10 @@ impl<K: Kernel> Fd<K> {
     ///
     /// # Errors
     /// - `EAGAIN`: there is nothing to read now, and the descriptor is non-blocking.
-    /// - `EINTR`: a signal arrived first ([which calls restart](crate::signal)).
-    /// - `ECONNRESET`: the peer reset the connection. The first call after the reset returns it; later reads
-    ///   return 0.
+    /// - `EINTR`: a signal handler interrupted the call before it read anything
+    ///   ([which calls restart](crate::signal)).
+    /// - `ECONNRESET`: the peer reset the connection. The first call after the reset returns this error; later
+    ///   reads return 0.
     /// - `ETIMEDOUT`: the peer's host no longer responds.
     /// - `EBADF`: the descriptor is not open for reading.
     /// - `EISDIR`: it is a directory.
@@ -141,18 +142,19 @@ impl<K: Kernel> Fd<K> {
     ///
     /// # Errors
     /// - `EAGAIN`: the buffer of the pipe or socket is full, and the descriptor is non-blocking.
-    /// - `EINTR`: a signal arrived before the first byte was written.
+    /// - `EINTR`: a signal handler interrupted the call before it wrote anything.
     /// - `EPIPE`: the reader of the pipe or the peer of an `AF_UNIX` socket has closed, the sending side is
     ///   shut down, or the connection was reset and an earlier call has returned `ECONNRESET`. The process
     ///   also gets `SIGPIPE`, which kills it unless it is
     ///   [ignored](crate::signal::rt_sigaction_ignore).
-    /// - `ECONNRESET`: the peer reset the connection, and no call has returned this yet. There is no signal.
-    /// - `ENOSPC`, `EIO`, `EFBIG`: the file's device is full or failed, or the file is too large.
+    /// - `ECONNRESET`: the peer reset the connection, and no call has returned this error yet. The process
+    ///   gets no signal.
+    /// - `ENOSPC`, `EIO`, `EFBIG`: the file's device is full, the device failed, or the file is too large.
     /// - `EBADF`: the descriptor is not open for writing.
     ///
     /// After the peer of a TCP connection has closed its socket, a write still succeeds: the kernel takes the
-    /// bytes, and the peer answers with a reset. A write after that fails with `EPIPE`. (After the end of the
-    /// peer's stream, a reset shows as `EPIPE` and not as `ECONNRESET`.)
+    /// bytes, and the peer answers with a reset. A write after that fails with `EPIPE`. (The kernel reports a
+    /// reset as `EPIPE` instead of `ECONNRESET` if it came after the end of the peer's stream.)
     ///
     /// To write all of a buffer, repeat the call with the rest:
     ///
@@ -196,8 +198,7 @@ impl<K: Kernel> Fd<K> {
         into_result(unsafe { self.kernel().syscall(sc::nr::READV, args) })
     }
 
-    /// Writes from several buffers, one after the other.
-    /// Returns the number of bytes written.
+    /// Writes from several buffers, one after the other, and returns the number of bytes written.
     ///
     #[doc = call_doc!(writev)]
     ///
@@ -220,7 +221,7 @@ impl<K: Kernel> Fd<K> {
 ///
 /// Some files give access to the process itself: a write to `/proc/self/mem` changes its memory. As with
 /// [`std`'s file API](https://doc.rust-lang.org/std/os/unix/io/index.html#procselfmem-and-similar-os-features),
-/// the effect of such a file is outside of the guarantees of this function's types.
+/// this function's types give no guarantee about the effect of such a file.
 ///
 /// aarch64 has no `open`: its table omits calls that a newer call replaces.
 ///
@@ -229,7 +230,7 @@ impl<K: Kernel> Fd<K> {
 /// - `EACCES`: permission is denied.
 /// - `EISDIR`: the path is a directory, and the flags ask for writing.
 /// - `EMFILE`, `ENFILE`: the process or the system has too many open files.
-/// - `EINTR`: a signal arrived while the call waited, for example for the other end of a FIFO.
+/// - `EINTR`: a signal handler interrupted the call while it waited, for example for the other end of a FIFO.
 pub fn openat<K: Kernel>(kernel: K, path: &CStr, flags: i32, mode: u32) -> Result<Fd<K>, Errno> {
     let path = path.as_ptr().expose_provenance();
     let args = [AT_FDCWD as usize, path, flags as usize, mode as usize];

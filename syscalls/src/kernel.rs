@@ -7,7 +7,7 @@ use crate::arch;
 /// The typed calls of this crate are generic over this trait. [`Linux`] is the real kernel. Tests replace
 /// it with a simulated kernel, and [`Traced`](crate::trace::Traced) wraps another implementation.
 ///
-/// An implementation that counts calls and lets Linux answer them:
+/// This implementation counts the calls and passes them on to Linux:
 ///
 /// ```
 /// use std::cell::Cell;
@@ -36,19 +36,19 @@ use crate::arch;
 /// ```
 ///
 /// # Safety
-/// Safe callers of the typed calls rely on the results for descriptors and memory. An implementation
-/// must therefore return what Linux could return, or an error:
+/// Safe code that makes typed calls trusts the returned descriptors and the written memory. An
+/// implementation must therefore return what Linux could return, or an error:
 ///
-/// - A call that succeeds in creating a descriptor returns a number that no other owner has. An
-///   implementation over [`Linux`] that returned 0 for a new socket would make [`Fd`](crate::Fd)
-///   close standard input.
+/// - A call that succeeds in creating a descriptor returns a number that has no other owner. If an
+///   implementation over [`Linux`] returned 0 for a new socket, [`Fd`](crate::Fd) would close standard
+///   input.
 /// - A call writes only what Linux would write, and only where Linux would.
-/// - It keeps no address beyond the call, unless Linux would.
-/// - A descriptor means the same to every clone, and to every other value of the type. If values have
-///   descriptors of their own, as two simulations have, then a number of one must be harmless to
-///   the other.
+/// - The implementation keeps no address after it returns, unless Linux would.
+/// - A descriptor number denotes the same open file for every clone, and for every other value of the
+///   type. If each value has its own descriptors, as two simulations do, a number of one value must be
+///   harmless when passed to another.
 ///
-/// Safe code cannot implement it:
+/// Safe code cannot implement the trait:
 ///
 /// ```compile_fail,E0200
 /// #[derive(Clone)]
@@ -70,14 +70,14 @@ pub unsafe trait Kernel: Clone {
     /// process (on its descriptors, mappings, signal handlers …) does not break what other code relies
     /// on.
     ///
-    /// An implementation may also be written in Rust. Therefore that memory has exposed provenance
-    /// (`expose_provenance`), the part that the call reads is initialized, and no other code changes it
-    /// until this function returns.
+    /// An implementation written in Rust may access that memory itself. Therefore the memory has exposed
+    /// provenance (`expose_provenance`), the part that the call reads is initialized, and no other code
+    /// changes the memory until this function returns.
     unsafe fn syscall<const N: usize>(&self, nr: usize, args: [usize; N]) -> usize;
 }
 
-/// The kernel that this machine runs. It has size 0, and a call through it compiles to the instruction
-/// alone.
+/// The kernel that this machine runs. The type has size 0, and a call through it compiles to the
+/// instruction alone.
 ///
 /// ```
 /// use syscalls::{Errno, Kernel, Linux, into_result};

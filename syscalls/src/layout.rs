@@ -1,7 +1,7 @@
 //! The memory layout of the C structs that pass between a program and the kernel.
 //!
 //! A [`Layout`] has the size, the alignment and the fields of one of this crate's `#[repr(C)]` types, as
-//! compiled. [`LAYOUTS`](crate::LAYOUTS) lists all of them; each is declared in the file of its type. The
+//! compiled. [`LAYOUTS`](crate::LAYOUTS) lists all layouts; each is declared in the file of its type. The
 //! tests compare them with the structs of the C library and of the kernel's headers.
 //!
 //! ```
@@ -42,7 +42,7 @@ pub const fn size_of_field<T, F>(_: fn(T) -> F) -> usize {
     core::mem::size_of::<F>()
 }
 
-/// Makes the layout of a type, with the name that it has in C. The fields have C's names.
+/// Makes the layout of a type. `$name` is the name of the struct in C, and each field has its name in C.
 macro_rules! layout {
     ($name:literal, $type:ty { $($field:ident),* }) => {
         $crate::layout::Layout {

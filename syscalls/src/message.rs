@@ -22,9 +22,10 @@
 //! # Ok::<(), Errno>(())
 //! ```
 //!
-//! x86_64 and aarch64 have no `send` and `recv`: these are `sendto` and `recvfrom` without an address.
-//! A message can carry more than bytes, such as open descriptors passed to another process (*ancillary data*,
-//! `cmsg(3)`). This crate does not support it: each descriptor that arrives would need an `Fd` to close it.
+//! x86_64 and aarch64 have no calls `send` and `recv`: the C library makes them of `sendto` and `recvfrom`
+//! without an address. A message can carry more than bytes, such as open descriptors for another process
+//! (*ancillary data*, `cmsg(3)`). This crate does not support ancillary data: each received descriptor would
+//! need an `Fd` that closes it.
 
 use core::marker::PhantomData;
 use core::time::Duration;
@@ -75,7 +76,8 @@ pub(crate) const MMSGHDR_SEND: Layout =
     layout!("struct mmsghdr", SendMessage<'static> { msg_hdr, msg_len });
 
 impl<'a> SendMessage<'a> {
-    /// Makes a message of the bytes of `bufs` in order, for `addr`, or for the connection's peer.
+    /// Makes a message of the bytes of `bufs` in order, to be sent to `addr`, or, if that is `None`, to the
+    /// connection's peer.
     pub fn new(bufs: &'a [IoSlice<'a>], addr: Option<&'a Sockaddr>) -> SendMessage<'a> {
         let msg_hdr = MsgHdr {
             msg_name: addr.map_or(0, Sockaddr::ptr_arg),
@@ -144,7 +146,8 @@ impl<'a> RecvMessage<'a> {
 }
 
 impl<K: Kernel> Socket<K> {
-    /// Sends `buf` to `addr`, or to the connection's peer, and returns the number of bytes sent.
+    /// Sends `buf` to `addr`, or, if that is `None`, to the connection's peer. Returns the number of bytes
+    /// sent.
     ///
     #[doc = call_doc!(sendto)]
     ///
@@ -154,7 +157,7 @@ impl<K: Kernel> Socket<K> {
     /// - `EDESTADDRREQ`: there is neither an address nor a peer.
     /// - `ENOTCONN`: the socket is not connected. (TCP returns `EPIPE`.)
     /// - `EISCONN`: there is an address, and the socket is a connected stream socket of `AF_UNIX`. (A
-    ///   connected datagram socket sends to the address. TCP ignores it.)
+    ///   connected datagram socket sends to the address. TCP ignores the address.)
     pub fn sendto(&self, buf: &[u8], flags: i32, addr: Option<&Sockaddr>) -> Result<usize, Errno> {
         let (name, name_len) = addr.map_or((0, 0), |addr| (addr.ptr_arg(), addr.len_arg()));
         let buf_at = buf.as_ptr().expose_provenance();
@@ -171,11 +174,11 @@ impl<K: Kernel> Socket<K> {
         into_result(unsafe { self.kernel().syscall(sc::nr::SENDTO, args) })
     }
 
-    /// Receives up to `buf.len()` bytes. Returns the number of bytes and the sender's address. On a connection
-    /// there is no address: its family is `AF_UNSPEC`, "none".
+    /// Receives up to `buf.len()` bytes. Returns the number of bytes and the sender's address. A TCP socket
+    /// returns no address: the family is then `AF_UNSPEC`.
     ///
     /// If a datagram is longer than `buf`, its last bytes are discarded without an error.
-    /// [`recvmsg`](Socket::recvmsg) reports that as `MSG_TRUNC` in [the flags](RecvMessage::flags).
+    /// [`recvmsg`](Socket::recvmsg) reports the loss as `MSG_TRUNC` in [the flags](RecvMessage::flags).
     ///
     #[doc = call_doc!(recvfrom)]
     ///
@@ -227,14 +230,14 @@ impl<K: Kernel> Socket<K> {
         })
     }
 
-    /// Sends several messages in one call and returns the number of messages sent. Each has
-    /// [its number of bytes](SendMessage::bytes_sent).
+    /// Sends several messages in one call and returns the number of messages sent.
+    /// [`bytes_sent`](SendMessage::bytes_sent) returns the number of bytes of each.
     ///
     #[doc = call_doc!(sendmmsg)]
     ///
     /// # Errors
-    /// - Those of [`sendmsg`](Socket::sendmsg), if the first message fails. If a later one fails, the
-    ///   call returns the number of those before it.
+    /// - Those of [`sendmsg`](Socket::sendmsg), if the first message fails. If a later message fails, the
+    ///   call returns the number of messages before it.
     pub fn sendmmsg(&self, messages: &mut [SendMessage<'_>], flags: i32) -> Result<usize, Errno> {
         let at = messages.as_mut_ptr().expose_provenance();
         let args = [self.arg(), at, messages.len(), flags as usize];
@@ -242,13 +245,14 @@ impl<K: Kernel> Socket<K> {
         into_result(unsafe { self.kernel().syscall(sc::nr::SENDMMSG, args) })
     }
 
-    /// Receives several messages in one call and returns their number. Each has
-    /// [its number of bytes](RecvMessage::bytes_received).
+    /// Receives several messages in one call and returns their number.
+    /// [`bytes_received`](RecvMessage::bytes_received) returns the number of bytes of each.
     ///
-    /// The kernel looks at `timeout` only after each message (`recvmmsg(2)`, BUGS). A blocking call therefore
-    /// waits for its first message without a limit, with `MSG_WAITFORONE` too; without that flag, for each
-    /// later one as well. To wait for a limited time, call [`ppoll`](crate::poll::ppoll) first. The kernel
-    /// overwrites the timeout with the time that is left; this function passes a copy.
+    /// The kernel compares `timeout` with the clock only after each message (`recvmmsg(2)`, BUGS). A blocking
+    /// call therefore waits for the first message without a limit. With `MSG_WAITFORONE` it waits for no
+    /// later message; without that flag it waits for each later message without a limit, too. To wait for a
+    /// limited time, call [`ppoll`](crate::poll::ppoll) first. The kernel overwrites the timeout with the
+    /// time that is left. This function passes a copy.
     ///
     #[doc = call_doc!(recvmmsg)]
     ///
@@ -260,7 +264,7 @@ impl<K: Kernel> Socket<K> {
         flags: i32,
         timeout: Option<Duration>,
     ) -> Result<usize, Errno> {
-        // A copy, because the kernel overwrites it with the time that is left.
+        // A copy, because the kernel overwrites the timeout with the time that is left.
         let mut timeout = timeout.map(Timespec::from);
         let timeout = Timespec::address(&mut timeout);
         let at = messages.as_mut_ptr().expose_provenance();

@@ -37,8 +37,7 @@ constants! {
         /// An error is pending. Always reported.
         POLLERR = 0x8;
         /// A hang-up: both directions of a connection are shut down, it was reset, or the last writer of a
-        /// pipe has closed it. The end of the peer's side of a TCP stream alone is not a hang-up. Always
-        /// reported.
+        /// pipe has closed it. The end of the peer's stream alone is not a hang-up. Always reported.
         POLLHUP = 0x10;
         /// The descriptor is not open. Always reported.
         POLLNVAL = 0x20;
@@ -47,7 +46,7 @@ constants! {
 
 /// A descriptor and the events to wait for: `struct pollfd`, `include/uapi/asm-generic/poll.h`.
 ///
-/// It borrows the descriptor, which therefore stays open:
+/// A `PollFd` borrows the descriptor, which therefore stays open:
 ///
 /// ```compile_fail,E0505
 /// use syscalls::poll::{POLLIN, PollFd, ppoll};
@@ -99,13 +98,13 @@ impl<'fd, K: Kernel> PollFd<'fd, K> {
         }
     }
 
-    /// Returns the events that occurred: 0, or some of [`POLL_EVENTS`].
+    /// Returns the events that the last [`ppoll`] reported: 0, or some of [`POLL_EVENTS`].
     pub fn revents(&self) -> i16 {
         self.revents
     }
 }
 
-// `derive` would require `K: Clone` and `K: Copy`.
+// `derive` would add the bound `K: Copy`, which a kernel need not meet.
 impl<K: Kernel> Clone for PollFd<'_, K> {
     fn clone(&self) -> Self {
         *self
@@ -137,7 +136,7 @@ impl<K: Kernel> fmt::Debug for PollFd<'_, K> {
 /// aarch64 has no `poll`: its table omits calls that a newer call replaces.
 ///
 /// # Errors
-/// - `EINTR`: a signal with a handler arrived first. The kernel does not restart this call then (see
+/// - `EINTR`: a signal handler interrupted the call. The kernel does not restart it then (see
 ///   [which calls restart](crate::signal)).
 /// - `EINVAL`: there are more descriptors than `RLIMIT_NOFILE`.
 /// - `ENOMEM`: the kernel is out of memory.
@@ -146,7 +145,7 @@ pub fn ppoll<K: Kernel>(
     fds: &mut [PollFd<'_, K>],
     timeout: Option<Duration>,
 ) -> Result<usize, Errno> {
-    // A copy, because the kernel overwrites it with the time that is left.
+    // A copy, because the kernel overwrites the timeout with the time that is left.
     let mut timeout = timeout.map(Timespec::from);
     let timeout = Timespec::address(&mut timeout);
     let fds_at = fds.as_mut_ptr().expose_provenance();

@@ -1,4 +1,4 @@
-//! The process's limits, and its end.
+//! The resource limits of the process, and its end.
 //!
 //! ```
 //! use syscalls::process::{RLIMIT_NOFILE, prlimit64};
@@ -12,18 +12,18 @@
 //! # Why there is no `fork`, `vfork` or `clone`
 //!
 //! These calls return twice, once in each process. After `fork`, the child has a copy of the memory, but
-//! only the thread that called `fork`. A lock that another thread held therefore stays locked. Safe code
-//! could not rely on any lock, not even on that of the allocator.
+//! only the thread that called `fork`. A lock that another thread held therefore stays locked. In the
+//! child, safe code could not rely on any lock, not even on that of the allocator.
 //!
 //! After `vfork`, the child uses the parent's memory *and stack*, and the parent is suspended until the
-//! child calls `execve` or ends. If the child returns from the function that called `vfork`, it reuses
-//! that function's stack frame, and the parent returns later through an address that is overwritten. That
+//! child calls `execve` or ends. If the child returns from the function that called `vfork`, its later calls
+//! overwrite that function's stack frame, and the parent then returns to the wrong address. That
 //! makes `vfork` impossible to wrap in a function of Rust or C: the wrapper itself would return. (glibc's
 //! `vfork` keeps the return address in a register during the call, `sysdeps/unix/sysv/linux/x86_64/vfork.S`.
-//! C compilers know by its name that it returns twice.) vfork(2) permits the child only to call `_exit` or a
-//! function of the `exec` family. `posix_spawn(3)` does both steps in one function and gives the child a
-//! stack of its own. `tests/questions.rs` executes `vfork` in assembly and lets the child change a variable
-//! of its parent.
+//! C compilers recognize it by its name as a function that returns twice.) vfork(2) permits the child only to
+//! call `_exit` or a function of the `exec` family. `posix_spawn(3)` creates the process and executes the
+//! program in one function, and gives the child its own stack. In `tests/questions.rs`, assembly executes
+//! `vfork`, and the child changes a variable of its parent.
 
 use core::ptr;
 
@@ -56,8 +56,8 @@ pub(crate) const RLIMIT64: Layout = layout!("struct rlimit64", Rlimit { rlim_cur
 ///
 /// # Errors
 /// - `EINVAL`: the resource is unknown, or `rlim_cur` is above `rlim_max`.
-/// - `EPERM`: `new` raises `rlim_max` without `CAP_SYS_RESOURCE`, or sets `RLIMIT_NOFILE` above
-///   `/proc/sys/fs/nr_open`.
+/// - `EPERM`: `new` raises `rlim_max` without `CAP_SYS_RESOURCE`, or sets the `rlim_max` of
+///   `RLIMIT_NOFILE` above `/proc/sys/fs/nr_open`.
 pub fn prlimit64<K: Kernel>(
     kernel: &K,
     resource: i32,

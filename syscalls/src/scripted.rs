@@ -1,4 +1,4 @@
-//! A kernel that answers from a script, to test code over the typed calls without a real kernel.
+//! A kernel that answers from a script, to test code that makes typed calls without a real kernel.
 //!
 //! ```
 //! use syscalls::scripted::{Script, Step};
@@ -28,7 +28,7 @@ use crate::epoll::EpollEvent;
 use crate::errno::Errno;
 use crate::time::Timespec;
 
-/// One call that is expected, and its answer.
+/// An expected call, and its answer.
 #[derive(Clone, Copy, Debug)]
 pub struct Step<'s> {
     call: &'s str,
@@ -46,7 +46,7 @@ enum Answer<'s> {
 }
 
 impl<'s> Step<'s> {
-    /// Expects `call`, and answers with 0.
+    /// Makes a step that expects `call` and answers with 0.
     pub const fn new(call: &'s str) -> Step<'s> {
         Step {
             call,
@@ -66,8 +66,8 @@ impl<'s> Step<'s> {
         self
     }
 
-    /// Answers with `result`: a count, or a descriptor. A number of a descriptor that the process has
-    /// open is harmless: `close` never reaches a real kernel.
+    /// Answers with `result`: a count, or a descriptor. The number of a descriptor that the process has
+    /// open is harmless, because `close` never reaches a real kernel.
     pub const fn returns(self, result: usize) -> Step<'s> {
         self.answers(Answer::Returns(result))
     }
@@ -77,23 +77,23 @@ impl<'s> Step<'s> {
         self.answers(Answer::Fails(errno))
     }
 
-    /// For `read`: fills the buffer with `bytes`, as far as it goes.
+    /// Answers a `read` with `bytes`, or with as many of them as the buffer holds.
     pub const fn writes(self, bytes: &'s [u8]) -> Step<'s> {
         self.answers(Answer::Writes(bytes))
     }
 
-    /// For `epoll_pwait`: reports `events`, as far as the buffer goes.
+    /// Answers an `epoll_pwait` with `events`, or with as many of them as the buffer holds.
     pub const fn reports(self, events: &'s [EpollEvent]) -> Step<'s> {
         self.answers(Answer::Events(events))
     }
 
-    /// For `clock_gettime`: the time is `now`.
+    /// Answers a `clock_gettime` with the time `now`.
     pub const fn time(self, now: Duration) -> Step<'s> {
         self.answers(Answer::Time(now))
     }
 }
 
-/// The calls that are expected, in their order. `close` may come at any time and succeeds.
+/// The expected calls, in order. A `close` may occur between any two of them, and succeeds.
 pub struct Script<'s> {
     steps: &'s [Step<'s>],
     next: AtomicUsize,
@@ -109,7 +109,7 @@ impl fmt::Debug for Script<'_> {
 }
 
 impl<'s> Script<'s> {
-    /// Expects `steps`.
+    /// Makes a script that expects `steps`.
     pub const fn new(steps: &'s [Step<'s>]) -> Script<'s> {
         Script {
             steps,
@@ -118,12 +118,12 @@ impl<'s> Script<'s> {
         }
     }
 
-    /// The kernel that answers from this script.
+    /// Returns the kernel that answers from this script.
     pub fn kernel(&'s self) -> Scripted<'s> {
         Scripted(self)
     }
 
-    /// How many descriptors have been closed.
+    /// Returns the number of descriptors that have been closed.
     pub fn closed(&self) -> usize {
         self.closed.load(Relaxed)
     }
@@ -131,7 +131,7 @@ impl<'s> Script<'s> {
     /// Checks that every expected call was made.
     ///
     /// # Panics
-    /// If one was not.
+    /// Panics if one was not made.
     pub fn assert_finished(&self) {
         assert!(
             self.next.load(Relaxed) == self.steps.len(),
@@ -143,12 +143,12 @@ impl<'s> Script<'s> {
 /// A kernel that answers from a [`Script`].
 ///
 /// # Panics
-/// At a call that is not the next one of the script, or has another argument.
+/// Panics at a call that is not the next one in the script, or that has another argument than expected.
 #[derive(Clone, Copy, Debug)]
 pub struct Scripted<'s>(&'s Script<'s>);
 
-// SAFETY: it writes what the call that it answers would write, and no more than the caller's buffer
-// takes. Its descriptors are numbers that reach no other kernel.
+// SAFETY: it writes only what the answered call would write, and at most as much as the caller's buffer
+// holds. Its descriptors are numbers that it passes to no other kernel.
 unsafe impl Kernel for Scripted<'_> {
     unsafe fn syscall<const N: usize>(&self, nr: usize, args: [usize; N]) -> usize {
         let Script {
@@ -206,9 +206,9 @@ unsafe impl Kernel for Scripted<'_> {
 /// Writes `values` to the address `at`.
 ///
 /// # Safety
-/// That memory may be written, and is exposed.
+/// The memory at `at` has exposed provenance, is aligned for a `T`, and may be overwritten with `values`.
 unsafe fn write<T: Copy>(at: usize, values: &[T]) {
     let to = ptr::with_exposed_provenance_mut(at);
-    // SAFETY: the caller's promise; `values` is the script's, so that the two do not overlap.
+    // SAFETY: the caller upholds the contract. `values` belongs to the script, so the two do not overlap.
     unsafe { ptr::copy_nonoverlapping(values.as_ptr(), to, values.len()) };
 }

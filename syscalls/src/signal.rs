@@ -1,5 +1,5 @@
-//! Signals: ignoring them, blocking them, and reading them from a descriptor. The only handler is
-//! one that ends the process: an event loop does not need asynchronous callbacks.
+//! Signals: ignoring them, blocking them, and reading them from a descriptor. The only handler is one that
+//! ends the process, because an event loop does not need asynchronous callbacks.
 //!
 //! A signal is a message from the kernel or another process that interrupts a thread, such as Ctrl-C. By
 //! default most signals end the process. A program can *ignore* a signal, *block* it (it stays pending until
@@ -40,25 +40,26 @@
 //! | `sendto`, `sendmsg`, `sendmmsg`, `recvfrom`, `recvmsg`, `recvmmsg` | restarted | `EINTR` |
 //! | `epoll_pwait`, `ppoll` | `EINTR` | `EINTR` |
 //!
-//! - A call that has transferred some bytes already returns their number instead.
+//! - A call that has already transferred something returns the number of bytes or messages instead.
 //! - The calls of a socket with a timeout (`SO_RCVTIMEO`, `SO_SNDTIMEO`, which this crate does not have)
 //!   are never restarted. `recvmmsg` with a timeout argument is restarted with the full timeout, contrary
 //!   to signal(7).
 //! - After `connect` failed with `EINTR`, the attempt of a TCP socket continues. Wait until the socket is
 //!   writable and read [`SO_ERROR`](crate::socket::SO_ERROR). (On Linux, another blocking `connect` waits for
-//!   the same attempt; that is what a restart does.) The attempt of an `AF_UNIX` socket has ended: call
+//!   the same attempt, and so does a restarted one.) The attempt of an `AF_UNIX` socket has ended: call
 //!   `connect` again.
-//! - An ignored or blocked signal does not interrupt a call. Stopping the process (Ctrl-Z) and continuing
-//!   it does, without a handler: `epoll_pwait` then fails with `EINTR`, and `ppoll` continues.
+//! - An ignored or blocked signal does not interrupt a call. A stop of the process (Ctrl-Z) followed by a
+//!   continue interrupts it even without a handler: `epoll_pwait` then fails with `EINTR`, and `ppoll`
+//!   continues.
 //!
 //! # How a restart works
 //!
 //! Inside the kernel, some calls that a signal interrupts return `EINTR` itself, and are never restarted.
-//! The others return one of four numbers that only a tracer sees (`include/linux/errno.h`). On the way out,
-//! the code that delivers signals decides what happens. "No handler runs" is, for example, a process that
-//! was stopped and continued.
+//! The others return one of four numbers that only a tracer sees (`include/linux/errno.h`). Before the
+//! kernel returns to the program, the code that delivers signals decides what happens. The column "no
+//! handler runs" applies, for example, to a process that was stopped and continued.
 //!
-//! | from the call | no handler runs | handler with `SA_RESTART` | handler without `SA_RESTART` |
+//! | returned inside the kernel | no handler runs | handler with `SA_RESTART` | handler without `SA_RESTART` |
 //! |---|---|---|---|
 //! | `EINTR` (`epoll_pwait`; a call of a socket with a timeout) | `EINTR` | `EINTR` | `EINTR` |
 //! | `ERESTARTSYS` | again | again | `EINTR` |
@@ -66,19 +67,19 @@
 //! | `ERESTARTNOHAND` (`ppoll`) | again | `EINTR` | `EINTR` |
 //! | `ERESTART_RESTARTBLOCK` (`nanosleep`) | again, by `restart_syscall(2)` for the time that is left | `EINTR` | `EINTR` |
 //!
-//! "Again" means: it moves the saved program counter back by the length of the instruction, 2 bytes on
-//! x86_64 and 4 on aarch64, and puts back the register that the result has overwritten (`orig_ax`, the
-//! number, and `orig_x0`, the first argument). The handler runs first. Then the program executes the
-//! same `syscall` or `svc` once more and notices nothing. A handler can look: the program counter in
-//! its `ucontext_t` is at the instruction, or after it if the call is to fail.
-//! `tests/questions.rs` does that, and `strace` shows `ERESTARTSYS`. Source: `arch_do_signal_or_restart` in
-//! `arch/x86/kernel/signal.c` and `arch/arm64/kernel/signal.c`.
+//! "Again" means that this code moves the saved program counter back by the length of the instruction,
+//! 2 bytes on x86_64 and 4 on aarch64, and restores the register that the result has overwritten (`orig_ax`,
+//! the number, and `orig_x0`, the first argument). The handler, if any, runs first. Then the program
+//! executes the same `syscall` or `svc` once more, and sees only the second result. A handler can observe
+//! the restart: the program counter in its `ucontext_t` points to the instruction, or behind it if the call
+//! will fail. `tests/questions.rs` checks this, and `strace` shows `ERESTARTSYS`. Source:
+//! `arch_do_signal_or_restart` in `arch/x86/kernel/signal.c` and `arch/arm64/kernel/signal.c`.
 //!
 //! A program with handlers must expect `EINTR` from every call in the first table.
 //! [`retry_on_eintr`](crate::retry_on_eintr) makes the call again. Do not use it for `connect` (see above),
-//! nor for a wait with a timeout: compute the time that is left, and wait for that.
-//! Source: signal(7), "Interruption of system calls and library functions by signal
-//! handlers"; `tests/restarts.rs` interrupts each call.
+//! nor for a wait with a timeout: compute the time that is left, and wait for that time.
+//! Source: signal(7), "Interruption of system calls and library functions by signal handlers";
+//! `tests/restarts.rs` interrupts each call.
 
 use core::{mem, ptr};
 
@@ -122,7 +123,7 @@ constants! {
         SIGTERM = 15;
         /// Not used by the kernel.
         SIGSTKFLT = 16;
-        /// A child process has ended or stopped.
+        /// A child process has ended, stopped or continued.
         SIGCHLD = 17;
         /// Continue after a stop.
         SIGCONT = 18;
@@ -136,13 +137,13 @@ constants! {
         SIGTTOU = 22;
         /// Urgent data on a socket.
         SIGURG = 23;
-        /// The limit of processor time.
+        /// The process exceeded its limit of processor time.
         SIGXCPU = 24;
-        /// The limit of a file's size.
+        /// The process exceeded its limit of the size of a file.
         SIGXFSZ = 25;
-        /// A timer of the processor time that the process used in user mode.
+        /// The timer of the processor time that the process uses in user mode: `setitimer(2)`.
         SIGVTALRM = 26;
-        /// A timer of the processor time of the process, in the kernel included.
+        /// The timer of the processor time that the process uses in user and kernel mode.
         SIGPROF = 27;
         /// The size of the terminal's window changed.
         SIGWINCH = 28;
@@ -180,11 +181,11 @@ constants! {
 /// A set of signals: the kernel's `sigset_t`, 64 bits. (The C library's type has 1024 bits; it passes
 /// the first 64 to the kernel.)
 ///
-/// Each call with a set has an argument `sigsetsize`, the size of the set in bytes. It came with the
-/// real-time signals in Linux 2.2: they did not fit into the 32 bits of the older `sigaction` and
-/// `sigprocmask`, so new calls replaced these, with a set that can grow again. The kernel accepts only its
-/// own size, 8, and fails with `EINVAL` for any other (sigaction(2), "C library/kernel differences";
-/// `kernel/signal.c`).
+/// Each call with a set has an argument `sigsetsize`, the size of the set in bytes. The argument came with
+/// the real-time signals in Linux 2.2. These signals did not fit into the 32-bit sets of the older calls
+/// `sigaction` and `sigprocmask`. New calls replaced the older ones, and their size argument allows the set
+/// to grow again. The kernel accepts only its own size, 8, and fails with `EINVAL` for any other
+/// (sigaction(2), "C library/kernel differences"; `kernel/signal.c`).
 ///
 /// ```
 /// use syscalls::signal::{SIGINT, SIGTERM, SIGUSR1, SigSet};
@@ -220,14 +221,14 @@ impl SigSet {
 }
 
 /// The kernel's `struct sigaction` (`include/uapi/asm-generic/signal.h`; on x86_64 from
-/// `arch/x86/include/uapi/asm/signal.h`, with the same layout). The C library's differs.
+/// `arch/x86/include/uapi/asm/signal.h`, with the same layout). The C library's struct has another layout.
 ///
 /// `sa_restorer` is the address to which a handler returns: code that calls `rt_sigreturn`, which restores
 /// the registers that the kernel saved on the stack. On x86_64 the kernel runs a handler only if
-/// `SA_RESTORER` is set; without the flag it kills the process with `SIGSEGV`. It does not check the
-/// address, which is used only when the handler returns. On aarch64 the code is in the vDSO. The C library's
-/// `sigaction` sets flag and address. (`tests/questions.rs`.) This crate's only handler never returns, so it
-/// sets the flag and leaves the address 0.
+/// `SA_RESTORER` is set. Without the flag it kills the process with `SIGSEGV` (`tests/questions.rs`). The
+/// kernel does not check the address, which is used only when the handler returns. On aarch64 the code is
+/// in the vDSO. The C library's `sigaction` sets the flag and the address. The only handler of this crate
+/// never returns, so the crate sets the flag on x86_64 and leaves the address 0.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub(crate) struct SigAction {
@@ -237,14 +238,14 @@ pub(crate) struct SigAction {
     pub sa_mask: SigSet,
 }
 
-/// The values of `sa_handler` that are not addresses: `include/uapi/asm-generic/signal-defs.h`.
+/// The values of `sa_handler` that are not addresses (`include/uapi/asm-generic/signal-defs.h`), and a flag.
 impl SigAction {
     /// The signal's default action.
     pub(crate) const SIG_DFL: usize = 0;
-    /// The signal is discarded.
+    /// The kernel discards the signal.
     pub(crate) const SIG_IGN: usize = 1;
-    /// The flag that `sa_restorer` is given: `arch/x86/include/uapi/asm/signal.h`, and the same value in
-    /// `arch/arm64/include/uapi/asm/signal.h`.
+    /// The flag that says that `sa_restorer` has a value: `arch/x86/include/uapi/asm/signal.h`, and the same
+    /// number in `arch/arm64/include/uapi/asm/signal.h`.
     pub(crate) const SA_RESTORER: usize = 0x0400_0000;
 }
 
@@ -258,7 +259,7 @@ pub(crate) const SIGACTION: Layout = layout!(
     }
 );
 
-/// Ignores `signal` from now on. (A new program inherits which signals are ignored; this overrides it.)
+/// Ignores `signal` from now on, whether or not the process inherited this setting from its parent.
 ///
 #[doc = call_doc!(rt_sigaction)]
 ///
@@ -286,14 +287,14 @@ pub fn rt_sigaction_ignore<K: Kernel>(kernel: &K, signal: i32) -> Result<(), Err
 /// Makes `signal` end the process with exit status 128 + `signal`, the status that a shell shows for a
 /// process that the signal killed.
 ///
-/// It does what the default action of `SIGTERM` does, in a process with PID 1 too. A container's first
-/// process is one: the kernel discards each signal for it that has no handler, except `SIGKILL` and
-/// `SIGSTOP` from outside the container (pid_namespaces(7)).
+/// Like the default action of `SIGTERM`, this ends the process, and it also works in a process with PID 1,
+/// such as the first process of a container. For such a process, the kernel discards each signal without a
+/// handler, except `SIGKILL` and `SIGSTOP` from outside the container (pid_namespaces(7)).
 ///
 #[doc = call_doc!(rt_sigaction)]
 ///
 /// # Errors
-/// `EINVAL`: no such signal, or one that cannot have a handler (`SIGKILL`, `SIGSTOP`).
+/// - `EINVAL`: the signal does not exist or cannot have a handler (`SIGKILL`, `SIGSTOP`).
 pub fn rt_sigaction_exit<K: Kernel>(kernel: &K, signal: i32) -> Result<(), Errno> {
     let action = SigAction {
         sa_handler: (exit as extern "C" fn(i32) -> ! as *const ()).expose_provenance(),
@@ -309,8 +310,8 @@ pub fn rt_sigaction_exit<K: Kernel>(kernel: &K, signal: i32) -> Result<(), Errno
     rt_sigaction(kernel, signal, &action)
 }
 
-/// The handler of [`rt_sigaction_exit`]. A handler has no other way to reach the kernel than
-/// [`Linux`]: it gets no argument besides the signal.
+/// Ends the process. This is the handler of [`rt_sigaction_exit`]. It gets no argument besides the signal,
+/// so the only kernel that it can use is [`Linux`].
 extern "C" fn exit(signal: i32) -> ! {
     exit_group(&Linux, 128 + signal)
 }
@@ -333,7 +334,7 @@ fn rt_sigaction<K: Kernel>(kernel: &K, signal: i32, action: &SigAction) -> Resul
 #[doc = call_doc!(rt_sigprocmask)]
 ///
 /// # Errors
-/// - `EINVAL`: `how` is not of [`SIGPROCMASK_HOW`].
+/// - `EINVAL`: `how` is not in [`SIGPROCMASK_HOW`].
 pub fn rt_sigprocmask<K: Kernel>(kernel: &K, how: i32, set: SigSet) -> Result<SigSet, Errno> {
     let mut old = SigSet::default();
     let (set, old_at) = (
@@ -341,7 +342,8 @@ pub fn rt_sigprocmask<K: Kernel>(kernel: &K, how: i32, set: SigSet) -> Result<Si
         (&raw mut old).expose_provenance(),
     );
     let args = [how as usize, set, old_at, SigSet::SIZE];
-    // SAFETY: the kernel reads one set and writes one. A blocked signal stays pending, which cannot break memory safety.
+    // SAFETY: the kernel reads one set and writes one. A blocked signal stays pending, which cannot break
+    // memory safety.
     into_result(unsafe { kernel.syscall(sc::nr::RT_SIGPROCMASK, args) })?;
     Ok(old)
 }
@@ -365,7 +367,7 @@ pub fn signalfd4<K: Kernel>(kernel: K, mask: SigSet, flags: i32) -> Result<Fd<K>
     ];
     // SAFETY: the kernel reads one set; the call only creates a descriptor.
     let fd = into_result(unsafe { kernel.syscall(sc::nr::SIGNALFD4, args) })?;
-    // SAFETY: the call succeeded with fd −1, so the result is a new descriptor.
+    // SAFETY: the call succeeded, and with fd −1 its result is a new descriptor.
     Ok(unsafe { Fd::from_result(kernel, fd) })
 }
 

@@ -50,7 +50,7 @@ constants! {
 }
 
 constants! {
-    /// Flags of the type argument of `socket` and of the flags of `accept4`: `include/linux/net.h`.
+    /// Flags in the type argument of `socket` and in the flags argument of `accept4`: `include/linux/net.h`.
     SOCKET_FLAGS: i32 {
         /// Close the descriptor when the process executes another program.
         SOCK_CLOEXEC = 0o2000000;
@@ -77,9 +77,9 @@ constants! {
         /// Receiving: a read of an empty queue returns 0. TCP does not notify the peer, and still
         /// accepts its data.
         SHUT_RD = 0;
-        /// Sending. The peer reads the end of the stream.
+        /// Sending: the peer reads the end of the stream.
         SHUT_WR = 1;
-        /// Both.
+        /// Both directions.
         SHUT_RDWR = 2;
     }
 }
@@ -95,7 +95,7 @@ constants! {
         MSG_TRUNC = 0x20;
         /// Return `EAGAIN` instead of blocking in this call.
         MSG_DONTWAIT = 0x40;
-        /// Wait for the full length.
+        /// Wait until the whole buffer is filled.
         MSG_WAITALL = 0x100;
         /// Raise no `SIGPIPE` if the connection is closed.
         MSG_NOSIGNAL = 0x4000;
@@ -161,7 +161,8 @@ use sealed::OptionValue;
 pub struct Linger {
     /// 0: off. `close` returns at once, and the kernel sends the unsent data in the background.
     pub l_onoff: i32,
-    /// If on: the seconds for which `close` waits. With 0, `close` resets the connection.
+    /// If on: the maximum number of seconds that `close` waits until the unsent data has been sent. With 0,
+    /// `close` resets the connection.
     pub l_linger: i32,
 }
 
@@ -185,9 +186,9 @@ socket_options! {
         SO_REUSEADDR: i32 = SOL_SOCKET, 2;
         /// The pending error: the number of an [`Errno`], or 0. Reading clears it.
         SO_ERROR: i32 = SOL_SOCKET, 4;
-        /// The send buffer's size in bytes. The kernel doubles what it is given.
+        /// The send buffer's size in bytes. The kernel sets twice the value.
         SO_SNDBUF: i32 = SOL_SOCKET, 7;
-        /// The receive buffer's size in bytes. The kernel doubles what it is given.
+        /// The receive buffer's size in bytes. The kernel sets twice the value.
         SO_RCVBUF: i32 = SOL_SOCKET, 8;
         /// Send keepalive probes on an idle connection.
         SO_KEEPALIVE: i32 = SOL_SOCKET, 9;
@@ -227,7 +228,7 @@ impl<K: Kernel> Socket<K> {
     ///   or a flag.
     /// - `EMFILE`, `ENFILE`: the process or the system has too many open files.
     /// - `ENOBUFS`, `ENOMEM`: the kernel is out of memory.
-    /// - `EACCES`: permission is denied.
+    /// - `EACCES`: the process may not create a socket of this type or protocol.
     ///
     /// ```
     /// use syscalls::addr::AF_INET6;
@@ -253,7 +254,7 @@ impl<K: Kernel> Socket<K> {
     ///
     /// # Errors
     /// - Those of [`new`](Socket::new).
-    /// - `EOPNOTSUPP`: the protocol does not support pairs, such as TCP.
+    /// - `EOPNOTSUPP`: the protocol, such as TCP, does not support pairs.
     pub fn pair(
         kernel: K,
         domain: i32,
@@ -279,7 +280,7 @@ impl<K: Kernel> Socket<K> {
     /// - `EADDRINUSE`: another socket has the address.
     /// - `EACCES`: the port is below `net.ipv4.ip_unprivileged_port_start`, and the process lacks
     ///   `CAP_NET_BIND_SERVICE`.
-    /// - `EADDRNOTAVAIL`: it is not an address of this host.
+    /// - `EADDRNOTAVAIL`: `addr` is not an address of this host.
     /// - `EINVAL`: the socket has an address already.
     pub fn bind(&self, addr: &Sockaddr) -> Result<(), Errno> {
         let args = [self.arg(), addr.ptr_arg(), addr.len_arg()];
@@ -287,14 +288,14 @@ impl<K: Kernel> Socket<K> {
         into_result(unsafe { self.kernel().syscall(sc::nr::BIND, args) }).map(|_| ())
     }
 
-    /// Starts to accept connections. Up to `backlog` + 1 of them wait for [`accept4`](Socket::accept4). The
-    /// kernel limits `backlog` to `net.core.somaxconn`.
+    /// Starts to accept connections. Up to `backlog` + 1 connections wait for [`accept4`](Socket::accept4).
+    /// The kernel limits `backlog` to `net.core.somaxconn`.
     ///
     #[doc = call_doc!(listen)]
     ///
     /// # Errors
     /// - `EADDRINUSE`: another socket listens on the port.
-    /// - `EOPNOTSUPP`: sockets of this type cannot listen.
+    /// - `EOPNOTSUPP`: a socket of this type cannot listen.
     pub fn listen(&self, backlog: i32) -> Result<(), Errno> {
         let args = [self.arg(), backlog as usize];
         // SAFETY: no memory is passed.
@@ -335,9 +336,9 @@ impl<K: Kernel> Socket<K> {
     ///   connection failed before it was accepted. The next call may succeed.
     /// - `EMFILE`, `ENFILE`: the process or the system has too many open files.
     /// - `ENOBUFS`, `ENOMEM`: the kernel is out of memory.
-    /// - `EINTR`: a signal arrived first.
+    /// - `EINTR`: a signal handler interrupted the call.
     /// - `EPERM`: a firewall rule forbids the connection.
-    /// - `EINVAL`: the socket does not listen.
+    /// - `EINVAL`: the socket does not listen, or a flag is unknown.
     #[inline]
     pub fn accept4(&self, flags: i32) -> Result<(Socket<K>, Sockaddr), Errno> {
         let mut peer = Sockaddr::zeroed();
@@ -352,19 +353,21 @@ impl<K: Kernel> Socket<K> {
         ))
     }
 
-    /// Connects to `addr`. A non-blocking socket connects in the background: it becomes writable when
-    /// the attempt has ended, and [`SO_ERROR`] is then its result.
+    /// Connects to `addr`. A non-blocking TCP socket connects in the background: it becomes writable when
+    /// the attempt has ended, and [`SO_ERROR`] is then the result.
     ///
     #[doc = call_doc!(connect)]
     ///
     /// # Errors
     /// - `EINPROGRESS`: the socket is non-blocking, and connects in the background.
-    /// - `EINTR`: a signal arrived. A TCP socket connects in the background: do not retry, but wait until
-    ///   it is writable and read [`SO_ERROR`]. The attempt of an `AF_UNIX` socket has ended: call again.
+    /// - `EAGAIN`: an `AF_UNIX` socket is non-blocking, and the listener's queue is full.
+    /// - `EINTR`: a signal handler interrupted the call. A TCP socket continues to connect in the background:
+    ///   do not retry, but wait until it is writable and read [`SO_ERROR`]. The attempt of an `AF_UNIX` socket
+    ///   has ended: call `connect` again.
     /// - `ECONNREFUSED`: no socket listens at the address.
     /// - `EADDRNOTAVAIL`: no local port is free.
     /// - `ETIMEDOUT`, `ENETUNREACH`, `EHOSTUNREACH`: the host cannot be reached.
-    /// - `EALREADY`, `EISCONN`: an earlier call is in progress, or has connected the socket.
+    /// - `EALREADY`, `EISCONN`: an earlier attempt is in progress, or has connected the socket.
     pub fn connect(&self, addr: &Sockaddr) -> Result<(), Errno> {
         let args = [self.arg(), addr.ptr_arg(), addr.len_arg()];
         // SAFETY: the kernel reads `len_arg` bytes of the address, which is that long.
@@ -429,7 +432,7 @@ impl<K: Kernel> Socket<K> {
     /// # Errors
     /// - `ENOPROTOOPT`: the socket does not have the option.
     /// - `EINVAL`: the value is not valid.
-    #[allow(private_bounds)] // The trait is sealed: this crate lists the types of values.
+    #[allow(private_bounds)] // The trait is sealed: only this crate implements it for types of values.
     pub fn setsockopt<T: OptionValue>(
         &self,
         option: SocketOption<T>,

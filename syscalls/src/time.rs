@@ -24,7 +24,7 @@ constants! {
     }
 }
 
-/// A span of time: `struct timespec`, `include/uapi/linux/time_types.h`.
+/// A time or a duration: `struct timespec`, `include/uapi/linux/time_types.h`.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Timespec {
@@ -60,17 +60,17 @@ impl From<Duration> for Timespec {
 ///
 #[doc = call_doc!(clock_gettime)]
 ///
-/// The C library usually reads this clock without entering the kernel. The kernel maps a small library into
-/// each process, the vDSO; its `__vdso_clock_gettime` (`__kernel_clock_gettime` on aarch64) computes
-/// the time from a page of data that the kernel updates. (It makes the call if the machine's clock source can
-/// be read only in the kernel.) `execve` passes the vDSO's address in the auxiliary vector as
-/// `AT_SYSINFO_EHDR` (`vdso(7)`, `getauxval(3)`). Besides the time, it computes random numbers (x86_64: since
-/// Linux 6.11, aarch64: since 6.12) and, on x86_64, the number of the processor: all of them need no
-/// privilege and change nothing in the kernel. On aarch64 it also has the code to which a signal handler
-/// returns (`__kernel_rt_sigreturn`).
+/// The C library usually reads this clock without entering the kernel. The kernel maps a small library, the
+/// vDSO, into each process. Its function `__vdso_clock_gettime` (`__kernel_clock_gettime` on aarch64)
+/// computes the time from a page of data that the kernel updates. (The function makes the system call if the
+/// machine's clock source can be read only in the kernel.) `execve` passes the vDSO's address in the
+/// auxiliary vector as `AT_SYSINFO_EHDR` (`vdso(7)`, `getauxval(3)`). The vDSO also computes random numbers
+/// (x86_64: since Linux 6.11, aarch64: since 6.12) and, on x86_64, the number of the processor. These
+/// functions need no privilege and change nothing in the kernel. On aarch64, the vDSO also contains the code
+/// to which a signal handler returns (`__kernel_rt_sigreturn`).
 ///
-/// This function makes the system call, so that a simulated kernel and a tracer receive it. The cost, on
-/// one virtual machine, by `cargo run -q -p rawecho-syscalls --release --example cost`:
+/// This function makes the system call, so that a simulated kernel and a tracer receive it. The cost on one
+/// virtual machine, as `cargo run -q -p rawecho-syscalls --release --example cost` measured it:
 ///
 /// ```text
 ///    168.1 ns  getppid, which does next to nothing in the kernel

@@ -156,8 +156,8 @@ impl<'c> Decoder<'c> {
         }
     }
 
-    /// Writes the memory that argument `i` points to: what the call will read, or, if there is a
-    /// `result`, what the call has written.
+    /// Writes the memory that argument `i` points to: the data that the call will read, or, if there is a
+    /// `result`, the data that the call has written.
     fn memory(
         &self,
         i: usize,
@@ -171,14 +171,14 @@ impl<'c> Decoder<'c> {
         }
         let next = self.args.get(i + 1).copied().unwrap_or(0);
         // The number of elements that the call has written is its result, but at most the capacity in
-        // the next argument: some calls can return more than that.
+        // the next argument: some calls can return a greater number.
         let count = result.map_or(next, |result| result.min(next));
         let bytes_in_all = result.unwrap_or(usize::MAX);
         let room = self.room.unwrap_or_default();
-        // SAFETY: by the contract of `new`, `arg` points to what `pointee` declares. Before the call,
-        // the next argument is the number of initialized elements, and what they in turn point to is
-        // initialized, too. After the call, the elements that it has written are initialized: their
-        // number is the result, or the length at the address in the next argument.
+        // SAFETY: by the contract of `new`, `arg` points to the object that `pointee` declares. Before the
+        // call, the next argument is the number of initialized elements, and the memory that they in turn
+        // point to is initialized, too. After the call, the elements that it has written are initialized:
+        // their number is the result, or the length at the address in the next argument.
         unsafe {
             let length = || object::<u32>(next).unwrap_or_default();
             match pointee {
@@ -231,8 +231,8 @@ impl<'c> Decoder<'c> {
         }
     }
 
-    /// Writes the value that an output argument had before the call, or its address if the decoder does
-    /// not read that value.
+    /// Writes the value that an output argument had before the call, or the address if the decoder does not
+    /// read the value.
     fn unwritten(&self, i: usize, pointee: Pointee, out: &mut dyn Write) -> fmt::Result {
         let arg = self.args[i];
         let next = self.args.get(i + 1).copied().unwrap_or(0);

@@ -30,7 +30,8 @@ pub struct Trace<K: Kernel> {
 }
 
 impl<K: Kernel> Trace<K> {
-    /// Makes a trace that is written to `fd`, which stays open so that the last calls are traced, too.
+    /// Makes a trace that is written to `fd`. The descriptor stays open, so that the last calls are traced,
+    /// too.
     pub fn new(fd: Inherited<K>, format: Format) -> Trace<K> {
         Trace {
             fd,
@@ -41,8 +42,8 @@ impl<K: Kernel> Trace<K> {
         }
     }
 
-    /// Calls `report` once, when a call of the trace fails for the first time, with the call's name
-    /// and the error.
+    /// Sets the function that is called when a call of the trace itself fails for the first time, with the
+    /// call's name and the error. Later failures are not reported.
     pub fn on_failure(mut self, report: fn(&'static str, Errno)) -> Trace<K> {
         self.report = report;
         self
@@ -60,8 +61,8 @@ impl<K: Kernel> Trace<K> {
     }
 }
 
-/// The maximum size of one write. A pipe that `poll` reports as writable takes this many bytes without
-/// blocking, and does not split them: `pipe(7)`, `PIPE_BUF`.
+/// The maximum size of one write. A pipe that `poll` reports as writable accepts this many bytes without
+/// blocking, and writes them atomically: `pipe(7)`, `PIPE_BUF`.
 const PIPE_BUF: usize = 4096;
 
 /// A line under construction. Dropping it writes it, in one write if it is not longer than [`PIPE_BUF`].
@@ -85,7 +86,7 @@ impl<'t, K: Kernel> Line<'t, K> {
             lost: false,
         };
         if line.dropped > 0 {
-            // The previous line may have been cut off, so this starts with a newline.
+            // The previous line may have been cut off, so this line starts with a newline.
             let dropped = line.dropped;
             let _ = writeln!(line, "\n... {dropped} lines dropped ...");
         }
@@ -116,7 +117,8 @@ impl<'t, K: Kernel> Line<'t, K> {
         self.len = 0;
     }
 
-    /// Writes some of `bytes` if that does not block, and returns how many.
+    /// Writes some of `bytes` if that does not block, and returns the number of bytes written. Returns `None`
+    /// if the write would block or fails.
     fn write_some(&self, bytes: &[u8]) -> Option<usize> {
         let fd = &self.trace.fd;
         let mut fds = [PollFd::new(fd, POLLOUT)];

@@ -1,4 +1,5 @@
-//! A [`Kernel`] that logs each system call made through it, in the format of `strace(1)` or as register values.
+//! A [`Kernel`] that logs each system call made through it, in the format of `strace(1)` or as register
+//! values.
 //!
 //! [`Traced`] wraps another kernel. It passes every call on unchanged and writes one line for it to a
 //! [`Trace`]:
@@ -34,17 +35,17 @@
 //!
 //! - An interrupted call: strace shows the kernel's `ERESTARTSYS` and similar numbers. The process sees
 //!   `EINTR`, or nothing if the kernel restarts the call.
-//! - The network interface of a link-local IPv6 address: strace shows its name, this trace its number.
+//! - The network interface of a link-local IPv6 address: strace shows its name, this trace its index.
 //! - Threads: a line is written when its call ends, and does not show its thread.
-//! - Memory that is not mapped: strace shows the address. Here the contract of [`Kernel::syscall`] forbids
-//!   such an argument.
+//! - An argument that points to memory that is not mapped: strace shows the address. Here the contract of
+//!   [`Kernel::syscall`] forbids such an argument.
 //!
 //! **A full pipe does not block the program:** lines are dropped, and the next line that fits states how
 //! many. (strace would stop the program until the pipe is read.) A write to a file waits for the file system.
 //! A failed write, for example to a full disk, also drops the line, and the
 //! [first failure is reported](Trace::on_failure). The trace's own calls are not traced. A write to a pipe
 //! without a reader raises `SIGPIPE`: a program that traces to a pipe must
-//! [ignore](crate::signal::rt_sigaction_ignore) it, as Rust's runtime does at the start.
+//! [ignore](crate::signal::rt_sigaction_ignore) this signal, as Rust's runtime does before `main`.
 
 mod decode;
 mod line;

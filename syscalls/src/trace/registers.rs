@@ -12,7 +12,7 @@ pub(super) struct Registers<'c> {
 }
 
 impl Registers<'_> {
-    /// `rax=1 (write) rdi=0x1 rsi=0x7ffc8e3b2a10 rdx=0xdf`
+    /// Writes the number and the arguments: `rax=1 (write) rdi=0x1 rsi=0x7ffc8e3b2a10 rdx=0xdf`.
     pub(super) fn before(&self, line: &mut dyn Write) -> fmt::Result {
         write!(line, "{NUMBER_REGISTER}={}", self.nr)?;
         if let Some(call) = Call::by_number(self.nr) {
@@ -24,7 +24,7 @@ impl Registers<'_> {
         Ok(())
     }
 
-    /// ` -> rax=0xdf`, or ` -> rax=0xfffffffffffffff5 (-EAGAIN)`
+    /// Writes the result: ` -> rax=0xdf`, or ` -> rax=0xfffffffffffffff5 (-EAGAIN)`.
     pub(super) fn after(&self, result: usize, line: &mut dyn Write) -> fmt::Result {
         write!(line, " -> {RESULT_REGISTER}={result:#x}")?;
         match into_result(result) {

@@ -140,7 +140,7 @@ impl Display for QuotedHex<'_> {
     }
 }
 
-/// A path in C syntax. The kernel accepts at most `PATH_MAX` bytes with the NUL
+/// A path in C syntax. The kernel accepts at most `PATH_MAX` bytes, the NUL included
 /// (`include/uapi/linux/limits.h`), and strace shows at most as many.
 pub(super) struct QuotedPath<'a>(pub &'a [u8]);
 
@@ -334,7 +334,7 @@ impl Display for SigSet {
     }
 }
 
-/// The flags that this crate sets.
+/// The flags of `struct sigaction` that this crate sets.
 const SIGACTION_FLAGS: ConstantTable = &[("SA_RESTORER", SigAction::SA_RESTORER as i64)];
 
 impl Display for SigAction {
