@@ -1,9 +1,10 @@
-//! Stops the build for a target that this crate does not support.
+//! Stops the build for a target that this crate does not support, and passes linker flags for the example
+//! `07_freestanding`.
 
 use std::env;
 
 fn main() {
-    // Without such a line, cargo would rebuild the package after any change in its directory.
+    // Without this line, cargo would run this script again after any change in the package's directory.
     println!("cargo::rerun-if-changed=build.rs");
     let fact = |name: &str| env::var(name).unwrap_or_default();
     let (arch, os) = (fact("CARGO_CFG_TARGET_ARCH"), fact("CARGO_CFG_TARGET_OS"));
@@ -16,7 +17,7 @@ fn main() {
         );
     }
     if env::var_os("CARGO_FEATURE_FREESTANDING").is_some() {
-        // `examples/07_freestanding.rs` has a `_start` of its own, and nothing to link with.
+        // `examples/07_freestanding.rs` defines `_start` itself and links with no library.
         for arg in ["-nostartfiles", "-nostdlib", "-static", "-no-pie"] {
             println!("cargo::rustc-link-arg-examples={arg}");
         }

@@ -1,8 +1,8 @@
 //! # 1. One system call
 //!
 //! A program asks the kernel for something by putting numbers into registers and executing one
-//! instruction. Here it asks the kernel to write text to descriptor 1. A descriptor is the number of
-//! something that the program has open, and 1 is standard output. Run it in the project's directory:
+//! instruction. This program asks the kernel to write text to descriptor 1. A descriptor is the number of a
+//! file, socket or device that a program has open; 1 is standard output. Run it in the project's directory:
 //!
 //! ```console
 //! $ cargo run -q -p rawecho-syscalls --example 01_hello
@@ -18,10 +18,10 @@ use core::arch::asm;
 
 use syscalls::{Errno, Linux, stdout};
 
-// In `asm!`, `in("rdi") 1` puts 1 into `rdi` before the instruction. `inlateout("rax") 1 => result` does
-// that with `rax`, and takes `result` out of it afterwards. `lateout("rcx") _` says that the instruction
-// overwrites `rcx` and that the value is not used (a *clobber*). The options say what the instruction
-// leaves alone: the stack and the flags.
+// In `asm!`, `in("rdi") 1` puts 1 into `rdi` before the instruction. `inlateout("rax") 1 => result` puts 1
+// into `rax`, and takes `result` out of `rax` afterwards. `lateout("rcx") _` declares a *clobber*: the
+// instruction overwrites `rcx`, and the value is not used. The options declare what the instruction does not
+// change: the stack and the flags.
 
 /// Calls `write(1, text, text.len())` and returns what the kernel left in `rax`.
 #[cfg(target_arch = "x86_64")]
@@ -36,7 +36,7 @@ fn write_to_stdout(text: &str) -> isize {
             in("rdi") 1,                        // 1st argument: the descriptor
             in("rsi") text.as_ptr(),            // 2nd argument: where the bytes are
             in("rdx") text.len(),               // 3rd argument: how many
-            lateout("rcx") _,                   // The processor keeps the return address here …
+            lateout("rcx") _,                   // The processor saves the return address here …
             lateout("r11") _,                   // … and the flags here.
             options(nostack, preserves_flags),
         );
@@ -80,4 +80,4 @@ pub fn main() -> Result<(), Errno> {
 //   (Program 2 explains the number.)
 // - Change the number of the call (`rax` or `x8`) to 9999. Error 38 is ENOSYS: there is no such call.
 // - Undo the changes, run the program once more, and then run
-//   `strace -e trace=write target/debug/examples/01_hello >/dev/null`: `println!` ends in the same call.
+//   `strace -e trace=write target/debug/examples/01_hello >/dev/null`: `println!` makes the same call.

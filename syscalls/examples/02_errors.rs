@@ -22,10 +22,10 @@ use syscalls::{Errno, Kernel, Linux, Socket, into_result};
 
 extern "C" fn handler(_signal: i32) {}
 
-/// Makes `handler` the handler of SIGUSR1. The crate's only handler ends the process, so a handler that
-/// returns takes the C library's call.
+/// Makes `handler` the handler of SIGUSR1, by the C library's `sigaction`: the crate `syscalls` can only
+/// install a handler that ends the process.
 fn handle_sigusr1() {
-    // SAFETY: a `sigaction` of zero bytes is valid: no flags, an empty mask. The handler does nothing.
+    // SAFETY: a `sigaction` with all bytes zero is valid: no flags, an empty mask. The handler does nothing.
     unsafe {
         let mut action: libc::sigaction = mem::zeroed();
         // The libc crate has this one field for C's `sa_handler` and `sa_sigaction`.
@@ -37,29 +37,29 @@ fn handle_sigusr1() {
 
 /// Runs the program.
 pub fn main() -> Result<(), Errno> {
-    // `Linux.syscall` issues any call by number and returns the register as it is. `sc::nr` has the numbers
-    // of all calls (from the crate `sc`).
-    // SAFETY: no memory is passed, and nothing has descriptor 999.
+    // `Linux.syscall` issues any call by number and returns the result register unchanged. `sc::nr` (of the
+    // crate `sc`) has the numbers of all calls.
+    // SAFETY: no memory is passed, and descriptor 999 is not open.
     let result = unsafe { Linux.syscall(sc::nr::CLOSE, [999]) };
     let (register, outcome) = (result as isize, into_result(result));
     println!("close(999) left {register} in the register: {outcome:?}");
 
-    // The kernel does not check beforehand that an address is mapped. It copies with instructions whose
-    // fault it handles, and the call returns EFAULT. The same access by the program itself would end it with
-    // SIGSEGV.
+    // The kernel does not check beforehand that an address is mapped. If the copy from the address faults,
+    // the kernel handles the fault, and the call returns EFAULT. If the program itself read the address, it
+    // would be killed with SIGSEGV.
     let (ours, theirs) = Socket::pair(Linux, AF_UNIX, SOCK_STREAM, 0)?;
     // SAFETY: nothing is at address 1, so the kernel reads nothing.
     let result = unsafe { Linux.syscall(sc::nr::WRITE, [ours.as_raw() as usize, 1, 5]) };
     println!("write from address 1: {:?}", into_result(result));
 
     // A read of an empty socket waits. A signal is a message from the kernel or another process, such as
-    // Ctrl-C; its handler is a function that runs in the middle of what the thread does. Here it ends the
-    // wait, and the call fails.
+    // Ctrl-C. Its handler is a function that interrupts the thread. Here the signal ends the wait, and the
+    // call fails.
     handle_sigusr1();
     // SAFETY: no memory is passed.
     let (process, this_thread) = unsafe { (libc::getpid(), libc::gettid()) };
     thread::spawn(move || {
-        // The first signal may come before the read waits, so more follow.
+        // The first signal may arrive before the read waits, so this thread sends more.
         loop {
             thread::sleep(Duration::from_millis(20));
             // SAFETY: no memory is passed. If the thread has ended, the call fails with ESRCH.

@@ -37,9 +37,9 @@ fn at<T>(variable: &mut T) -> usize {
 /// Issues call `number`.
 ///
 /// # Safety
-/// Each argument that the call uses as an address must be that of memory that it may read or write.
+/// Each argument that the call uses as an address must point to memory that the call may read or write.
 unsafe fn call<const N: usize>(number: usize, args: [usize; N]) -> Result<usize, Errno> {
-    // SAFETY: the caller's promise.
+    // SAFETY: the caller upholds the contract.
     into_result(unsafe { Linux.syscall(number, args) })
 }
 
@@ -62,13 +62,13 @@ pub fn main() -> Result<(), Errno> {
     unsafe {
         let listener = call(socket, [AF_INET, SOCK_STREAM, 0])?;
         call(bind, [listener, addr_at, addr_len as usize])?;
-        call(listen, [listener, 16])?; // 17 clients may wait for accept: Linux takes one more
+        call(listen, [listener, 16])?; // 17 clients may wait for accept: Linux queues one more
         call(getsockname, [listener, addr_at, len_at])?; // which port it is, if `port` was 0
         let port = u16::from_be(addr.sin_port);
         println!("Listening on 127.0.0.1, port {port}.");
         loop {
             let client = call(accept, [listener, 0, 0])?; // a new descriptor for this client
-            // 0 bytes: the client has ended its side, and sends nothing more.
+            // 0 bytes: the client has shut down its sending side.
             while let len @ 1.. = call(read, [client, buffer_at, buffer.len()])? {
                 let mut sent = 0;
                 while sent < len {
@@ -81,7 +81,7 @@ pub fn main() -> Result<(), Errno> {
 }
 
 // Try:
-// - Connect two clients with `nc 127.0.0.1 7007`. The second has no echo until the first ends.
+// - Connect two clients with `nc 127.0.0.1 7007`. The second gets no echo until the first ends.
 // - End the server while a client is connected, and start it again: bind fails with EADDRINUSE. The kernel
 //   keeps the old connection for about a minute. Another port works at once, and so does this one if
 //   SO_REUSEADDR is set before bind, in both runs.

@@ -1,7 +1,7 @@
 //! # 4. How a connection ends
 //!
-//! A TCP connection has two directions, and each ends on its own. This program is the client and the
-//! server at once, so the order of the steps is fixed. Run it:
+//! A TCP connection has two directions, and each can be ended separately. This program is both the client
+//! and the server, so the order of the steps is fixed. Run it:
 //!
 //! ```console
 //! $ cargo run -q -p rawecho-syscalls --example 04_half_close
@@ -45,22 +45,22 @@ pub fn main() -> Result<(), Errno> {
 
     let [client, server] = connection(&listener)?;
     client.write(b"question")?;
-    client.shutdown(SHUT_WR)?; // sends a FIN segment, TCP's "I send nothing more"
+    client.shutdown(SHUT_WR)?; // sends a FIN segment: the end of the client's stream
     let (first, second) = (server.read(&mut buf)?, server.read(&mut buf)?);
     println!("The server read {first} bytes, then {second}: the client ended its sending side.");
     server.write(b"answer")?;
     let count = client.read(&mut buf)?;
     let text = String::from_utf8_lossy(&buf[..count]);
     println!("The client read {text:?}: the other direction still works.");
-    drop(server); // closes it, which sends a FIN segment, too
+    drop(server); // closes the socket, which sends a FIN segment, too
     let count = client.read(&mut buf)?;
     println!("The client read {count}: the server has closed.");
 
     let [client, server] = connection(&listener)?;
     client.write(b"never read")?;
-    // Wait until the data has arrived: only then does close find it unread.
+    // Wait until the data has arrived. Otherwise close would find no unread data.
     ppoll(&Linux, &mut [PollFd::new(&server, POLLIN)], None)?;
-    drop(server); // sends a RST segment, TCP's "this failed": the data is lost (RFC 2525, 2.17)
+    drop(server); // sends a RST segment, which aborts the connection: the data is lost (RFC 2525, 2.17)
     println!("The server closed a connection with unread data in it.");
     // The read reports the reset, so the write gets EPIPE.
     println!("The client's read: {:?}", client.read(&mut buf));

@@ -1,7 +1,7 @@
 //! # 5. Many clients in one thread
 //!
 //! epoll holds a set of descriptors and reports which of them are ready. It reports a state
-//! (level-triggered: "there is something to read") or a change (edge-triggered: "something came").
+//! (level-triggered: "there is data to read") or a change (edge-triggered: "new data has arrived").
 //! Three clients send six bytes each, and the server reads two bytes at a time. A round is one return of
 //! `epoll_pwait` with events. Run it:
 //!
@@ -23,8 +23,8 @@ use syscalls::poll::{POLLIN, PollFd, ppoll};
 use syscalls::socket::{SOCK_NONBLOCK, SOCK_STREAM, Socket};
 use syscalls::{Errno, Linux};
 
-/// Serves the clients with epoll. `flags` is what to wait for; `drain` reads on until `EAGAIN`.
-/// Returns the bytes that were read, and in how many rounds.
+/// Serves the clients with epoll. `flags` contains the events to wait for. With `drain`, each event is
+/// followed by reads until `EAGAIN`. Returns the number of bytes read, and the number of rounds.
 fn serve(flags: u32, drain: bool) -> Result<(usize, usize), Errno> {
     let listener = Socket::new(Linux, AF_INET, SOCK_STREAM, 0)?;
     listener.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into())?;
@@ -77,7 +77,7 @@ pub fn main() -> Result<(), Errno> {
 }
 
 // Try:
-// - Wait for 1000 ms in place of 0. The second server still misses 12 bytes: nothing new comes.
+// - Wait for 1000 ms instead of 0. The second server still misses 12 bytes, because no new data arrives.
 // - At the end of the `loop` body, add `if rounds == 1 { clients[0].write(b"gh")?; }`. The second server
 //   reads 8 bytes in 2 rounds: the event for the new bytes lets it read two of the old ones.
 // - Import `EPOLLONESHOT`, and pass `EPOLLIN | EPOLLONESHOT` to the first server: 6 bytes in 1 round. After

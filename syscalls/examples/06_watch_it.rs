@@ -24,7 +24,7 @@
 //! x8=198 (socket) x0=0x2 x1=0x1 x2=0x0 -> x0=…
 //! ⋮
 //! ```
-//! At last every third call fails:
+//! Finally, every third call fails:
 //! ```text
 //! call 3, listen, fails
 //! served: Err(ENOMEM (12): Cannot allocate memory)
@@ -38,11 +38,11 @@ use syscalls::socket::SOCK_STREAM;
 use syscalls::trace::{Format, Trace, Traced};
 use syscalls::{Call, Errno, Kernel, Linux, Socket, stdout};
 
-/// The real kernel, but every third call fails with `ENOMEM`. It counts calls in the cell.
+/// The real kernel, but every third call fails with `ENOMEM`. The cell counts the calls.
 #[derive(Clone)]
 struct FailsEveryThird<'c>(&'c Cell<u32>);
 
-// SAFETY: each answer is Linux's, or an error, which makes no descriptor and changes no memory.
+// SAFETY: each result is that of Linux, or an error, which creates no descriptor and changes no memory.
 unsafe impl Kernel for FailsEveryThird<'_> {
     unsafe fn syscall<const N: usize>(&self, nr: usize, args: [usize; N]) -> usize {
         let count = self.0.get() + 1;
@@ -51,7 +51,7 @@ unsafe impl Kernel for FailsEveryThird<'_> {
             println!("call {count}, {}, fails", Call::by_number(nr).unwrap().name);
             return Errno::ENOMEM.to_result();
         }
-        // SAFETY: the caller's promise.
+        // SAFETY: the caller upholds the contract of the call.
         unsafe { Linux.syscall(nr, args) }
     }
 }
@@ -82,6 +82,6 @@ pub fn main() {
 
 // Try:
 // - Fail with `Errno::EINTR`, and wrap each of the server's calls: `retry_on_eintr(|| listener.listen(1))?`.
-//   (For `Socket::new`, pass `kernel.clone()`.) Now the server succeeds. `close` fails in `drop`, which
-//   ignores it. Why must `close` and `connect` not be repeated? (See `retry_on_eintr` in `errno.rs`.)
-// - Fail every fourth call in place of every third. Which line of `serve_one` returns the error?
+//   (For `Socket::new`, pass `kernel.clone()`.) Now the server succeeds. `close` fails in `drop`, which ignores
+//   the error. Why must `close` and `connect` not be repeated? (See `retry_on_eintr` in `errno.rs`.)
+// - Fail every fourth call instead of every third. Which line of `serve_one` returns the error?

@@ -1,15 +1,15 @@
 //! # 7. Nothing between the program and the kernel
 //!
-//! An echo server without the standard library, the C library, or start-up code that is not its own.
-//! It prints its port and serves one connection after the other until it is killed. Run it:
+//! An echo server without the standard library and the C library, and with its own start-up code. It
+//! prints its port and serves one connection after the other until it is killed. Run it:
 //!
 //! ```console
 //! $ cargo run -q -p rawecho-syscalls --release --features freestanding --example 07_freestanding
 //! ```
 //!
-//! The kernel jumps to `_start` with the stack pointer at the arguments (`execve(2)`). There is no return
-//! address, so the program ends by the system call `exit_group`. (With this feature `build.rs` tells the
-//! linker to add no start-up code and no library.)
+//! The kernel starts the program at `_start` with the arguments on the stack, and with no return address.
+//! The program therefore ends by the system call `exit_group`. (With the feature `freestanding`, `build.rs`
+//! passes flags to the linker that leave out start-up code and libraries.)
 
 #![no_std]
 #![no_main]
@@ -25,16 +25,16 @@ use syscalls::{Errno, Linux, Socket, retry_on_eintr, stdout};
 #[cfg(panic = "unwind")]
 compile_error!("build with --release: panics that unwind need the standard library");
 
-// A frame pointer of 0 tells a debugger that this function has no caller. `call` (`bl` on aarch64) calls the
-// function that `sym start` puts in place of `{}`. Before it, as at the start of the program, the stack
-// pointer is a multiple of 16.
+// A frame pointer of 0 marks `_start` for a debugger as a function without a caller. `call` (`bl` on aarch64)
+// calls the function that `sym start` puts in place of `{}`. Before this instruction, as at the start of the
+// program, the stack pointer is a multiple of 16.
 #[cfg(target_arch = "x86_64")]
 core::arch::global_asm!(".global _start", "_start:", "xor ebp, ebp", "call {}", sym start);
 #[cfg(target_arch = "aarch64")]
 core::arch::global_asm!(".global _start", "_start:", "mov x29, 0", "bl {}", sym start);
 
 extern "C" fn start() -> ! {
-    static mut BUFFER: [u8; 64 * 1024] = [0; 64 * 1024]; // on the stack it would need libc's `memset`
+    static mut BUFFER: [u8; 64 * 1024] = [0; 64 * 1024]; // zeroing it on the stack would need libc's `memset`
     let buffer = &raw mut BUFFER;
     // SAFETY: this function runs once, in the only thread, so there is no other reference.
     let Err(errno) = serve(unsafe { &mut *buffer });
@@ -47,7 +47,7 @@ fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
 }
 
 fn serve(buf: &mut [u8]) -> Result<core::convert::Infallible, Errno> {
-    rt_sigaction_ignore(&Linux, SIGPIPE)?; // or a write to a closed connection ends the server
+    rt_sigaction_ignore(&Linux, SIGPIPE)?; // otherwise a write after a reset ends the server
     let listener = Socket::new(Linux, AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)?;
     listener.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into())?;
     listener.listen(128)?;
@@ -59,7 +59,7 @@ fn serve(buf: &mut [u8]) -> Result<core::convert::Infallible, Errno> {
     }
 }
 
-/// Writes back what it reads, until the peer ends its side.
+/// Writes back the bytes that it reads, until the peer ends its stream.
 fn echo(connection: &Socket<Linux>, buf: &mut [u8]) -> Result<(), Errno> {
     loop {
         let count = retry_on_eintr(|| connection.read(buf))?;

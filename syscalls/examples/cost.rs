@@ -1,10 +1,10 @@
-//! Measures what a system call costs on this machine:
+//! Measures the time that a system call takes on this machine:
 //!
 //! ```console
 //! $ cargo run -q -p rawecho-syscalls --release --example cost
 //! ```
 //!
-//! Each line is the least of ten averages over 100,000 calls, in nanoseconds.
+//! Each line is the lowest of ten averages over 100,000 calls, in nanoseconds.
 
 use std::hint::black_box;
 use std::time::Instant;
@@ -14,7 +14,7 @@ use syscalls::{Kernel, Linux};
 
 const CALLS: u32 = 100_000;
 
-/// Prints how long `call` takes.
+/// Prints the time that `call` takes, and `what`.
 fn measure(what: &str, mut call: impl FnMut()) {
     let averages = (0..10).map(|_| {
         let begin = Instant::now();
@@ -47,7 +47,7 @@ fn main() {
     #[cfg(target_arch = "x86_64")]
     measure("getppid by int 0x80, the way into the 32-bit table", || {
         let mut result = 64_usize; // getppid's number there
-        // SAFETY: no memory is passed; the registers that older kernels clear are declared.
+        // SAFETY: no memory is passed. The registers that older kernels set to 0 are declared.
         unsafe {
             std::arch::asm!("int 0x80", inout("rax") result, lateout("r8") _, lateout("r9") _,
                 lateout("r10") _, lateout("r11") _);

@@ -1,10 +1,10 @@
-//! One read and nothing else, so that its machine code can be looked at:
+//! A function with one `read` only, whose machine code can be inspected:
 //!
 //! ```text
 //! cargo rustc -p rawecho-syscalls --release --example read_hot_path -- --emit asm=/dev/stdout
 //! ```
 //!
-//! `tests/zero_cost.rs` does that for both architectures.
+//! `tests/zero_cost.rs` inspects it for both architectures.
 
 #![no_std]
 
