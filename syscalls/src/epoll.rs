@@ -48,7 +48,7 @@ constants! {
 }
 
 constants! {
-    /// What `epoll_ctl` does: `include/uapi/linux/eventpoll.h`.
+    /// The operations of `epoll_ctl`: `include/uapi/linux/eventpoll.h`.
     EPOLL_OPERATIONS: i32 {
         /// Add a descriptor to the set.
         EPOLL_CTL_ADD = 1;
@@ -102,7 +102,7 @@ pub struct EpollEvent {
 
 pub(crate) const EPOLL_EVENT: Layout = layout!("struct epoll_event", EpollEvent { events, data });
 
-/// An epoll set.
+/// An epoll set: descriptors, and the events to wait for on each.
 #[derive(Debug)]
 pub struct Epoll<K: Kernel>(Fd<K>);
 
@@ -127,13 +127,13 @@ impl<K: Kernel> Epoll<K> {
     #[doc = call_doc!(epoll_ctl)]
     ///
     /// # Errors
-    /// - `EEXIST`: [`EPOLL_CTL_ADD`], and the set has the descriptor already.
-    /// - `ENOENT`: [`EPOLL_CTL_MOD`] or [`EPOLL_CTL_DEL`], and the set does not have the descriptor.
-    /// - `EPERM`: it is a regular file or a directory, which epoll does not support: they are always
+    /// - `EEXIST`: `op` is [`EPOLL_CTL_ADD`], and the set has the descriptor already.
+    /// - `ENOENT`: `op` is [`EPOLL_CTL_MOD`] or [`EPOLL_CTL_DEL`], and the set does not have the descriptor.
+    /// - `EPERM`: `fd` is a regular file or a directory. epoll does not support these, because they are always
     ///   ready.
     /// - `ENOMEM`: the kernel is out of memory.
     /// - `ENOSPC`: the user has `/proc/sys/fs/epoll/max_user_watches` descriptors in sets already.
-    /// - `EINVAL`: the operation is unknown, or [`EPOLLEXCLUSIVE`] is set with [`EPOLL_CTL_MOD`] or with an
+    /// - `EINVAL`: `op` is unknown, or [`EPOLLEXCLUSIVE`] is set with [`EPOLL_CTL_MOD`] or with an
     ///   event that it does not allow (epoll_ctl(2)).
     pub fn ctl(&self, op: i32, fd: &Fd<K>, event: EpollEvent) -> Result<(), Errno> {
         let event = (&raw const event).expose_provenance();
@@ -142,7 +142,7 @@ impl<K: Kernel> Epoll<K> {
         into_result(unsafe { self.0.kernel().syscall(sc::nr::EPOLL_CTL, args) }).map(|_| ())
     }
 
-    /// Waits for events for at most `timeout` milliseconds (−1: indefinitely; 0: returns at once). Stores
+    /// Waits for events for at most `timeout` milliseconds (−1: indefinitely; 0: without waiting). Stores
     /// the events at the start of `events` and returns their number.
     ///
     #[doc = call_doc!(epoll_pwait)]

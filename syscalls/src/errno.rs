@@ -35,14 +35,14 @@ use core::fmt;
 /// | `fork`, `vfork`, `clone` | No `pthread_atfork(3)` handler runs, and the C library's locks are not reset: if another thread held the lock of `malloc`, the child waits for it forever. The C library also caches the thread's ID, which is then that of the parent's thread. (Up to 2.24, glibc cached the process's ID too: getpid(2).) |
 /// | `setuid`, `setgid`, `setgroups` and their relatives | Changes the calling thread only. In the kernel, each thread has its own credentials; the wrapper sends each other thread a signal, whose handler makes the same call (nptl(7)). |
 /// | `exit_group`, `exit` | No `atexit(3)` handler runs, and the data in the buffer of `stdout` is lost. |
-/// | `write` to a descriptor with a `FILE` | The data precedes the data that the `FILE` still buffers. |
+/// | `write` to a descriptor that a `FILE` uses | The data precedes the data that the `FILE` still buffers. |
 /// | `rt_sigaction`, `rt_sigprocmask` | Can ignore or block signals 32 and 33, which the C library uses for cancellation, timers and `setuid`. The wrapper `sigaction` rejects these signals, and `sigprocmask` does not block them (nptl(7)). |
 /// | `brk`, `munmap` of its memory, `set_robust_list`, `arch_prctl(ARCH_SET_FS)` | The C library loses its heap, its list of robust mutexes or its thread-local storage. |
 ///
 /// The table contains these calls of this crate: [`exit_group`](crate::process::exit_group),
 /// [`rt_sigaction_ignore`](crate::signal::rt_sigaction_ignore),
 /// [`rt_sigaction_exit`](crate::signal::rt_sigaction_exit),
-/// [`rt_sigprocmask`](crate::signal::rt_sigprocmask), and `write` to a descriptor that a `FILE` uses. The
+/// [`rt_sigprocmask`](crate::signal::rt_sigprocmask), and any call on a descriptor that a `FILE` uses. The
 /// other calls use the caller's memory and the kernel's descriptors, limits and clocks. The C library keeps
 /// no copy of these.
 pub const MAX_ERRNO: usize = 4095;

@@ -127,7 +127,7 @@ impl<K: Kernel> Fd<K> {
         unsafe { Fd::from_raw(kernel, result as i32) }
     }
 
-    /// Returns the number, for messages. It has no meaning after the descriptor is closed.
+    /// Returns the number, for diagnostics. It has no meaning after the descriptor is closed.
     #[inline(always)]
     pub fn as_raw(&self) -> i32 {
         self.raw
@@ -149,11 +149,11 @@ impl<K: Kernel> Fd<K> {
     ///
     #[doc = call_doc!(close)]
     ///
-    /// The number is free for reuse even if `close` fails, so do not retry it.
+    /// The number is free for reuse even if the call fails, so do not retry `close`.
     ///
     /// # Errors
     /// - `EIO`, `ENOSPC`, `EDQUOT`: an earlier write to the file failed.
-    /// - `EINTR`: a signal arrived. The descriptor is closed.
+    /// - `EINTR`: a signal handler interrupted the call. The descriptor is closed.
     pub fn close(self) -> Result<(), Errno> {
         let (raw, kernel) = self.into_parts();
         // SAFETY: `self` owned the descriptor and no longer exists, so nothing closes it again.

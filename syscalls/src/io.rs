@@ -1,4 +1,4 @@
-//! Reading, writing and opening files. The methods are those of [`Fd`].
+//! Reading, writing and opening files. Except for [`openat`], the calls are methods of [`Fd`].
 //!
 //! ```
 //! use syscalls::io::{IoSlice, O_CLOEXEC, O_CREAT, O_RDWR, O_TRUNC, openat};
@@ -120,7 +120,7 @@ impl<K: Kernel> Fd<K> {
     ///   reads return 0.
     /// - `ETIMEDOUT`: the peer's host no longer responds.
     /// - `EBADF`: the descriptor is not open for reading.
-    /// - `EISDIR`: it is a directory.
+    /// - `EISDIR`: the descriptor is that of a directory.
     ///
     /// ```
     /// use syscalls::{Errno, Linux, event::{EFD_NONBLOCK, eventfd2}};

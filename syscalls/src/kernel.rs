@@ -36,8 +36,8 @@ use crate::arch;
 /// ```
 ///
 /// # Safety
-/// Safe code that makes typed calls trusts the returned descriptors and the written memory. An
-/// implementation must therefore return what Linux could return, or an error:
+/// Safe code that makes typed calls relies on the returned descriptors and on the written memory. An
+/// implementation must therefore return a result that Linux could return, or an error:
 ///
 /// - A call that succeeds in creating a descriptor returns a number that has no other owner. If an
 ///   implementation over [`Linux`] returned 0 for a new socket, [`Fd`](crate::Fd) would close standard

@@ -22,8 +22,8 @@
 //! # Ok::<(), Errno>(())
 //! ```
 //!
-//! x86_64 and aarch64 have no calls `send` and `recv`: the C library makes them of `sendto` and `recvfrom`
-//! without an address. A message can carry more than bytes, such as open descriptors for another process
+//! x86_64 and aarch64 have no calls `send` and `recv`: the C library implements them by `sendto` and
+//! `recvfrom` without an address. A message can carry more than bytes, such as open descriptors for another process
 //! (*ancillary data*, `cmsg(3)`). This crate does not support ancillary data: each received descriptor would
 //! need an `Fd` that closes it.
 
@@ -152,7 +152,8 @@ impl<K: Kernel> Socket<K> {
     #[doc = call_doc!(sendto)]
     ///
     /// # Errors
-    /// - Those of [`Fd::write`](crate::Fd::write). With `MSG_NOSIGNAL`, `EPIPE` comes without `SIGPIPE`.
+    /// - Those of [`Fd::write`](crate::Fd::write). With `MSG_NOSIGNAL`, the process gets no
+    ///   `SIGPIPE`.
     /// - `EMSGSIZE`: `buf` is too long for a datagram.
     /// - `EDESTADDRREQ`: there is neither an address nor a peer.
     /// - `ENOTCONN`: the socket is not connected. (TCP returns `EPIPE`.)
@@ -231,7 +232,7 @@ impl<K: Kernel> Socket<K> {
     }
 
     /// Sends several messages in one call and returns the number of messages sent.
-    /// [`bytes_sent`](SendMessage::bytes_sent) returns the number of bytes of each.
+    /// [`bytes_sent`](SendMessage::bytes_sent) returns the number of bytes of each message.
     ///
     #[doc = call_doc!(sendmmsg)]
     ///
@@ -246,7 +247,7 @@ impl<K: Kernel> Socket<K> {
     }
 
     /// Receives several messages in one call and returns their number.
-    /// [`bytes_received`](RecvMessage::bytes_received) returns the number of bytes of each.
+    /// [`bytes_received`](RecvMessage::bytes_received) returns the number of bytes of each message.
     ///
     /// The kernel compares `timeout` with the clock only after each message (`recvmmsg(2)`, BUGS). A blocking
     /// call therefore waits for the first message without a limit. With `MSG_WAITFORONE` it waits for no

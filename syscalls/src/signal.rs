@@ -1,10 +1,10 @@
 //! Signals: ignoring them, blocking them, and reading them from a descriptor. The only handler is one that
 //! ends the process, because an event loop does not need asynchronous callbacks.
 //!
-//! A signal is a message from the kernel or another process that interrupts a thread, such as Ctrl-C. By
-//! default most signals end the process. A program can *ignore* a signal, *block* it (it stays pending until
-//! it is unblocked), or name a function, its *handler*, which the kernel runs in the middle of whatever the
-//! thread does.
+//! A signal is a message from the kernel or from a process, and interrupts a thread. Ctrl-C, for example,
+//! sends `SIGINT`. By default most signals end the process. A program can *ignore* a signal, *block* it (it
+//! stays pending until it is unblocked), or name a function, its *handler*, for which the kernel interrupts
+//! the thread at any instruction.
 //!
 //! ```
 //! use syscalls::signal::{
@@ -157,7 +157,7 @@ constants! {
 }
 
 constants! {
-    /// What `rt_sigprocmask` does with the set: `include/uapi/asm-generic/signal-defs.h`.
+    /// The operations of `rt_sigprocmask`: `include/uapi/asm-generic/signal-defs.h`.
     SIGPROCMASK_HOW: i32 {
         /// Block these signals in addition.
         SIG_BLOCK = 0;
@@ -178,8 +178,8 @@ constants! {
     }
 }
 
-/// A set of signals: the kernel's `sigset_t`, 64 bits. (The C library's type has 1024 bits; it passes
-/// the first 64 to the kernel.)
+/// A set of signals: the kernel's `sigset_t`, 64 bits. (The C library's type has 1024 bits, of which the
+/// library passes the first 64 to the kernel.)
 ///
 /// Each call with a set has an argument `sigsetsize`, the size of the set in bytes. The argument came with
 /// the real-time signals in Linux 2.2. These signals did not fit into the 32-bit sets of the older calls

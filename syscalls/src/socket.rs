@@ -41,7 +41,7 @@ use crate::{Errno, Fd, Kernel, into_result};
 constants! {
     /// Socket types: `include/linux/net.h`.
     SOCKET_TYPES: i32 {
-        /// A connection that carries a stream of bytes in order: TCP.
+        /// A connection that carries a stream of bytes in order, such as TCP.
         SOCK_STREAM = 1;
         /// Messages of bounded length. Over UDP they can be lost or reordered; within the machine
         /// (`AF_UNIX`) they arrive in order.
@@ -54,7 +54,7 @@ constants! {
     SOCKET_FLAGS: i32 {
         /// Close the descriptor when the process executes another program.
         SOCK_CLOEXEC = 0o2000000;
-        /// Return `EAGAIN` instead of blocking.
+        /// Return `EAGAIN`, or from `connect` `EINPROGRESS`, instead of blocking.
         SOCK_NONBLOCK = 0o4000;
     }
 }
@@ -178,7 +178,7 @@ macro_rules! socket_options {
 }
 
 socket_options! {
-    /// The options: name, level, number. `include/uapi/asm-generic/socket.h`,
+    /// The options: name, level, number. `include/uapi/asm-generic/socket.h`, `include/uapi/linux/in.h`,
     /// `include/uapi/linux/tcp.h`.
     SOCKET_OPTIONS {
         /// Allow `bind` to a TCP port that still has connections, in any state, if no socket listens on it.
@@ -194,7 +194,7 @@ socket_options! {
         SO_KEEPALIVE: i32 = SOL_SOCKET, 9;
         /// Leave urgent data in the stream.
         SO_OOBINLINE: i32 = SOL_SOCKET, 10;
-        /// What `close` does with unsent data.
+        /// Whether `close` waits until unsent data has been sent, or discards the data.
         SO_LINGER: Linger = SOL_SOCKET, 13;
         /// Allow several sockets to listen on one port. The kernel distributes connections over them.
         /// Since Linux 3.9.
@@ -309,7 +309,7 @@ impl<K: Kernel> Socket<K> {
     #[doc = call_doc!(accept)]
     ///
     /// # Errors
-    /// Those of [`accept4`](Socket::accept4).
+    /// - Those of [`accept4`](Socket::accept4).
     pub fn accept(&self) -> Result<(Socket<K>, Sockaddr), Errno> {
         let mut peer = Sockaddr::zeroed();
         let [addr, len] = peer.out_args();
