@@ -23,11 +23,11 @@ use syscalls::{Errno, Linux, stdout};
 // instruction overwrites `rcx`, and the value is not used. The options declare what the instruction does not
 // change: the stack and the flags.
 
-/// Calls `write(1, text, text.len())` and returns what the kernel left in `rax`.
+/// Calls `write(1, text, text.len())` and returns the result that the kernel left in `rax`.
 #[cfg(target_arch = "x86_64")]
 fn write_to_stdout(text: &str) -> isize {
     let result: isize;
-    // SAFETY: `write` reads `text.len()` bytes at `text`, which are there, and changes no memory. The
+    // SAFETY: `write` reads the `text.len()` bytes of `text`, and changes no memory. The
     // instruction changes only the registers that are declared here.
     unsafe {
         asm!(
@@ -44,11 +44,11 @@ fn write_to_stdout(text: &str) -> isize {
     result
 }
 
-/// Calls `write(1, text, text.len())` and returns what the kernel left in `x0`.
+/// Calls `write(1, text, text.len())` and returns the result that the kernel left in `x0`.
 #[cfg(target_arch = "aarch64")]
 fn write_to_stdout(text: &str) -> isize {
     let result: isize;
-    // SAFETY: `write` reads `text.len()` bytes at `text`, which are there, and changes no memory. The
+    // SAFETY: `write` reads the `text.len()` bytes of `text`, and changes no memory. The
     // instruction changes only the register that is declared here.
     unsafe {
         asm!(
@@ -65,7 +65,7 @@ fn write_to_stdout(text: &str) -> isize {
 
 /// Runs the program.
 pub fn main() -> Result<(), Errno> {
-    // The result is the number of bytes that the kernel took: all 28.
+    // The result is the number of bytes that the kernel wrote: all 28.
     let count = write_to_stdout("Hello from one instruction.\n");
     println!("The kernel returned {count}.");
     // The same call by this project's library, `syscalls` (the package `rawecho-syscalls`). `stdout` returns

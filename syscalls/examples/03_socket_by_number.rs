@@ -12,7 +12,7 @@
 //! $ kill %1
 //! ```
 //!
-//! If port 7007 is taken, name another one, or 0 for any free one: `--example 03_socket_by_number 0`.
+//! If port 7007 is in use, name another port, or 0 for any free one: `--example 03_socket_by_number 0`.
 
 use std::env;
 
@@ -72,7 +72,7 @@ pub fn main() -> Result<(), Errno> {
             while let len @ 1.. = call(read, [client, buffer_at, buffer.len()])? {
                 let mut sent = 0;
                 while sent < len {
-                    sent += call(write, [client, buffer_at + sent, len - sent])?; // may take a part
+                    sent += call(write, [client, buffer_at + sent, len - sent])?; // may write only a part
                 }
             }
             call(close, [client])?;

@@ -143,7 +143,7 @@ impl Sockaddr {
         ]
     }
 
-    /// Returns the address family, of [`ADDRESS_FAMILIES`], or [`AF_UNSPEC`] if there is no address.
+    /// Returns the address family (see [`ADDRESS_FAMILIES`]), or [`AF_UNSPEC`] if there is no address.
     pub fn family(&self) -> i32 {
         if (self.len as usize) < mem::size_of::<u16>() {
             return AF_UNSPEC;
@@ -176,7 +176,7 @@ impl Sockaddr {
 
 impl From<SocketAddr> for Sockaddr {
     fn from(addr: SocketAddr) -> Sockaddr {
-        // Initializes all of the storage, also the bytes beyond the shorter variant.
+        // `zeroed` also initializes the bytes beyond the shorter variant.
         let mut sockaddr = Sockaddr::zeroed();
         match addr {
             SocketAddr::V4(addr) => {

@@ -47,7 +47,7 @@ pub(crate) enum Pointee {
     Path,
     /// Bytes, shown as text.
     Bytes,
-    /// Bytes that are not text, shown in hexadecimal, as those of `getrandom(2)`.
+    /// Bytes that are not text, shown in hexadecimal, such as those of `getrandom(2)`.
     #[allow(dead_code, reason = "no call in the table has this form in strace yet")]
     HexBytes,
     /// Buffers: `struct iovec`.

@@ -156,7 +156,7 @@ impl<K: Kernel> Epoll<K> {
     /// - `EINVAL`: `events` is empty.
     #[inline]
     pub fn wait(&self, events: &mut [EpollEvent], timeout: i32) -> Result<usize, Errno> {
-        // For more than `EP_MAX_EVENTS` (`INT_MAX / sizeof(struct epoll_event)`), the call fails with EINVAL.
+        // With more than `EP_MAX_EVENTS` (`INT_MAX / sizeof(struct epoll_event)`), the call fails with EINVAL.
         let room = events
             .len()
             .min(i32::MAX as usize / mem::size_of::<EpollEvent>());

@@ -227,7 +227,7 @@ impl<K: Kernel> Fd<K> {
 ///
 /// # Errors
 /// - `ENOENT`: the file or a directory of the path does not exist.
-/// - `EACCES`: permission is denied.
+/// - `EACCES`: the permissions of the file or of a directory of the path do not allow it.
 /// - `EISDIR`: the path is a directory, and the flags ask for writing.
 /// - `EMFILE`, `ENFILE`: the process or the system has too many open files.
 /// - `EINTR`: a signal handler interrupted the call while it waited, for example for the other end of a FIFO.

@@ -31,10 +31,10 @@
 //!    it.
 //! 3. [`arch::syscall3`] puts each integer into its register and executes the instruction, `syscall` or
 //!    `svc 0`. The processor switches to kernel mode and jumps to the kernel's entry point.
-//! 4. The kernel finds the call by its number, checks the arguments, does the work (if it must wait for an
-//!    event first, it suspends the thread), and stores the result in a register. It does not check
-//!    beforehand that an address is mapped: if the copy from or to the address faults, the kernel handles
-//!    the fault, and the call returns `EFAULT`.
+//! 4. The kernel finds the call by its number, checks the arguments, does the work, and stores the result in
+//!    a register. If the call must wait, the kernel suspends the thread. The kernel does not check
+//!    beforehand that an address is mapped: if the copy from or to the address faults, it handles the fault,
+//!    and the call returns `EFAULT`.
 //! 5. [`into_result`] distinguishes a result from an error by one comparison.
 //!
 //! # Where to read on

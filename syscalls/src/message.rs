@@ -23,9 +23,9 @@
 //! ```
 //!
 //! x86_64 and aarch64 have no calls `send` and `recv`: the C library implements them by `sendto` and
-//! `recvfrom` without an address. A message can carry more than bytes, such as open descriptors for another process
-//! (*ancillary data*, `cmsg(3)`). This crate does not support ancillary data: each received descriptor would
-//! need an `Fd` that closes it.
+//! `recvfrom` without an address. A message can carry more than bytes, such as open descriptors for another
+//! process (*ancillary data*, `cmsg(3)`). This crate does not support ancillary data: each received
+//! descriptor would need an `Fd` that closes it.
 
 use core::marker::PhantomData;
 use core::time::Duration;
@@ -152,8 +152,7 @@ impl<K: Kernel> Socket<K> {
     #[doc = call_doc!(sendto)]
     ///
     /// # Errors
-    /// - Those of [`Fd::write`](crate::Fd::write). With `MSG_NOSIGNAL`, the process gets no
-    ///   `SIGPIPE`.
+    /// - Those of [`Fd::write`](crate::Fd::write). With `MSG_NOSIGNAL`, the process gets no `SIGPIPE`.
     /// - `EMSGSIZE`: `buf` is too long for a datagram.
     /// - `EDESTADDRREQ`: there is neither an address nor a peer.
     /// - `ENOTCONN`: the socket is not connected. (TCP returns `EPIPE`.)

@@ -11,19 +11,20 @@
 //!
 //! # Why there is no `fork`, `vfork` or `clone`
 //!
-//! These calls return twice, once in each process. After `fork`, the child has a copy of the memory, but
-//! only the thread that called `fork`. A lock that another thread held therefore stays locked. In the
-//! child, safe code could not rely on any lock, not even on that of the allocator.
+//! These calls return twice: once in the caller, and once in the new process or thread. After `fork`, the
+//! child has a copy of the memory, but only the thread that called `fork`. A lock that another thread held
+//! therefore stays locked. In the child, safe code could not rely on any lock, not even on that of the
+//! allocator.
 //!
 //! After `vfork`, the child uses the parent's memory *and stack*, and the parent is suspended until the
 //! child calls `execve` or ends. If the child returns from the function that called `vfork`, its later calls
-//! overwrite that function's stack frame, and the parent then returns to the wrong address. That
-//! makes `vfork` impossible to wrap in a function of Rust or C: the wrapper itself would return. (glibc's
-//! `vfork` keeps the return address in a register during the call, `sysdeps/unix/sysv/linux/x86_64/vfork.S`.
-//! C compilers recognize it by its name as a function that returns twice.) vfork(2) permits the child only to
-//! call `_exit` or a function of the `exec` family. `posix_spawn(3)` creates the process and executes the
-//! program in one function, and gives the child its own stack. In `tests/questions.rs`, assembly executes
-//! `vfork`, and the child changes a variable of its parent.
+//! overwrite that function's stack frame, and the parent then returns to a wrong address. A function of Rust
+//! or C therefore cannot wrap `vfork`: the wrapper itself would return. (glibc's `vfork` keeps the return
+//! address in a register during the call, `sysdeps/unix/sysv/linux/x86_64/vfork.S`. C compilers recognize
+//! `vfork` by its name as a function that returns twice.) vfork(2) permits the child only to call `_exit` or
+//! a function of the `exec` family. `posix_spawn(3)` creates the process and executes the program in one
+//! function, and gives the child its own stack. In `tests/questions.rs`, assembly executes `vfork`, and the
+//! child changes a variable of its parent.
 
 use core::ptr;
 

@@ -1,4 +1,5 @@
-//! A kernel that answers from a script, to test code that makes typed calls without a real kernel.
+//! A kernel that answers from a script. Tests use it in place of the real kernel for code that makes typed
+//! calls.
 //!
 //! ```
 //! use syscalls::scripted::{Script, Step};

@@ -37,7 +37,7 @@ pub struct Timespec {
 pub(crate) const TIMESPEC: Layout = layout!("struct timespec", Timespec { tv_sec, tv_nsec });
 
 impl Timespec {
-    /// Returns the address of a timeout that the kernel may write to, or null for none.
+    /// Returns the address of `timeout`, which the kernel may write to, or null for `None`.
     pub(crate) fn address(timeout: &mut Option<Timespec>) -> usize {
         timeout
             .as_mut()

@@ -31,8 +31,8 @@
 //! **Why `preserves_flags`:** the kernel returns with the flags that it saved at entry.
 //!
 //! **Why `nostack`:** the kernel switches to its own stack. Below the program's `rsp` the kernel writes
-//! only the frame of a signal handler. It leaves out the red zone, the 128 bytes below `rsp` that a leaf
-//! function may use without moving `rsp`.
+//! only the frame of a signal handler. The frame starts below the red zone, the 128 bytes below `rsp` that
+//! a leaf function may use without moving `rsp`.
 //!
 //! **Why memory is not declared:** Rust assumes that `asm!` reads and writes any memory that it can
 //! reach, unless an option (`nomem`, `readonly`) says otherwise. C's `asm` needs the clobber `"memory"`,

@@ -42,8 +42,8 @@ impl<'c> Decoder<'c> {
     ///
     /// # Safety
     /// The requirements of [`Kernel::syscall`](crate::Kernel::syscall) apply for as long as the decoder
-    /// is in use. All `unsafe` code below relies on what follows from them: an argument that the table
-    /// of calls declares as a pointer points to the declared object, or is null.
+    /// is in use. Therefore an argument that the table of calls declares as a pointer points to the declared
+    /// object, or is null. All `unsafe` code below relies on this.
     pub(super) unsafe fn new(nr: usize, args: &'c [usize]) -> Decoder<'c> {
         let kinds = Call::by_number(nr).map_or(&[][..], |call| call.kinds);
         let (mut room, mut time, mut offset) = (None, None, None);

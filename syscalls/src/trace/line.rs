@@ -24,7 +24,7 @@ pub struct Trace<K: Kernel> {
     pub(super) format: Format,
     /// The number of lines dropped since the last one that was written.
     dropped: AtomicU64,
-    /// Whether a call of the trace has failed.
+    /// Whether a call of the trace itself has failed.
     failed: AtomicBool,
     report: fn(&'static str, Errno),
 }
@@ -49,7 +49,7 @@ impl<K: Kernel> Trace<K> {
         self
     }
 
-    /// Returns whether a call of the trace has failed, so that lines are missing.
+    /// Returns whether a call of the trace itself has failed. Lines are then missing.
     pub fn failed(&self) -> bool {
         self.failed.load(Ordering::Relaxed)
     }

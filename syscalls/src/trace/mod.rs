@@ -36,7 +36,7 @@
 //! - An interrupted call: strace shows the kernel's `ERESTARTSYS` and similar numbers. The process sees
 //!   `EINTR`, or nothing if the kernel restarts the call.
 //! - The network interface of a link-local IPv6 address: strace shows its name, this trace its index.
-//! - Threads: a line is written when its call ends, and does not show its thread.
+//! - Threads: a line is written when its call ends, and does not show the thread.
 //! - An argument that points to memory that is not mapped: strace shows the address. Here the contract of
 //!   [`Kernel::syscall`] forbids such an argument.
 //!
