@@ -73,7 +73,7 @@ impl<'s> Step<'s> {
         self.answers(Answer::Returns(result))
     }
 
-    /// Answers with an error.
+    /// Answers with the error `errno`.
     pub const fn fails(self, errno: Errno) -> Step<'s> {
         self.answers(Answer::Fails(errno))
     }
@@ -94,7 +94,7 @@ impl<'s> Step<'s> {
     }
 }
 
-/// The expected calls, in order. A `close` may occur between any two of them, and succeeds.
+/// The expected calls, in order. A `close` may occur at any point, and succeeds.
 pub struct Script<'s> {
     steps: &'s [Step<'s>],
     next: AtomicUsize,

@@ -255,7 +255,7 @@ impl<'c> Decoder<'c> {
         }
     }
 
-    /// Writes strace's comment on `result`, if it makes one.
+    /// Writes the comment that strace adds to `result`, if any.
     fn comment(&self, result: usize, out: &mut dyn Write) -> fmt::Result {
         match (self.nr, self.args) {
             (sc::nr::PPOLL | sc::nr::RECVMMSG, _) if result == 0 => out.write_str(" (Timeout)"),

@@ -70,7 +70,7 @@ pub(super) struct Line<'t, K: Kernel> {
     trace: &'t Trace<K>,
     buffer: [u8; PIPE_BUF],
     len: usize,
-    /// The number of lines dropped before it, which it reports.
+    /// The number of lines dropped before this line, which this line reports.
     dropped: u64,
     /// Set once a part of the line was dropped. The rest is dropped, too.
     lost: bool,
