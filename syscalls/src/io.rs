@@ -198,7 +198,8 @@ impl<K: Kernel> Fd<K> {
         into_result(unsafe { self.kernel().syscall(sc::nr::READV, args) })
     }
 
-    /// Writes from several buffers, one after the other, and returns the number of bytes written.
+    /// Writes from several buffers, one after the other.
+    /// Returns the number of bytes written.
     ///
     #[doc = call_doc!(writev)]
     ///
