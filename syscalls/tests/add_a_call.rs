@@ -87,7 +87,7 @@ In `syscalls/tests/numbers/libc.rs`, before the line `SYS_ppoll SYS_epoll_create
 ```
 "#;
 
-/// The tests that ask for a witness.
+/// The tests that fail until they cover a new call.
 const TESTS: [&str; 5] = [
     "asm",
     "calls",
@@ -96,10 +96,10 @@ const TESTS: [&str; 5] = [
     "numbers",
 ];
 
-/// Text to be put into a file.
+/// A text to insert into a file.
 struct Edit<'t> {
     file: &'t str,
-    /// The line before which it goes, without the space around it.
+    /// The line before which the text is inserted, without leading and trailing spaces.
     anchor: &'t str,
     text: &'t str,
 }
@@ -125,7 +125,7 @@ impl Edit<'_> {
     }
 }
 
-/// The edits that `page` asks for: "In `FILE`, before the line `LINE`:" and a block of Rust.
+/// Returns the edits that `page` describes, each as "In `FILE`, before the line `LINE`:" and a block of Rust.
 fn edits(page: &str) -> Vec<Edit<'_>> {
     let mut edits = vec![];
     for part in page.split("\nIn `").skip(1) {
@@ -137,7 +137,7 @@ fn edits(page: &str) -> Vec<Edit<'_>> {
     edits
 }
 
-/// Copies `from`, less what is built or is a project of its own.
+/// Copies the directory `from` to `to`, without build output, `.git` and the separate project `benches`.
 fn copy(from: &Path, to: &Path) {
     fs::create_dir_all(to).expect("a directory");
     for entry in fs::read_dir(from).expect("a directory") {
@@ -182,7 +182,7 @@ fn run_tests(copy: &Path) -> (bool, String) {
 }
 
 #[test]
-fn adding_a_call_takes_two_source_files_and_tests_name_the_rest() {
+fn adding_a_call_takes_two_source_files_and_failing_tests_name_the_test_files() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"))
         .parent()
         .expect("the project");
@@ -198,11 +198,14 @@ fn adding_a_call_takes_two_source_files_and_tests_name_the_rest() {
         edits.for_each(|edit| edit.make(&dir));
     }
     let (passed, text) = run_tests(&dir);
-    assert!(!passed, "no test asks for a witness:\n{text}");
+    assert!(
+        !passed,
+        "no test fails without cases for the new calls:\n{text}"
+    );
     for (call, edits) in &pages {
         for edit in edits.iter().filter(|edit| !edit.is_in_source()) {
             let mut lines = text.lines();
-            // A family of constants has the call's name in capitals.
+            // A family of constants may have the call's name in capitals: `GETRANDOM_FLAGS`.
             let names_it =
                 |line: &str| line.contains(edit.file) && line.to_lowercase().contains(call);
             assert!(
@@ -218,5 +221,5 @@ fn adding_a_call_takes_two_source_files_and_tests_name_the_rest() {
         edits.for_each(|edit| edit.make(&dir));
     }
     let (passed, text) = run_tests(&dir);
-    assert!(passed, "with all that the page asks for:\n{text}");
+    assert!(passed, "after all edits:\n{text}");
 }

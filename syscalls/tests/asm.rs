@@ -20,13 +20,13 @@ use syscalls::{CALLS, Kernel, Linux, MAX_ERRNO, Socket};
 mod witnesses;
 use witnesses::assert_every_call;
 
-/// A way into the kernel. It returns a value, or the negative error number.
+/// A function that issues a call by its number. It returns the result, or the negative error number.
 type Path = unsafe fn(usize, &[usize]) -> isize;
 
 const PATHS: [(&str, Path); 3] = [("by hand", by_hand), ("sc", by_sc), ("libc", by_libc)];
 
 unsafe fn by_hand(nr: usize, args: &[usize]) -> isize {
-    // SAFETY: the caller's promise.
+    // SAFETY: the caller upholds the call's contract.
     let result = unsafe {
         match *args {
             [] => Linux.syscall(nr, []),
@@ -42,9 +42,9 @@ unsafe fn by_hand(nr: usize, args: &[usize]) -> isize {
     result as isize
 }
 
-/// Issues a call as the expansion of `sc::syscall!` does. The macro itself needs the call's name in the source.
+/// Issues a call as the expansion of `sc::syscall!` does. The macro itself takes a name, not a number.
 unsafe fn by_sc(nr: usize, args: &[usize]) -> isize {
-    // SAFETY: the caller's promise.
+    // SAFETY: the caller upholds the call's contract.
     let result = unsafe {
         match *args {
             [] => sc::syscall0(nr),
@@ -64,7 +64,7 @@ unsafe fn by_libc(nr: usize, args: &[usize]) -> isize {
     let mut six = [0; 6];
     six[..args.len()].copy_from_slice(args);
     let [a, b, c, d, e, f] = six;
-    // SAFETY: the caller's promise; a call ignores the registers that it has no argument for.
+    // SAFETY: the caller upholds the call's contract. A call ignores registers beyond its arguments.
     let result = unsafe { libc::syscall(nr as libc::c_long, a, b, c, d, e, f) };
     if result == -1 {
         -(io::Error::last_os_error().raw_os_error().unwrap() as isize)
@@ -82,7 +82,7 @@ struct Run {
 }
 
 impl Run {
-    /// Issues the call and returns its result, which may differ from path to path.
+    /// Issues the call and returns its result, which may differ from run to run.
     fn issue(&mut self, name: &str, args: &[usize]) -> isize {
         let call = CALLS.iter().find(|call| call.name == name).expect(name);
         assert_eq!(args.len(), call.arguments.len(), "{name}'s arguments");
@@ -102,8 +102,8 @@ impl Run {
         self.note(name, result);
     }
 
-    /// Issues a call that makes a descriptor, whose number may differ from run to run. Notes
-    /// whether it is closed on exec and non-blocking.
+    /// Issues a call that makes a descriptor, whose number may differ from run to run. Notes the descriptor's
+    /// flags, such as `FD_CLOEXEC`, and the file's, such as `O_NONBLOCK`.
     fn open(&mut self, name: &str, args: &[usize]) -> OwnedFd {
         let fd = self.issue(name, args);
         assert!(fd >= 0, "{name} failed with {fd}");
@@ -125,7 +125,7 @@ impl Run {
     }
 }
 
-/// The address of a variable that the kernel reads or writes.
+/// Returns the address of a variable that the kernel reads or writes.
 fn at<T: ?Sized>(variable: &mut T) -> usize {
     ptr::from_mut(variable).cast::<u8>().expose_provenance()
 }
@@ -194,7 +194,8 @@ fn connecting(run: &mut Run) {
     run.call("accept4", &[fd(&socket), 0, 0, 1]);
     for (name, flags) in [("accept", None), ("accept4", Some(flags))] {
         let client = TcpStream::connect(listener).expect("the listener accepts");
-        // SAFETY: no memory is passed. The connection is waiting, so there is nothing to wait for.
+        // SAFETY: no memory is passed. (The listener becomes blocking. A connection is queued, so accept
+        // returns.)
         unsafe { libc::fcntl(socket.as_raw_fd(), libc::F_SETFL, 0) };
         let (mut addr, mut len) = (empty(), LEN_IN as u32);
         let args = [fd(&socket), at(&mut addr), at(&mut len)];
@@ -277,7 +278,7 @@ fn messages(run: &mut Run) {
     let [a, b] = [(); 2].map(|()| UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port"));
     let [from, to] = [&a, &b].map(|socket| socket.local_addr().expect("a bound socket's address"));
     let mut addr = sockaddr(to);
-    let (wait, more) = (libc::MSG_DONTWAIT as usize, libc::MSG_PEEK as usize);
+    let (dont_wait, peek) = (libc::MSG_DONTWAIT as usize, libc::MSG_PEEK as usize);
 
     let mut text = *b"datagram";
     let mut long = [0; 70_000];
@@ -291,7 +292,7 @@ fn messages(run: &mut Run) {
         &[fd(&a), at(&mut text), 8, 0, at(&mut addr), LEN_IN],
     );
     let (mut buf, mut peer, mut len) = ([0; 16], empty(), LEN_IN as u32);
-    for flags in [more, 0, wait] {
+    for flags in [peek, 0, dont_wait] {
         let args = [fd(&b), at(&mut buf), 16, flags, at(&mut peer), at(&mut len)];
         run.call("recvfrom", &args);
         run.note("received", (buf, is(&peer, len, from)));
@@ -337,14 +338,14 @@ fn messages(run: &mut Run) {
     run.note("lengths", many.map(|message| message.msg_len));
     run.call(
         "recvmmsg",
-        &[fd(&b), at(&mut many), 3, wait, at(&mut timeout)],
+        &[fd(&b), at(&mut many), 3, dont_wait, at(&mut timeout)],
     );
     timeout[1] = -1;
     run.call(
         "recvmmsg",
-        &[fd(&b), at(&mut many), 3, wait, at(&mut timeout)],
+        &[fd(&b), at(&mut many), 3, dont_wait, at(&mut timeout)],
     );
-    run.call("recvmsg", &[fd(&b), at(&mut header), wait]);
+    run.call("recvmsg", &[fd(&b), at(&mut header), dont_wait]);
 }
 
 fn bytes(run: &mut Run) {
@@ -399,7 +400,7 @@ fn files(run: &mut Run) {
     run.call("openat", &args);
     fs::remove_file(&path).expect("the file");
     run.call("close", &[fd(&file)]);
-    // Another thread may have the number by now: it is no longer ours to close.
+    // Do not close the number again: another thread may have reused it.
     mem::forget(file);
     run.call("close", &[CLOSED]);
 }
@@ -501,7 +502,7 @@ fn process_calls(run: &mut Run) {
     // SAFETY: the status is written to a variable.
     let ended = unsafe { libc::waitpid(child, &raw mut status, 0) };
     run.note("exit status", (ended == child, libc::WEXITSTATUS(status)));
-    // No call can tell of its success here.
+    // `exit_group` does not return when it succeeds.
     run.succeeded.insert("exit_group");
 }
 
@@ -518,7 +519,7 @@ const SCENARIOS: [fn(&mut Run); 8] = [
 
 #[test]
 fn three_ways_into_the_kernel_agree_on_every_call() {
-    // A call with an argument in the wrong register may block forever. The signal ends it.
+    // A call with an argument in the wrong register may block forever. SIGALRM then ends the test program.
     // SAFETY: no memory is passed.
     unsafe { libc::alarm(30) };
     let (mut succeeded, mut failed) = (BTreeSet::new(), BTreeSet::from(["exit_group"]));

@@ -1,8 +1,8 @@
-//! Proves each typed call against the running kernel, by a second opinion: the standard library or
-//! the C library at the other end. IPv4 and IPv6 alike, with success and with the errors that a
-//! program can provoke.
+//! Checks each typed call against the running kernel: its success, and the errors that a program can provoke.
+//! The standard library or the C library confirms each effect, at the other end of a connection where there
+//! is one. Most tests of sockets run over IPv4 and over IPv6.
 //!
-//! A test's name starts with the name of the call that it is about.
+//! For each call there is a test whose name starts with the name of the call.
 
 use std::ffi::CString;
 use std::io::{Read, Write};
@@ -39,7 +39,8 @@ fn domain(ip: IpAddr) -> i32 {
     if ip.is_ipv4() { AF_INET } else { AF_INET6 }
 }
 
-/// A call with an argument in the wrong register may block forever. The signal ends it.
+/// Makes SIGALRM end the test program after 120 s: a call with an argument in the wrong register may block
+/// forever.
 fn set_alarm() {
     static ALARM: Once = Once::new();
     // SAFETY: no memory is passed.
@@ -71,7 +72,7 @@ fn listener(ip: IpAddr) -> (Socket<Linux>, SocketAddr) {
     (socket, addr)
 }
 
-/// A connection: our socket, and the standard library's at the other end.
+/// Returns the ends of a connection: this crate's socket, and the standard library's.
 fn connection(ip: IpAddr) -> (Socket<Linux>, TcpStream) {
     let (listener, addr) = listener(ip);
     let client = TcpStream::connect(addr).expect("a listener");
@@ -79,16 +80,16 @@ fn connection(ip: IpAddr) -> (Socket<Linux>, TcpStream) {
     (server, client)
 }
 
-/// Our end and the standard library's of a pair.
+/// Returns the ends of a socket pair: this crate's, and the standard library's.
 fn pair() -> (Fd<Linux>, UnixStream) {
     set_alarm();
     let (a, b) = UnixStream::pair().expect("a pair");
     (own(a), b)
 }
 
-/// The standard library's descriptor, now ours.
+/// Takes ownership of a descriptor of the standard library.
 fn own(fd: impl IntoRawFd) -> Fd<Linux> {
-    // SAFETY: it was just given up by its owner.
+    // SAFETY: `into_raw_fd` gives up the ownership.
     unsafe { Fd::from_raw(Linux, fd.into_raw_fd()) }
 }
 
@@ -97,8 +98,9 @@ fn name(socket: &Socket<Linux>) -> SocketAddr {
     name.to_ip().expect("an internet address")
 }
 
-/// A socket that is bound and does not listen, and its address. Nothing else can listen there, as it could
-/// at the address of a closed listener, which a forked child may still hold.
+/// Returns a socket that is bound and does not listen, and its address, which refuses connections. The
+/// address of a closed listener may accept them: another socket may listen there, or a child may hold the
+/// listener open.
 fn port_without_listener(ip: IpAddr) -> (Socket<Linux>, SocketAddr) {
     let socket = tcp(ip);
     let any_port = SocketAddr::new(ip, 0);
@@ -107,7 +109,7 @@ fn port_without_listener(ip: IpAddr) -> (Socket<Linux>, SocketAddr) {
     (socket, address)
 }
 
-/// The descriptor's flags, of which `FD_CLOEXEC` and `O_NONBLOCK` matter here.
+/// Returns whether `FD_CLOEXEC` is set for `fd`, and whether `O_NONBLOCK` is.
 fn flags(fd: &Fd<Linux>) -> (bool, bool) {
     // SAFETY: no memory is passed.
     let [fd_flags, fl_flags] =
@@ -125,7 +127,7 @@ fn set_nonblocking(fd: &Fd<Linux>) {
     assert_eq!(result, 0);
 }
 
-/// The C library's answer to `getsockopt`, for an option whose value is an `int`.
+/// Returns an option whose value is an `int`, as the C library's `getsockopt` reads it.
 fn libc_option(socket: &Socket<Linux>, level: i32, option: i32) -> i32 {
     let (mut value, mut len) = (-1i32, 4);
     // SAFETY: the kernel writes four bytes to `value`, and `len`.
@@ -137,13 +139,15 @@ fn libc_option(socket: &Socket<Linux>, level: i32, option: i32) -> i32 {
     value
 }
 
-/// Runs `test` in a child process, which can give up limits and rights. `test` returns whether it succeeded.
+/// Runs `test` in a child process, where it can lower limits and drop capabilities. `test` returns whether it
+/// succeeded.
 fn in_child(test: impl FnOnce() -> bool) {
     let ended = child::in_child(|| i32::from(!test()));
     assert_eq!(ended, Ok(0), "the test in the child failed");
 }
 
-/// In a child: leaves no descriptor to be had.
+/// Lowers the child's descriptor limit to 0, so that it can open no descriptor. Returns whether that
+/// succeeded.
 fn no_more_descriptors() -> bool {
     let limit = prlimit64(&Linux, RLIMIT_NOFILE, None);
     let none = limit.map(|limit| Rlimit {
@@ -153,10 +157,11 @@ fn no_more_descriptors() -> bool {
     none.is_ok_and(|none| prlimit64(&Linux, RLIMIT_NOFILE, Some(none)).is_ok())
 }
 
-/// In a child: gives up root's rights, which are its capabilities. (Another user id would do, too, but
-/// a user namespace may have no other.)
+/// Drops all capabilities of the child, so that it has no special rights even as root. Returns whether that
+/// succeeded. (A change to another user ID would drop them too, but a user namespace may have only one.)
 fn drop_capabilities() -> bool {
-    // `struct __user_cap_header_struct` of `include/uapi/linux/capability.h`: the version, this thread.
+    // `struct __user_cap_header_struct` of `include/uapi/linux/capability.h`: the version, and 0 for this
+    // thread.
     let mut header = [0x2008_0522_u32, 0];
     // Two of `struct __user_cap_data_struct`, with no capability at all.
     let none = [0_u32; 6];
@@ -220,7 +225,7 @@ fn socket_fails_with_the_documented_errors() {
     });
 }
 
-fn socketpair_joins_two_sockets() {
+fn socketpair_connects_two_sockets() {
     let (a, b) = Socket::pair(Linux, AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0).unwrap();
     assert_eq!([flags(&a), flags(&b)], [(true, false); 2]);
     for (from, to) in [(&a, &b), (&b, &a)] {
@@ -234,7 +239,7 @@ fn socketpair_joins_two_sockets() {
 }
 
 fn bind_sets_the_local_address(ip: IpAddr) {
-    // A port that was free a moment ago. If another test has been faster, the next one.
+    // Bind to a port that was free a moment ago. If another test has taken it since, try another port.
     let bound = (0..100).find_map(|_| {
         let free = TcpListener::bind((ip, 0)).unwrap().local_addr().unwrap();
         let socket = tcp(ip);
@@ -248,7 +253,7 @@ fn bind_sets_the_local_address(ip: IpAddr) {
     assert_eq!(
         socket.bind(&free.into()),
         Err(Errno::EINVAL),
-        "bound already"
+        "already bound"
     );
 }
 
@@ -275,14 +280,17 @@ fn listen_lets_clients_connect(ip: IpAddr) {
     let socket = tcp(ip);
     socket.bind(&SocketAddr::new(ip, 0).into()).unwrap();
     let addr = name(&socket);
-    assert!(TcpStream::connect(addr).is_err(), "bound is not listening");
+    assert!(
+        TcpStream::connect(addr).is_err(),
+        "bound, but not listening"
+    );
     socket.listen(1).unwrap();
     TcpStream::connect(addr).unwrap();
 }
 
 fn listen_fails_with_the_documented_errors(ip: IpAddr) {
     assert_eq!(udp(ip).listen(1), Err(Errno::EOPNOTSUPP));
-    // SO_REUSEADDR lets two sockets bind to one port, but one listen on it.
+    // With SO_REUSEADDR, two sockets can bind to one port, but only one of them can listen on it.
     let [first, second] = [tcp(ip), tcp(ip)];
     first.setsockopt(SO_REUSEADDR, 1).unwrap();
     second.setsockopt(SO_REUSEADDR, 1).unwrap();
@@ -329,11 +337,11 @@ fn accept4_fails_with_the_documented_errors() {
     assert_eq!(
         error(&udp(LOOPBACK), 0),
         Errno::EOPNOTSUPP,
-        "no connections at all"
+        "UDP has no connections"
     );
     let _client = TcpStream::connect(addr).unwrap();
     in_child(|| no_more_descriptors() && listener.accept4(0).is_err_and(|e| e == Errno::EMFILE));
-    listener.accept4(0).expect("it is still waiting");
+    listener.accept4(0).expect("the connection is still queued");
 }
 
 fn connect_reaches_a_listener(ip: IpAddr) {
@@ -362,7 +370,11 @@ fn connect_on_a_nonblocking_socket_completes_later(ip: IpAddr) {
     assert_eq!(wait_for(&socket, POLLOUT), POLLOUT | POLLERR | POLLHUP);
     let refused = i32::from(Errno::ECONNREFUSED.number());
     assert_eq!(socket.getsockopt(SO_ERROR), Ok(refused));
-    assert_eq!(socket.getsockopt(SO_ERROR), Ok(0), "reading has cleared it");
+    assert_eq!(
+        socket.getsockopt(SO_ERROR),
+        Ok(0),
+        "the first read cleared the error"
+    );
 }
 
 fn wait_for(fd: &Fd<Linux>, events: i16) -> i16 {
@@ -405,7 +417,7 @@ fn getpeername_fails_without_a_peer() {
 fn shutdown_ends_one_direction(ip: IpAddr) {
     let (server, mut client) = connection(ip);
     server.shutdown(SHUT_WR).unwrap();
-    assert_eq!(client.read(&mut [0; 8]).unwrap(), 0, "the end");
+    assert_eq!(client.read(&mut [0; 8]).unwrap(), 0, "end of file");
     client.write_all(b"still").unwrap();
     let mut buf = [0; 8];
     assert_eq!(server.read(&mut buf), Ok(5));
@@ -465,7 +477,7 @@ fn setsockopt_sets_what_the_c_library_reads(ip: IpAddr) {
             socket.setsockopt(IP_BIND_ADDRESS_NO_PORT, 1).unwrap();
             assert_eq!(is(level, option), 1);
         } else {
-            // qemu-user lacks it.
+            // qemu-user does not know the option.
             let lacks = socket.setsockopt(IP_BIND_ADDRESS_NO_PORT, 1);
             assert_eq!(lacks, Err(Errno::ENOPROTOOPT));
         }
@@ -524,11 +536,11 @@ fn sendto_and_recvfrom_carry_datagrams_with_addresses(ip: IpAddr) {
     );
 }
 
-/// There is room for an internet address. Of a longer one there is the beginning, and a call that is
-/// given it reads no further.
+/// A `Sockaddr` has space for an internet address. It holds only the first bytes of a longer address, and a
+/// call that gets it reads only these.
 fn overlong_address_is_truncated_and_not_read_beyond() {
     let unix = |name: &str| {
-        // With the family and the byte that stands before it, it fills the room.
+        // With the family and the zero byte before an abstract name, these 25 bytes fill a `Sockaddr`.
         let name = format!("{name:x<15}{:0>10}", process::id());
         unix::net::SocketAddr::from_abstract_name(name).expect("a name")
     };
@@ -565,11 +577,11 @@ fn sendto_fails_with_the_documented_errors(ip: IpAddr) {
     assert_eq!(a.sendto(b"x", 0, Some(&here)), Err(Errno::EISCONN));
     let unconnected = Socket::new(Linux, AF_UNIX, SOCK_STREAM, 0).unwrap();
     assert_eq!(unconnected.sendto(b"x", 0, None), Err(Errno::ENOTCONN));
-    // Without MSG_NOSIGNAL the signal would kill the child.
+    // Without MSG_NOSIGNAL, SIGPIPE would kill the child.
     let (a, b) = Socket::pair(Linux, AF_UNIX, SOCK_STREAM, 0).unwrap();
     close_for_good(b);
     in_child(|| {
-        // SAFETY: the default disposition runs no code of ours.
+        // SAFETY: the default disposition has no handler.
         unsafe { libc::signal(libc::SIGPIPE, libc::SIG_DFL) };
         a.sendto(b"x", MSG_NOSIGNAL, None) == Err(Errno::EPIPE)
     });
@@ -605,7 +617,7 @@ fn sendmsg_gathers_and_recvmsg_scatters(ip: IpAddr) {
     let mut parts = [IoSliceMut::new(&mut left), IoSliceMut::new(&mut right)];
     let mut message = RecvMessage::new(&mut parts);
     assert_eq!(ours.recvmsg(&mut message, 0), Ok(7));
-    assert_eq!(message.flags(), MSG_TRUNC, "two bytes had no room");
+    assert_eq!(message.flags(), MSG_TRUNC, "two bytes did not fit");
     assert_eq!((&left, &right), (b"sca", b"tter"));
 }
 
@@ -659,7 +671,7 @@ fn recvmmsg_receives_several_messages(ip: IpAddr) {
     let mut messages = parts.each_mut().map(|part| RecvMessage::new(part));
     let at_once = ours.recvmmsg(&mut messages, MSG_WAITFORONE, None);
     if at_once == Ok(1) {
-        // The kernel has handed the second one over later.
+        // The second message had not arrived yet.
         assert_eq!(ours.recvmmsg(&mut messages[1..2], 0, None), Ok(1));
     } else {
         assert_eq!(at_once, Ok(2));
@@ -677,8 +689,8 @@ fn recvmmsg_fails_or_returns_without_waiting_for_its_timeout() {
         .recvmmsg(&mut messages, MSG_DONTWAIT, None)
         .unwrap_err();
     assert_eq!(error, Errno::EAGAIN);
-    // The timeout ends the wait for a second message only once it has come: with one message
-    // there already, and no other asked for, the call returns at once.
+    // The kernel checks the timeout only after each message (recvmmsg(2), BUGS). Here one message has arrived,
+    // and the call asks for one, so it returns at once.
     socket.sendto(b"x", 0, Some(&name(&socket).into())).unwrap();
     let timeout = Some(Duration::from_secs(60));
     assert_eq!(socket.recvmmsg(&mut messages, 0, timeout), Ok(1));
@@ -696,7 +708,7 @@ fn read_returns_the_available_bytes() {
     assert_eq!(ours.read(&mut buf), Ok(6));
     assert_eq!(&buf, b"456789");
     drop(theirs);
-    assert_eq!(ours.read(&mut buf), Ok(0), "the end");
+    assert_eq!(ours.read(&mut buf), Ok(0), "end of file");
 }
 
 fn read_fails_with_the_documented_errors(ip: IpAddr) {
@@ -718,7 +730,7 @@ fn read_fails_with_the_documented_errors(ip: IpAddr) {
 
 fn pipe() -> (Fd<Linux>, Fd<Linux>) {
     let mut fds: [RawFd; 2] = [-1; 2];
-    // SAFETY: the kernel writes two descriptors, which are ours then.
+    // SAFETY: the kernel writes two descriptors, which nothing else owns.
     unsafe {
         assert_eq!(libc::pipe2(fds.as_mut_ptr(), libc::O_CLOEXEC), 0);
         (Fd::from_raw(Linux, fds[0]), Fd::from_raw(Linux, fds[1]))
@@ -751,7 +763,7 @@ fn write_fails_with_the_documented_errors() {
     while write_end.write(&[0; 4096]).is_ok() {}
     assert_eq!(write_end.write(b"x"), Err(Errno::EAGAIN));
     close_for_good(read_end);
-    // Rust's start-up code has SIGPIPE ignored.
+    // Rust's start-up code ignores SIGPIPE.
     assert_eq!(write_end.write(b"x"), Err(Errno::EPIPE));
 }
 
@@ -808,7 +820,7 @@ fn openat_opens_and_creates() {
     assert_eq!(both.read(&mut buf), Ok(5));
     assert_eq!(&buf, b"first");
     drop(openat(Linux, &c_path, create, 0).unwrap());
-    assert_eq!(fs::read(&path).unwrap(), b"", "cut to nothing");
+    assert_eq!(fs::read(&path).unwrap(), b"", "truncated");
 
     fs::set_permissions(&path, fs::Permissions::from_mode(0o000)).unwrap();
     in_child(|| {
@@ -828,10 +840,10 @@ fn close_and_drop_close_once() {
     let (ours, mut theirs) = pair();
     let number = ours.as_raw();
     assert_eq!(ours.close(), Ok(()));
-    assert_eq!(theirs.read(&mut [0; 1]).unwrap(), 0, "the peer is gone");
+    assert_eq!(theirs.read(&mut [0; 1]).unwrap(), 0, "end of file");
     let (ours, mut theirs) = pair();
     drop(ours);
-    assert_eq!(theirs.read(&mut [0; 1]).unwrap(), 0, "the peer is gone");
+    assert_eq!(theirs.read(&mut [0; 1]).unwrap(), 0, "end of file");
     // The child has no other thread that could open a file, so the number stays free.
     in_child(|| {
         // SAFETY: the descriptor is open in this process, and nothing relies on it.
@@ -849,7 +861,7 @@ fn close_is_not_called_for_inherited_descriptors() {
     }
     // SAFETY: no memory is passed.
     let flags = unsafe { libc::fcntl(0, libc::F_GETFD) };
-    assert!(flags >= 0, "0 is still open");
+    assert!(flags >= 0, "descriptor 0 is still open");
 }
 
 // Waiting.
@@ -886,7 +898,7 @@ fn epoll_create1_accepts_only_known_flags() {
     in_child(|| no_more_descriptors() && Epoll::new(Linux, 0).is_err_and(|e| e == Errno::EMFILE));
 }
 
-/// Returns the events that arrive within 10 s, or the present ones if `wait` is false.
+/// Returns the events of one call, which waits for at most 10 s, or not at all if `wait` is false.
 fn events(set: &Epoll<Linux>, wait: bool) -> Vec<(u32, u64)> {
     let mut events = [EpollEvent::default(); 8];
     let count = set
@@ -917,7 +929,7 @@ fn epoll_ctl_adds_modifies_and_deletes() {
         .unwrap();
     assert_eq!(events(&set, false), []);
 
-    // An edge-triggered event is reported once, and a one-shot registration reports once.
+    // An edge-triggered registration reports an arrival once. A one-shot registration reports only once.
     set.ctl(EPOLL_CTL_ADD, &ours, wait(EPOLLIN | EPOLLET))
         .unwrap();
     assert_eq!(events(&set, true), [(EPOLLIN, token)]);
@@ -933,7 +945,7 @@ fn epoll_ctl_adds_modifies_and_deletes() {
     close_for_good(theirs);
     assert_eq!(events(&set, true), [(EPOLLRDHUP | EPOLLHUP, token)]);
     close_for_good(ours);
-    assert_eq!(events(&set, false), [], "closing it took it out");
+    assert_eq!(events(&set, false), [], "closing the descriptor removed it");
 }
 
 fn epoll_ctl_fails_with_the_documented_errors() {
@@ -962,11 +974,7 @@ fn epoll_pwait_fills_the_events_from_the_start() {
         set.ctl(EPOLL_CTL_ADD, ours, event).unwrap();
     }
     let mut events = [EpollEvent::default(); 32];
-    assert_eq!(
-        set.wait(&mut events[..6], -1),
-        Ok(6),
-        "as many as have room"
-    );
+    assert_eq!(set.wait(&mut events[..6], -1), Ok(6), "as many as fit");
     assert_eq!(set.wait(&mut events, -1), Ok(20));
     let mut tokens: Vec<u64> = events[..20].iter().map(|event| event.data).collect();
     tokens.sort();
@@ -980,24 +988,28 @@ fn epoll_pwait_fills_the_events_from_the_start() {
     assert!(start.elapsed() >= Duration::from_millis(30));
 }
 
-fn eventfd2_counts() {
+fn eventfd2_creates_a_counter_or_a_semaphore() {
     let counter = eventfd2(Linux, 5, EFD_NONBLOCK | EFD_CLOEXEC).unwrap();
     assert_eq!(flags(&counter), (true, true));
     let mut count = [0; 8];
     assert_eq!(counter.write(&7u64.to_ne_bytes()), Ok(8));
     assert_eq!(counter.read(&mut count), Ok(8));
     assert_eq!(u64::from_ne_bytes(count), 12);
-    assert_eq!(counter.read(&mut count), Err(Errno::EAGAIN), "it is 0");
+    assert_eq!(
+        counter.read(&mut count),
+        Err(Errno::EAGAIN),
+        "the counter is 0"
+    );
     assert_eq!(
         counter.read(&mut count[..7]),
         Err(Errno::EINVAL),
-        "8 bytes or nothing"
+        "a read takes at least 8 bytes"
     );
     assert_eq!(counter.write(&(u64::MAX - 1).to_ne_bytes()), Ok(8));
     assert_eq!(
         counter.write(&1u64.to_ne_bytes()),
         Err(Errno::EAGAIN),
-        "it is full"
+        "the counter is at its maximum"
     );
 
     let semaphore = eventfd2(Linux, 2, EFD_SEMAPHORE | EFD_NONBLOCK).unwrap();
@@ -1011,7 +1023,7 @@ fn eventfd2_counts() {
 
 // The process.
 
-/// The signals that the C library says are blocked in this thread, as the kernel's bits.
+/// Returns the signals below 32 that are blocked in this thread, as the C library reports them.
 fn blocked() -> Vec<i32> {
     // SAFETY: the kernel writes a set, and `sigismember` reads it.
     unsafe {
@@ -1026,7 +1038,7 @@ fn blocked() -> Vec<i32> {
     }
 }
 
-fn rt_sigprocmask_blocks_in_this_thread() {
+fn rt_sigprocmask_changes_the_mask_of_this_thread() {
     // Use a separate thread, because the test changes its signal mask.
     let test = || {
         let [int, term] = [SIGINT, SIGTERM].map(|signal| SigSet::new(&[signal]));
@@ -1056,7 +1068,7 @@ fn signalfd4_reads_a_blocked_signal() {
         assert_eq!(flags(&signals), (true, true));
         let mut info = [0; SIGNALFD_SIGINFO_SIZE];
         assert_eq!(signals.read(&mut info), Err(Errno::EAGAIN));
-        // SAFETY: a signal to this thread, which has it blocked.
+        // SAFETY: the signal goes to this thread, which blocks it.
         unsafe { libc::pthread_kill(libc::pthread_self(), libc::SIGTERM) };
         assert_eq!(signals.read(&mut info), Ok(SIGNALFD_SIGINFO_SIZE));
         assert_eq!(i32::from_ne_bytes(info[..4].try_into().unwrap()), SIGTERM);
@@ -1070,7 +1082,7 @@ fn signalfd4_reads_a_blocked_signal() {
 }
 
 fn rt_sigaction_ignores_a_signal() {
-    // One that does nothing by default, so that the test is no different for the others.
+    // The default action of this signal is to do nothing, so ignoring it does not affect other tests.
     let signal = libc::SIGWINCH;
     rt_sigaction_ignore(&Linux, signal).unwrap();
     // SAFETY: the kernel writes one action.
@@ -1089,13 +1101,13 @@ fn rt_sigaction_ignores_a_signal() {
     let (read_end, write_end) = pipe();
     close_for_good(read_end);
     in_child(|| {
-        // SAFETY: the default disposition runs no code of ours.
+        // SAFETY: the default disposition has no handler.
         unsafe { libc::signal(libc::SIGPIPE, libc::SIG_DFL) };
         rt_sigaction_ignore(&Linux, SIGPIPE).is_ok() && write_end.write(b"x") == Err(Errno::EPIPE)
     });
 }
 
-fn rt_sigaction_exits_by_a_signal() {
+fn rt_sigaction_makes_a_signal_exit_with_128_plus_its_number() {
     let ended = child::in_child(|| {
         let installed = rt_sigaction_exit(&Linux, SIGTERM);
         // SAFETY: no memory is passed.
@@ -1130,7 +1142,7 @@ fn clock_gettime_agrees_with_the_c_library() {
     );
 }
 
-fn prlimit64_reads_and_sets() {
+fn prlimit64_reads_and_sets_a_limit() {
     let mut libcs = libc::rlimit {
         rlim_cur: 0,
         rlim_max: 0,
@@ -1144,12 +1156,12 @@ fn prlimit64_reads_and_sets() {
         (libcs.rlim_cur, libcs.rlim_max)
     );
     assert_eq!(prlimit64(&Linux, 9999, None), Err(Errno::EINVAL));
-    let upside_down = Rlimit {
+    let soft_above_hard = Rlimit {
         rlim_cur: 9,
         rlim_max: 8,
     };
     assert_eq!(
-        prlimit64(&Linux, RLIMIT_NOFILE, Some(upside_down)),
+        prlimit64(&Linux, RLIMIT_NOFILE, Some(soft_above_hard)),
         Err(Errno::EINVAL)
     );
     in_child(|| {
@@ -1176,7 +1188,7 @@ fn exit_group_ends_the_process_with_the_lowest_8_bits() {
 witness::tests! {
     every_call_has_a_test;
     socket_fails_with_the_documented_errors;
-    socketpair_joins_two_sockets;
+    socketpair_connects_two_sockets;
     accept4_fails_with_the_documented_errors;
     getpeername_fails_without_a_peer;
     overlong_address_is_truncated_and_not_read_beyond;
@@ -1196,13 +1208,13 @@ witness::tests! {
     epoll_ctl_adds_modifies_and_deletes;
     epoll_ctl_fails_with_the_documented_errors;
     epoll_pwait_fills_the_events_from_the_start;
-    eventfd2_counts;
-    rt_sigprocmask_blocks_in_this_thread;
+    eventfd2_creates_a_counter_or_a_semaphore;
+    rt_sigprocmask_changes_the_mask_of_this_thread;
     signalfd4_reads_a_blocked_signal;
     rt_sigaction_ignores_a_signal;
-    rt_sigaction_exits_by_a_signal;
+    rt_sigaction_makes_a_signal_exit_with_128_plus_its_number;
     clock_gettime_agrees_with_the_c_library;
-    prlimit64_reads_and_sets;
+    prlimit64_reads_and_sets_a_limit;
     exit_group_ends_the_process_with_the_lowest_8_bits;
     [each loopback] {
         socket_has_the_family_type_and_flags_asked_for;

@@ -1,8 +1,8 @@
-//! The programs of the course in `examples/` print the output that their comments and `examples/README.md`
-//! show, and do not exceed their maximum length. (`freestanding.rs` runs the last one.)
+//! Checks that the programs of the course in `examples/` print the output that their comments and
+//! `examples/README.md` show, and do not exceed their maximum length. (`freestanding.rs` runs the last one.)
 //!
-//! Each test starts this test program a second time, and that process calls the example's `main`. The programs
-//! therefore run wherever this test does, even in a guest without cargo.
+//! To run an example, a test starts this test program a second time, and that process calls the example's
+//! `main`. The examples therefore run wherever this test does, even in a virtual machine without cargo.
 
 use std::env;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -93,7 +93,10 @@ fn compare(mut lines: &[&str], expected: &str) {
         }
         skipping = false;
     }
-    assert!(lines.is_empty() || skipping, "and then {lines:#?}");
+    assert!(
+        lines.is_empty() || skipping,
+        "unexpected lines at the end: {lines:#?}"
+    );
 }
 
 /// Returns the command that starts this program again, to run the test `test` as the program `name`.

@@ -1,5 +1,5 @@
-//! Where there is no strace to compare with, at least every call is made and has its line: on a
-//! guest with a real arm64 kernel, that is.
+//! Checks that every call has a line in the trace. Unlike `trace_is_strace`, this needs no strace, so it also
+//! runs in a virtual machine with a real arm64 kernel.
 
 #[path = "trace_is_strace/every_call.rs"]
 mod every_call;
@@ -27,6 +27,7 @@ fn every_call_has_a_trace_line(loopback: IpAddr) {
     every_call::every_call(&Traced::new(Linux, &trace), loopback);
     let text = fs::read_to_string(&file).expect("the trace");
     let _ = fs::remove_file(&file);
+    // `every_call` does not make `exit_group`, which would end the test program.
     let mut made = BTreeSet::from(["exit_group"]);
     for line in text.lines() {
         let (name, rest) = line.split_once('(').expect(line);

@@ -20,7 +20,8 @@ const TARGET: &str = match (cfg!(target_arch = "x86_64"), cfg!(target_env = "mus
     (false, true) => "aarch64-unknown-linux-musl",
 };
 
-/// The path of the program, which is built once for all tests. A guest has no cargo; `.ci/kernels` puts the program there.
+/// The path of the program, which is built once for all tests. A virtual machine has no cargo: `.ci/kernels`
+/// copies the program into it.
 static PROGRAM: LazyLock<PathBuf> = LazyLock::new(|| {
     if Path::new(env!("CARGO")).exists() {
         let mut build = cargo::release("build", "07_freestanding", TARGET);
@@ -56,10 +57,13 @@ fn program_is_small_and_statically_linked() {
     const PT_DYNAMIC: u32 = 2;
     const PT_INTERP: u32 = 3;
     assert!(types.contains(&PT_LOAD), "{types:?}");
-    assert!(!types.contains(&PT_INTERP), "a dynamic linker is asked for");
+    assert!(
+        !types.contains(&PT_INTERP),
+        "the program requests a dynamic linker"
+    );
     assert!(
         !types.contains(&PT_DYNAMIC),
-        "shared libraries are asked for"
+        "the program requests dynamic linking"
     );
 }
 
@@ -71,7 +75,7 @@ struct Server {
 
 impl Server {
     fn start() -> Server {
-        // The command with which cargo runs programs of another architecture, if it is configured.
+        // Run the program by the command that cargo is configured to run programs of this target with, if any.
         let runner = format!(
             "CARGO_TARGET_{}_RUNNER",
             TARGET.to_uppercase().replace('-', "_")

@@ -79,8 +79,9 @@ const LIBC: &[Layout] = &[
     libc_layout!("struct timespec", timespec { tv_sec, tv_nsec }),
 ];
 
-/// The kernel's structs that the C library declares differently. (In musl's `struct msghdr`, a length is an
-/// `int` and padding, as POSIX requires. In the kernel's and glibc's, it is a `size_t`.)
+/// The kernel's structs that the C library declares differently. (In musl's `struct msghdr`, `msg_iovlen` is
+/// an `int` and `msg_controllen` a `socklen_t`, as POSIX requires, each with padding. In the kernel's and
+/// glibc's, both are a `size_t`.)
 const KERNEL_ONLY: &[&str] = if cfg!(target_env = "musl") {
     &[
         "struct sigaction",
@@ -101,7 +102,7 @@ fn every_struct_matches_the_c_library() {
         let libc = LIBC
             .iter()
             .find(|libc| libc.name == ours.name)
-            .unwrap_or_else(|| panic!("{} is compared with nothing", ours.name));
+            .unwrap_or_else(|| panic!("{} has no counterpart in `LIBC`", ours.name));
         let layout = |of: &Layout| -> (usize, usize, Vec<Field>) {
             (of.size, of.align, of.fields.iter().map(c_name).collect())
         };
@@ -142,8 +143,8 @@ fn every_repr_c_struct_is_listed() {
         }
         let item = lines
             .find(|line| !line.starts_with("#["))
-            .expect("what the attribute is for");
-        // The union is the one that contains two of the structs.
+            .expect("the item after the attribute");
+        // A union needs no `layout!`: its members are listed structs and an integer.
         if let Some((_, name)) = item.split_once("struct ") {
             assert!(listed.contains(&word(name)), "no layout! for {item}");
         }
@@ -170,7 +171,7 @@ fn types_without_a_layout_have_the_expected_size() {
     assert_eq!(std::mem::offset_of!(libc::signalfd_siginfo, ssi_signo), 0);
     // `_NSIG / 8`, which glibc passes as `sigsetsize`.
     assert_eq!(SigSet::SIZE, 8);
-    // The kernel is a type of size 0, so a descriptor has the size of its number.
+    // `Linux` has size 0, so a descriptor has the size of its number.
     assert_eq!(size_of::<Fd<Linux>>(), size_of::<libc::c_int>());
     assert_eq!(size_of::<Socket<Linux>>(), size_of::<libc::c_int>());
 }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 
-/// The modules' names, as `trace::line`, and their source text.
+/// The source text of each module, by its name, such as `trace::line`.
 type Sources = BTreeMap<String, String>;
 
 /// Reads `dir` and the directories in it. `prefix` is the path of the module in `dir/mod.rs`.
@@ -30,7 +30,7 @@ fn read(dir: &Path, prefix: &str, sources: &mut Sources) {
     }
 }
 
-/// Splits at the commas that are not inside braces.
+/// Splits `list` at the commas that are not inside braces.
 fn split_list(list: &str) -> Vec<&str> {
     let (mut depth, mut start, mut parts) = (0, 0, vec![]);
     for (at, c) in list.char_indices() {
@@ -63,7 +63,7 @@ fn expand(tree: &str, paths: &mut Vec<String>) {
     }
 }
 
-/// Returns the paths of all `use` declarations of a file, of any visibility.
+/// Returns the paths of all `use` declarations of a file, of any visibility, before its first `#[cfg(test)]`.
 fn uses(text: &str) -> Vec<String> {
     let mut paths = vec![];
     let text = text.split("#[cfg(test)]").next().unwrap_or(text);
@@ -103,7 +103,7 @@ fn imports(sources: &Sources) -> BTreeMap<&str, BTreeSet<String>> {
             } else if children.iter().any(|child| path.starts_with(child)) {
                 format!("{module}::{path}")
             } else {
-                continue; // of another crate
+                continue; // a path of another crate
             };
             let full = match exports.get(&full) {
                 Some(module) => format!("{module}::{full}"),
@@ -114,7 +114,9 @@ fn imports(sources: &Sources) -> BTreeMap<&str, BTreeSet<String>> {
                 .rev()
                 .map(|n| full.split("::").take(n).collect::<Vec<_>>().join("::"))
                 .find(|prefix| sources.contains_key(prefix));
-            imported.insert(of.unwrap_or_else(|| panic!("{module} imports {path} from nowhere")));
+            imported.insert(
+                of.unwrap_or_else(|| panic!("{module} imports {path}, which is in no module")),
+            );
         }
         imports.insert(module.as_str(), imported);
     }
@@ -122,14 +124,14 @@ fn imports(sources: &Sources) -> BTreeMap<&str, BTreeSet<String>> {
 }
 
 #[test]
-fn modules_import_each_other_one_way() {
+fn imports_of_modules_have_no_cycle() {
     let mut sources = Sources::new();
     let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     read(&src, "", &mut sources);
     let mut left = imports(&sources);
     assert!(left.len() > 20, "{left:?}");
     assert!(left["fd"].contains("errno"), "{:?}", left["fd"]);
-    // Remove the modules that import only modules which are removed already, until none is left.
+    // Repeatedly remove the modules that import only removed modules, until none is left.
     while !left.is_empty() {
         let remaining: BTreeSet<String> = left.keys().map(|&module| module.to_owned()).collect();
         let before = left.len();
@@ -137,7 +139,7 @@ fn modules_import_each_other_one_way() {
         assert_ne!(
             left.len(),
             before,
-            "these modules of syscalls/src import each other in a circle, or one that does: {left:#?}"
+            "these modules of syscalls/src import each other in a cycle, or import a module that does: {left:#?}"
         );
     }
 }

@@ -1,4 +1,4 @@
-//! The pictures of the documentation are drawn from the text files beside them.
+//! Checks that the pictures of the documentation match the text files beside them, from which they are drawn.
 //! `BLESS=1 cargo test -p rawecho-syscalls --test pictures` draws them again.
 
 use std::fmt::Write;
@@ -6,8 +6,8 @@ use std::{env, fs};
 
 use syscalls::CALLS;
 
-/// The style of both pictures. They have a background of their own, so they are legible on any page. It is dark
-/// if the reader's system or rustdoc's theme is dark.
+/// The style of both pictures. They have a background of their own, so they are legible on any page. The
+/// background is dark if the reader prefers a dark color scheme.
 const STYLE: &str = "<style>\
 .picture{font:13px ui-sans-serif,system-ui,sans-serif}\
 .picture .card{fill:#fff;stroke:#d0d7de}\
@@ -50,7 +50,7 @@ fn lines(source: &str) -> impl Iterator<Item = &str> {
     source.lines().filter(|line| !line.starts_with('#'))
 }
 
-/// Returns a horizontal arrow from `x1` to `x2`.
+/// Appends a horizontal arrow from `x1` to `x2` at height `y` to `out`.
 fn arrow(out: &mut String, x1: u32, x2: u32, y: u32, dashed: bool) {
     let dash = if dashed {
         " stroke-dasharray=\"4 3\""
@@ -113,8 +113,8 @@ fn sequence(source: &str) -> String {
             .expect("a string");
             continue;
         }
-        let (who, direction) = subject.split_once(' ').expect("an arrow");
-        let program = place(who);
+        let (actor, direction) = subject.split_once(' ').expect("an arrow");
+        let program = place(actor);
         let middle = (program + kernel) / 2;
         let class = match direction {
             "-> kernel" => {
@@ -211,8 +211,8 @@ fn call_path(source: &str) -> String {
     svg(width, height, label, &out)
 }
 
-/// Compares a committed picture with what its source draws, or writes it.
-fn held(name: &str, committed: &str, drawn: &str) {
+/// Asserts that the committed picture equals `drawn`, or writes `drawn` to its file if `BLESS` is set.
+fn compare_or_write(name: &str, committed: &str, drawn: &str) {
     if env::var_os("BLESS").is_some() {
         let path = format!("{}/src/{name}", env!("CARGO_MANIFEST_DIR"));
         fs::write(path, drawn).expect("the picture");
@@ -227,16 +227,16 @@ fn held(name: &str, committed: &str, drawn: &str) {
 #[test]
 fn one_echo_picture_matches_its_source() {
     let committed = include_str!("../src/one_echo.svg");
-    held("one_echo.svg", committed, &sequence(ONE_ECHO));
+    compare_or_write("one_echo.svg", committed, &sequence(ONE_ECHO));
 }
 
 #[test]
 fn call_path_picture_matches_its_source() {
     let committed = include_str!("../src/call_path.svg");
-    held("call_path.svg", committed, &call_path(CALL_PATH));
+    compare_or_write("call_path.svg", committed, &call_path(CALL_PATH));
 }
 
-/// The calls of the picture are those of the text that it illustrates, in the same order.
+/// Compares the calls in the picture with those in the text that it illustrates, in their order.
 #[test]
 fn one_echo_picture_has_the_calls_of_its_text() {
     let call_of = |text: &str| {
@@ -259,7 +259,7 @@ fn one_echo_picture_has_the_calls_of_its_text() {
     assert_eq!(drawn, documented, "left: one_echo.seq, right: one_echo.md");
 }
 
-/// The registers and the number in the picture are those that the code uses.
+/// Compares the registers and the number in the picture with those that the code uses.
 #[test]
 fn call_path_picture_names_the_registers_of_the_code() {
     let row = lines(CALL_PATH).find(|line| line.starts_with("registers | "));

@@ -1,7 +1,7 @@
 //! Tests the documentation's claims about calls and the kernel: restarts as a handler sees them, the signal
 //! restorer, the upper half of an argument, the table of 32-bit calls, structures that change during a call,
-//! descriptors that are closed while in use, `fork` by number, writes of two threads, and the end of a
-//! connection.
+//! descriptors that are closed while in use, `fork` by number, writes of two threads, the accept queue, the
+//! reuse of ports, addresses of sends, the timeout of `recvmmsg`, and the end of a connection.
 
 use std::arch::global_asm;
 use std::fs;
@@ -33,7 +33,7 @@ use syscalls::{Errno, Fd, Kernel, Linux, Socket, into_result};
 mod child;
 use child::{close_for_good, in_child, no_children, wait_for_end};
 
-// `read`, with a name for the instruction and for the place after it.
+// A `read` with symbols for the instruction that enters the kernel and for the next one.
 #[cfg(target_arch = "x86_64")]
 global_asm!(
     ".global questions_read, questions_instruction, questions_after",
@@ -67,7 +67,7 @@ fn addresses() -> [usize; 2] {
 static PROGRAM_COUNTER: AtomicUsize = AtomicUsize::new(0);
 
 extern "C" fn handler(_signal: i32, _info: *mut libc::siginfo_t, context: *mut libc::ucontext_t) {
-    // SAFETY: the kernel passes a handler with SA_SIGINFO a context.
+    // SAFETY: the kernel passes a valid context to a handler with SA_SIGINFO.
     let machine = unsafe { &(*context).uc_mcontext };
     #[cfg(target_arch = "x86_64")]
     let at = machine.gregs[libc::REG_RIP as usize] as usize;
@@ -82,10 +82,10 @@ fn sleeps(id: i32) -> bool {
     stat.expect("a thread").contains(") S ")
 }
 
-/// Interrupts a thread that waits in `questions_read` by a handler with `flags`. Returns the program
-/// counter that the handler saw, and the result of the read.
+/// Interrupts a thread that waits in `questions_read` by `signal`, whose handler has `flags`. Returns the
+/// program counter that the handler saw, and the result of the read.
 fn interrupted_read(signal: i32, flags: i32) -> (usize, isize) {
-    // SAFETY: all zero bits are an action, and the handler only stores a number.
+    // SAFETY: all zero bits are a valid action, and the handler only stores a number.
     unsafe {
         let mut action: libc::sigaction = mem::zeroed();
         action.sa_sigaction = handler as *const () as usize;
@@ -134,7 +134,7 @@ fn restarted_call_is_the_same_instruction_executed_again() {
         length,
         "the instruction's length in bytes"
     );
-    // Two signals, so that the tests of this file do not replace each other's handlers.
+    // Each of the two handlers has its own signal.
     let restarted = interrupted_read(libc::SIGUSR1, libc::SA_RESTART);
     assert_eq!(
         restarted,
@@ -173,7 +173,7 @@ fn handler_without_restorer_kills_the_process_on_x86_64_only() {
 #[test]
 fn kernel_ignores_the_upper_half_of_a_number_and_of_an_int() {
     const UPPER: usize = 0xdead_beef << 32;
-    // SAFETY: no memory is passed, and 999 is no descriptor.
+    // SAFETY: no memory is passed, and nothing else owns the descriptor.
     let close = |nr, fd: usize| into_result(unsafe { Linux.syscall(nr, [fd]) });
     let nr = sc::nr::CLOSE;
     let open = || fs::File::open("/proc/self/exe").expect("a file");
@@ -181,12 +181,12 @@ fn kernel_ignores_the_upper_half_of_a_number_and_of_an_int() {
         let fd = mem::ManuallyDrop::new(open()).as_raw_fd() as usize;
         assert_eq!(close(nr, fd | upper), Ok(0), "{nr:#x} {upper:#x}");
     }
-    // A size is 64 bits: all of it counts.
+    // A size has 64 bits, and the kernel uses all of them.
     let (ours, _theirs) = UnixStream::pair().expect("a pair");
     let args = [ours.as_raw_fd() as usize, 0, UPPER];
     // SAFETY: nothing is at address 0, so the kernel reads nothing.
     let result = into_result(unsafe { Linux.syscall(sc::nr::WRITE, args) });
-    assert_eq!(result, Err(Errno::EFAULT), "as many bytes as that");
+    assert_eq!(result, Err(Errno::EFAULT), "the upper half counts");
 }
 
 #[test]
@@ -213,7 +213,7 @@ fn readv_copies_the_list_of_buffers_before_it_fills_them() {
 }
 
 #[test]
-fn closed_descriptor_stays_open_for_a_read_that_waits_and_its_number_is_reused() {
+fn closed_descriptor_keeps_its_file_for_a_read_that_waits_and_its_number_is_reused() {
     let (mut ours, theirs) = UnixStream::pair().expect("a pair");
     let fd = theirs.into_raw_fd();
     let read = move || {
@@ -232,7 +232,7 @@ fn closed_descriptor_stays_open_for_a_read_that_waits_and_its_number_is_reused()
     while !sleeps(id) {
         thread::sleep(Duration::from_millis(5));
     }
-    // `dup2` closes the number and opens another file with it, atomically.
+    // `dup2` closes the descriptor and gives its number to another file, atomically.
     let (mut another, its_peer) = UnixStream::pair().expect("a pair");
     // SAFETY: no memory is passed, and only this test uses the number.
     assert_eq!(unsafe { libc::dup2(its_peer.as_raw_fd(), fd) }, fd);
@@ -240,7 +240,7 @@ fn closed_descriptor_stays_open_for_a_read_that_waits_and_its_number_is_reused()
     ours.write_all(b"1").expect("the reader has the other end");
     assert_eq!(reader.join().expect("the thread"), (1, b'1'));
     assert_eq!(read(), (1, b'2'));
-    // SAFETY: as above.
+    // SAFETY: no memory is passed, and only this test uses the number.
     assert_eq!(unsafe { libc::close(fd) }, 0);
 }
 
@@ -257,10 +257,10 @@ fn fork_by_number_skips_the_handlers_of_the_c_library() {
     let registered = unsafe { libc::pthread_atfork(None, None, Some(fork_handler)) };
     assert_eq!(registered, 0);
     assert_eq!(in_child(ran), Ok(1));
-    // `clone` with this flag alone is `fork`, which aarch64 does not have.
+    // `clone` with only SIGCHLD as its flags is `fork`, a call that aarch64 does not have.
     let args = [libc::SIGCHLD as usize, 0, 0, 0, 0];
     let _others = no_children();
-    // SAFETY: the child only ends.
+    // SAFETY: the child only exits.
     let child = into_result(unsafe { Linux.syscall(sc::nr::CLONE, args) }).expect("a child");
     if child == 0 {
         exit_group(&Linux, ran());
@@ -297,14 +297,14 @@ fn connection() -> [Socket<Linux>; 2] {
 /// Returns the ends of a pipe: the read end and the write end.
 fn pipe() -> [fs::File; 2] {
     let mut ends = [0; 2];
-    // SAFETY: the kernel writes two descriptors, which are ours then.
+    // SAFETY: the kernel writes two descriptors, which nothing else owns.
     unsafe {
         assert_eq!(libc::pipe2(ends.as_mut_ptr(), libc::O_CLOEXEC), 0);
         ends.map(|fd| fs::File::from_raw_fd(fd))
     }
 }
 
-/// Waits for one of `events`, an error or a hang-up.
+/// Waits for one of `events`, an error or a hang-up. Returns the events that happened.
 fn wait_for(fd: &Fd<Linux>, events: i16) -> i16 {
     let mut fds = [PollFd::new(fd, events)];
     assert_eq!(ppoll(&Linux, &mut fds, None), Ok(1));
@@ -321,7 +321,8 @@ fn reset(socket: Socket<Linux>) {
     drop(socket);
 }
 
-/// Runs `call` in a child process, which `SIGPIPE` may kill. Returns the result as its exit code.
+/// Runs `call` in a child process that does not ignore `SIGPIPE`. Returns the error number of `call`, or 0 if
+/// it succeeded, or the signal that killed the child.
 fn with_sigpipe(call: impl FnOnce() -> Result<usize, Errno>) -> Result<i32, i32> {
     in_child(|| {
         // SAFETY: no memory is passed. (Rust's runtime ignores this signal.)
@@ -362,16 +363,16 @@ fn write_to_a_closed_peer_succeeds_once_and_then_fails_with_epipe_and_sigpipe() 
 }
 
 #[test]
-fn hang_up_is_both_directions_or_a_reset_or_the_last_writer_of_a_pipe() {
+fn pollhup_reports_the_end_of_both_directions_or_a_reset_or_a_pipe_without_writers() {
     let [client, server] = connection();
     server.shutdown(SHUT_WR).expect("a connection");
-    assert_eq!(wait_for(&client, POLLIN), POLLIN, "one direction is none");
+    assert_eq!(wait_for(&client, POLLIN), POLLIN, "one direction has ended");
     client.shutdown(SHUT_WR).expect("a connection");
     assert_eq!(wait_for(&client, POLLIN), POLLIN | POLLHUP);
 
     let [client, server] = connection();
     drop(server);
-    assert_eq!(wait_for(&client, POLLIN), POLLIN, "nor is a peer's close");
+    assert_eq!(wait_for(&client, POLLIN), POLLIN, "the peer has closed");
 
     let [client, server] = connection();
     reset(server);
@@ -391,12 +392,12 @@ fn hang_up_is_both_directions_or_a_reset_or_the_last_writer_of_a_pipe() {
 }
 
 #[test]
-fn shut_rd_ends_reads_here_and_is_unknown_to_the_peer() {
+fn shut_rd_ends_reads_of_an_empty_queue_and_sends_nothing_to_the_peer() {
     let [client, server] = connection();
     server.shutdown(SHUT_RD).expect("a connection");
     assert_eq!(server.read(&mut [0; 8]), Ok(0), "the queue is empty");
     assert_eq!(client.write(b"taken"), Ok(5));
-    // Poll reports the end of the stream as well, so it does not show when the data has arrived.
+    // `poll` reports POLLIN for the end of the stream too, so it does not show when the data has arrived.
     let mut buf = [0; 8];
     while server.recvfrom(&mut buf, MSG_PEEK).expect("a connection").0 == 0 {
         thread::yield_now();
@@ -415,7 +416,9 @@ fn listen_queues_one_connection_more_than_its_backlog() {
         let queued: Vec<_> = (0..=backlog)
             .map(|_| {
                 let client = socket(SOCK_STREAM);
-                client.connect(&name(&listener)).expect("room in the queue");
+                client
+                    .connect(&name(&listener))
+                    .expect("space in the queue");
                 client
             })
             .collect();
@@ -430,8 +433,7 @@ fn listen_queues_one_connection_more_than_its_backlog() {
 
 #[test]
 fn so_reuseaddr_allows_a_port_with_connections_if_the_earlier_socket_set_it_too() {
-    // Each pair: whether the earlier listener sets the option, and whether the later one does. Which later one
-    // may bind?
+    // Each pair: whether the earlier listener sets the option, and whether the later one does.
     for (earlier, later) in [(false, false), (false, true), (true, false), (true, true)] {
         let option = |socket: &Socket<Linux>, on| {
             let set = socket.setsockopt(SO_REUSEADDR, i32::from(on));
@@ -492,17 +494,19 @@ fn recvmmsg_waits_for_its_first_message_beyond_the_timeout() {
         let receiver = bound(SOCK_DGRAM);
         let sender = bound(SOCK_DGRAM);
         let address = name(&receiver);
-        let (tell, told) = mpsc::channel();
+        let (id_sender, id_receiver) = mpsc::channel();
         let waiting = thread::spawn(move || {
             // SAFETY: no memory is passed.
-            tell.send(unsafe { libc::gettid() }).expect("a receiver");
+            id_sender
+                .send(unsafe { libc::gettid() })
+                .expect("a receiver");
             let mut buf = [0; 8];
             let mut part = [IoSliceMut::new(&mut buf)];
             let mut messages = [RecvMessage::new(&mut part)];
             receiver.recvmmsg(&mut messages, flags, Some(Duration::from_millis(1)))
         });
-        let id = told.recv().expect("the thread");
-        // A call that ended by its timeout would have received nothing.
+        let id = id_receiver.recv().expect("the thread");
+        // The timeout is 1 ms. A call that it ended would receive nothing.
         thread::sleep(Duration::from_millis(20));
         while !sleeps(id) && !waiting.is_finished() {
             thread::sleep(Duration::from_millis(5));
@@ -512,8 +516,8 @@ fn recvmmsg_waits_for_its_first_message_beyond_the_timeout() {
     }
 }
 
-/// Writes `len` bytes `count` times in each of two threads, one `a` and the other `b`. Returns all bytes in the
-/// order in which they are read.
+/// Writes `len` bytes `count` times in each of two threads: `a` in one, `b` in the other. Returns all bytes
+/// in the order in which they are read.
 fn two_writers<W: Write + Send>(
     writer: &(impl Fn() -> W + Sync),
     mut reader: impl Read,
@@ -535,7 +539,7 @@ fn two_writers<W: Write + Send>(
                 }
             });
         }
-        // Both calls have begun, and wait for space.
+        // Wait until both threads sleep in a write that lacks space.
         for id in [(); 2].map(|()| receiver.recv().expect("a thread")) {
             while !sleeps(id) {
                 thread::sleep(Duration::from_millis(5));
@@ -557,11 +561,14 @@ fn write_to_a_pipe_is_atomic_up_to_pipe_buf_and_longer_ones_interleave() {
 
     let [reader, writer] = pipe();
     let all = two_writers(&|| duplicate(&writer), reader, [1 << 20, 1]);
-    assert!(switches(&all) > 1, "one after the other");
+    assert!(switches(&all) > 1, "the writes do not interleave");
 
     let (ours, theirs) = UnixStream::pair().expect("a pair");
     let all = two_writers(&|| ours.try_clone().expect("one"), theirs, [16 << 20, 1]);
-    assert!(switches(&all) > 1, "one after the other, on a socket");
+    assert!(
+        switches(&all) > 1,
+        "the writes do not interleave on a socket"
+    );
 }
 
 #[cfg(target_arch = "x86_64")]
@@ -576,7 +583,7 @@ mod x86_64 {
         // SAFETY: the caller upholds the call's contract; every register that changes is declared.
         unsafe {
             asm!(
-                // The compiler keeps `rbx`, the first argument's register, to itself.
+                // `asm!` does not allow `rbx`, the register of the first argument, as an operand.
                 "xchg rbx, {a}",
                 "int 0x80",
                 "xchg rbx, {a}",
@@ -596,8 +603,8 @@ mod x86_64 {
         let mut variable = 1_u32;
         let child: isize;
         let _others = no_children();
-        // SAFETY: the child changes `variable` and ends, without a use of the stack. What changes is
-        // declared.
+        // SAFETY: the child changes `variable` and exits, without a use of the stack. Every register that
+        // changes is declared.
         unsafe {
             asm!(
                 "mov eax, {vfork}",
@@ -623,11 +630,11 @@ mod x86_64 {
     }
 
     #[test]
-    fn int_0x80_enters_the_32_bit_table_and_cuts_pointers() {
+    fn int_0x80_uses_the_32_bit_table_and_truncates_pointers() {
         const GETPID: usize = 20; // on x86_64 that is the number of writev
         const WRITE: usize = 4; // on x86_64 that is the number of stat
         let ended = in_child(|| {
-            // A page above 4 GiB. Its address cut to 32 bits is one that no program may map.
+            // A page above 4 GiB. Its address truncated to 32 bits is 0x1000, where the process has no page.
             let wanted = ptr::without_provenance_mut((5 << 32) + 0x1000);
             let protection = libc::PROT_READ | libc::PROT_WRITE;
             let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_FIXED_NOREPLACE;
@@ -644,11 +651,11 @@ mod x86_64 {
             let right = pid == unsafe { libc::getpid() } as isize;
             i32::from(!right) + 2 * i32::from(written != -14)
         });
-        // A kernel without 32-bit programs has no such entry: the instruction kills the process.
+        // On a kernel without support for 32-bit programs, the instruction raises SIGSEGV.
         let expected = [Ok(0), Err(libc::SIGSEGV)];
         assert!(
             expected.contains(&ended),
-            "{ended:?}: 1 is a wrong pid; 2 is no EFAULT"
+            "{ended:?}: exit code 1 is a wrong PID; 2 is a result other than EFAULT"
         );
     }
 

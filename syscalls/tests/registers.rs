@@ -2,9 +2,9 @@
 //! registers, the flags, the vector registers and the memory below the stack pointer must keep their
 //! values.
 //!
-//! There are two kinds of checks. For the kernel's side, a piece of assembly fills all registers, executes
-//! the instruction, and stores all registers. For the side of the `asm!` blocks, whose declarations the
-//! compiler relies on, the compiler keeps values in registers and in the red zone across this crate's
+//! There are two kinds of checks. The first one tests the kernel: a piece of assembly fills all registers,
+//! executes the instruction, and stores all registers. The second one tests the declarations of the `asm!`
+//! blocks, on which the compiler relies: it keeps values in registers and in the red zone across this crate's
 //! functions, and the values must survive. (Only an optimized build keeps them there, so the workspace's
 //! `Cargo.toml` optimizes this package in tests too.)
 
@@ -27,7 +27,7 @@ const NAMES: [&str; 31] = [
     "x28", "x29", "x30",
 ];
 
-/// The registers of the processor that a program can read.
+/// The registers that [`probe`] loads and stores.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct Machine {
@@ -41,14 +41,15 @@ struct Machine {
 /// The memory around the stack pointer while [`probe`] runs.
 #[repr(C, align(16))]
 struct Stack {
-    /// Far more than the 128 bytes of the red zone, but [`probe`] must not overrun.
+    /// The memory below the stack pointer, which a call must not change. It is far larger than the 128 bytes
+    /// of the red zone.
     below: [u64; 512],
     /// The stack pointer points here.
     before: Machine,
     after: Machine,
     /// The last word below the stack pointer, which reading the flags overwrites on x86_64.
     last_below: u64,
-    /// The real stack pointer, while `probe` runs.
+    /// The caller's stack pointer, while `probe` runs.
     saved: u64,
 }
 
@@ -225,7 +226,7 @@ fn survives(nr: usize, args: &[usize], flags: u64) -> usize {
         last_below: 0,
         saved: 0,
     });
-    // SAFETY: `probe` keeps to the stack that it is given, and restores what a function must.
+    // SAFETY: `probe` uses only the memory of `stack`, and restores the registers that a callee must preserve.
     unsafe { probe(&raw mut stack.before) };
     let Stack {
         below,
@@ -244,8 +245,8 @@ fn survives(nr: usize, args: &[usize], flags: u64) -> usize {
             (&raw const stack.before).addr() as u64,
             "rsp"
         );
-        // A processor with FRED, on a kernel that uses it, keeps the return address and the flags
-        // elsewhere, and both registers as they were.
+        // If the kernel uses FRED, the processor saves the return address and the flags on the kernel's
+        // stack, and both registers keep their values.
         let documented = [after.next, after.flags];
         let kept = [before.general[rcx], before.general[r11]];
         let found = [after.general[rcx], after.general[r11]];
@@ -256,7 +257,7 @@ fn survives(nr: usize, args: &[usize], flags: u64) -> usize {
         for register in [rcx, r11, rsp] {
             after.general[register] = before.general[register];
         }
-        // The interrupt flag and bit 1 are always set in a user's program.
+        // The interrupt flag and bit 1 are always set in user mode.
         after.flags &= FLAGS;
     }
     after.next = before.next;
@@ -296,7 +297,7 @@ fn call_changes_only_the_documented_registers() {
         let now_at = (&raw mut now).expose_provenance();
         assert_eq!(survives(sc::nr::CLOCK_GETTIME, &[1, now_at], flags), 0);
         assert_ne!(black_box(now), [0; 2]);
-        // A call that sleeps, so that the processor runs other code in between.
+        // This call sleeps, so the processor runs other code before it returns.
         let timeout = [0u64, 2_000_000];
         let timeout_at = (&raw const timeout).expose_provenance();
         assert_eq!(survives(sc::nr::PPOLL, &[0, 0, timeout_at, 0, 8], flags), 0);
@@ -308,7 +309,8 @@ fn call_changes_only_the_documented_registers() {
     }
 }
 
-/// Holds as many values as there are registers across a call, and asserts that all survive.
+/// Holds 13 values across a call, nearly as many as x86_64 has general registers, and asserts that all
+/// survive.
 macro_rules! hold {
     ($call:expr) => {{
         let [mut a, mut b, mut c, mut d, mut e, mut f, mut g] = black_box([1u64, 2, 3, 4, 5, 6, 7]);
@@ -325,7 +327,7 @@ macro_rules! hold {
                         )
                     };
                 }
-        // SAFETY: the blocks hold no instruction, and the call is a harmless one.
+        // SAFETY: the blocks contain no instruction, and the call accesses only memory of the test.
         let result = unsafe {
             in_registers!();
             let result = $call;
@@ -372,18 +374,18 @@ fn values_in_registers_survive_a_call() {
     );
 }
 
-/// A leaf function, which on x86_64 may keep its variables below the stack pointer and does: the
-/// blocks in `src/arch` promise to leave the stack alone. Returns where they are, and whether they
-/// survive a call.
+/// Makes a system call from a leaf function. On x86_64, the compiler keeps the variables of such a function
+/// below the stack pointer, because the blocks in `src/arch` declare that they do not use the stack. Returns
+/// the offset of the variables from the stack pointer, and whether they survive the call.
 #[inline(never)]
 fn leaf(call: usize, arg: usize) -> (isize, bool) {
     let mut words = [0u64; 12];
     for (n, word) in words.iter_mut().enumerate() {
-        // SAFETY: it is ours to write.
+        // SAFETY: `word` is a variable of this function.
         unsafe { (&raw mut *word).write_volatile(n as u64) };
     }
     let stack_pointer: usize;
-    // SAFETY: the instruction copies a register; the call is a harmless one.
+    // SAFETY: the instruction copies a register, and the caller passes a call that accesses no memory.
     unsafe {
         #[cfg(target_arch = "x86_64")]
         asm!("mov {}, rsp", out(reg) stack_pointer, options(nomem, nostack, preserves_flags));
@@ -393,7 +395,7 @@ fn leaf(call: usize, arg: usize) -> (isize, bool) {
     }
     let mut intact = true;
     for (n, word) in words.iter().enumerate() {
-        // SAFETY: it is ours to read.
+        // SAFETY: `word` is a variable of this function.
         intact &= unsafe { (&raw const *word).read_volatile() } == n as u64;
     }
     (
@@ -412,7 +414,7 @@ fn red_zone_survives_a_call() {
             "the variables are at rsp{place:+}"
         );
     } else {
-        // This machine's ABI has no red zone.
+        // The ABI of Linux on aarch64 has no red zone.
         assert!(place >= 0, "the variables are at sp{place:+}");
     }
 }

@@ -33,7 +33,7 @@ fn install_handlers() {
     static INSTALLED: Once = Once::new();
     INSTALLED.call_once(|| {
         for (signal, flags) in [(RESTARTING, libc::SA_RESTART), (PLAIN, 0)] {
-            // SAFETY: all zero bits are an action, and the handler does nothing but count.
+            // SAFETY: all zero bits are a valid action, and the handler only counts.
             unsafe {
                 let mut action: libc::sigaction = mem::zeroed();
                 action.sa_sigaction = handler as *const () as usize;
@@ -50,8 +50,8 @@ fn install_handlers() {
 /// The number of signals that a restarted call must survive.
 const SIGNALS: usize = 20;
 
-/// Waits until the thread whose `/proc/…/stat` file this is sleeps in a call, or has ended. (The
-/// state follows the name, which is in parentheses: `proc_pid_stat(5)`.)
+/// Waits until a thread sleeps in a call or has ended. `stat` is the path of its `/proc/…/stat` file, in
+/// which the state follows the name in parentheses (proc_pid_stat(5)).
 fn wait_until_asleep(stat: &str) {
     let deadline = Instant::now() + Duration::from_secs(60);
     while let Ok(text) = fs::read_to_string(stat) {
@@ -64,8 +64,8 @@ fn wait_until_asleep(stat: &str) {
     }
 }
 
-/// Sends `signal` to a thread that waits in `call`, again and again, and ends its wait by `release`
-/// if the signals did not. Returns what the call returned.
+/// Sends `signal` up to [`SIGNALS`] times to a thread that waits in `call`. If the thread still waits then,
+/// ends its wait by `release`. Returns the result of `call`.
 fn interrupt<T: Send>(
     signal: i32,
     call: impl FnOnce() -> Result<T, Errno> + Send,
@@ -87,7 +87,7 @@ fn interrupt<T: Send>(
                 break;
             }
             let before = HANDLED.load(Ordering::Relaxed);
-            // SAFETY: no memory is passed. If the thread has ended, the signal goes nowhere.
+            // SAFETY: no memory is passed. If the thread has ended, the call fails.
             let sent = unsafe { libc::syscall(libc::SYS_tgkill, libc::getpid(), id, signal) };
             if sent != 0 {
                 break;
@@ -95,7 +95,7 @@ fn interrupt<T: Send>(
             while HANDLED.load(Ordering::Relaxed) == before {
                 thread::yield_now();
             }
-            // The handler has begun. Let it end, and the call return or be issued again.
+            // The handler has started. Give it time to return, and the call time to return or restart.
             thread::sleep(Duration::from_millis(1));
         }
         if !waiting.is_finished() {
@@ -105,8 +105,8 @@ fn interrupt<T: Send>(
     })
 }
 
-/// Asserts that the call that `make` prepares is restarted after a handler with `SA_RESTART`, and fails after one
-/// without it. `make` returns the call, and a function that ends its wait.
+/// Asserts that the call that `make` prepares is restarted after a handler with `SA_RESTART`, and fails after
+/// one without it. `make` returns the call, and a function that ends its wait.
 fn restarts<T, C, R>(make: impl Fn() -> (C, R))
 where
     T: Send + PartialEq + std::fmt::Debug,
@@ -144,7 +144,7 @@ fn listener(backlog: i32) -> (Socket<Linux>, Sockaddr) {
     (listener, addr)
 }
 
-/// Waits until a connection is in the listener's queue: `connect` may return before.
+/// Waits until a connection is in the listener's queue: `connect` may return before it is queued.
 fn wait_until_queued(listener: &Socket<Linux>) {
     let mut fds = [PollFd::new(listener, POLLIN)];
     assert_eq!(ppoll(&Linux, &mut fds, None), Ok(1));
@@ -174,7 +174,7 @@ fn interrupted_reads_are_restarted() {
         };
         (call, release)
     });
-    // By signal(7), a timeout would prevent the restart. It does not.
+    // According to signal(7), a timeout prevents the restart. In fact it does not.
     for timeout in [None, Some(Duration::from_secs(60))] {
         restarts(|| {
             let call = move || {
@@ -237,7 +237,7 @@ fn interrupted_accept_and_connect_are_restarted() {
     });
 
     restarts(|| {
-        // Connections that are not accepted fill the queue, and the next connect waits.
+        // A connection that is not accepted fills the queue, so the next connect waits.
         let (listening, addr) = listener(0);
         let first = client();
         first.connect(&addr).unwrap();
@@ -254,8 +254,8 @@ fn interrupted_accept_and_connect_are_restarted() {
 }
 
 #[test]
-fn connect_after_eintr_waits_for_the_same_attempt_on_tcp_and_begins_again_on_unix() {
-    // A connection that is not accepted fills the queue, and the next connect waits.
+fn connect_after_eintr_waits_for_the_same_attempt_on_tcp_and_starts_another_on_unix() {
+    // A connection that is not accepted fills the queue, so the next connect waits.
     let (listening, addr) = listener(0);
     client().connect(&addr).unwrap();
     wait_until_queued(&listening);
@@ -270,7 +270,7 @@ fn connect_after_eintr_waits_for_the_same_attempt_on_tcp_and_begins_again_on_uni
 
     let unix = || Socket::new(Linux, AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0).unwrap();
     let listening = unix();
-    // A name without a path: the kernel picks one (unix(7), "Autobind feature").
+    // This address is only a family, so the kernel picks an abstract name (unix(7), "Autobind feature").
     listening.bind(&listening.getsockname().unwrap()).unwrap();
     listening.listen(0).unwrap();
     let addr = listening.getsockname().unwrap();
@@ -284,7 +284,7 @@ fn connect_after_eintr_waits_for_the_same_attempt_on_tcp_and_begins_again_on_uni
     assert_eq!(
         listening.accept().err(),
         Some(Errno::EAGAIN),
-        "the attempt ended"
+        "EINTR ended the attempt"
     );
     assert_eq!(second.connect(&addr), Ok(()));
     listening.accept().unwrap();
@@ -324,17 +324,17 @@ fn epoll_pwait_and_ppoll_are_never_restarted() {
 }
 
 #[test]
-fn retry_issues_the_call_again() {
+fn retry_on_eintr_issues_the_call_again() {
     let [ours, theirs] = &unix();
     let release = || assert_eq!(theirs.write(b"x"), Ok(1));
     let outcome = interrupt(PLAIN, || retry_on_eintr(|| ours.read(&mut [0; 1])), release);
     assert_eq!(outcome, Ok(1));
 }
 
-/// Stops and continues a child that waits in `call` for two seconds. Returns whether the call continued. There is
-/// no handler.
-fn goes_on_after_a_stop(call: impl FnOnce() -> Result<usize, Errno>) -> bool {
-    // SAFETY: the child makes calls and leaves.
+/// Stops and continues a child that waits in `call` and has no handler. Returns whether the call then waited
+/// for the rest of its timeout and returned 0. (If not, it failed with `EINTR`.)
+fn continues_after_a_stop(call: impl FnOnce() -> Result<usize, Errno>) -> bool {
+    // SAFETY: the child only makes system calls and exits.
     let child = unsafe { libc::fork() };
     if child == 0 {
         exit_group(
@@ -367,12 +367,12 @@ fn goes_on_after_a_stop(call: impl FnOnce() -> Result<usize, Errno>) -> bool {
 }
 
 #[test]
-fn stop_without_a_handler_interrupts_only_epoll_pwait() {
+fn stop_without_a_handler_interrupts_epoll_pwait_but_not_ppoll() {
     let set = &Epoll::new(Linux, EPOLL_CLOEXEC).unwrap();
-    assert!(!goes_on_after_a_stop(
+    assert!(!continues_after_a_stop(
         || set.wait(&mut [EpollEvent::default()], 60_000)
     ));
-    assert!(goes_on_after_a_stop(|| ppoll(
+    assert!(continues_after_a_stop(|| ppoll(
         &Linux,
         &mut [],
         Some(Duration::from_secs(2))

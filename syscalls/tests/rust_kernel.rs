@@ -1,5 +1,5 @@
-//! Makes every typed call over a kernel that is written in Rust. This kernel accesses all the memory that each
-//! call allows, and checks that each descriptor is closed once, by its owner.
+//! Makes every typed call over a kernel that is written in Rust. This kernel reads or writes all the memory
+//! that each call may access, and checks that each descriptor is closed exactly once.
 //!
 //! Under Miri, this tests that the memory that the typed calls pass is valid, and that the trace reads only
 //! that memory:
@@ -35,8 +35,8 @@ use syscalls::{CALLS, Call, Fd, Inherited, Kernel, stderr, stdin, stdout};
 /// The byte with which the kernel fills memory.
 const FILL: u8 = b'x';
 
-/// The length that the kernel reports for a received datagram (`MSG_TRUNC`) and for a peer's address. It is
-/// larger than every buffer here.
+/// The length that the kernel reports for an address and for a datagram that does not fit its buffer
+/// (`MSG_TRUNC`). It is larger than every buffer here.
 const LONG: usize = 1000;
 
 #[derive(Default)]
@@ -71,44 +71,45 @@ struct Entry {
 }
 
 unsafe fn get<T: Copy>(at: usize) -> T {
-    // SAFETY: the caller vouches for a `T` there.
+    // SAFETY: the caller guarantees a readable `T` at `at`.
     unsafe { ptr::with_exposed_provenance::<T>(at).read_unaligned() }
 }
 
 unsafe fn set<T: Copy>(at: usize, value: T) {
-    // SAFETY: the caller vouches for the room of a `T`.
+    // SAFETY: the caller guarantees writable space for a `T` at `at`.
     unsafe { ptr::with_exposed_provenance_mut::<T>(at).write_unaligned(value) }
 }
 
 /// Reads `len` bytes, one by one.
 unsafe fn look(at: usize, len: usize) {
     for i in 0..len {
-        // SAFETY: the caller vouches for all of them.
+        // SAFETY: the caller guarantees that all `len` bytes are readable.
         std::hint::black_box::<u8>(unsafe { get(at + i) });
     }
 }
 
 unsafe fn fill(at: usize, len: usize) {
     for i in 0..len {
-        // SAFETY: the caller vouches for all of them.
+        // SAFETY: the caller guarantees that all `len` bytes are writable.
         unsafe { set(at + i, FILL) };
     }
 }
 
-/// Fills the buffer of an address, and writes a longer length, as for an `AF_UNIX` path.
+/// Fills the address buffer at `at`, whose length is at `len_at`, and stores a longer length, as the kernel
+/// does for a long `AF_UNIX` path.
 unsafe fn answer_name(at: usize, len_at: usize) {
-    // SAFETY: the caller vouches for a length there and as much room.
+    // SAFETY: the caller guarantees a length at `len_at`, and a buffer of that length at `at`.
     unsafe {
         fill(at, get::<u32>(len_at) as usize);
         set(len_at, LONG as u32);
     }
 }
 
-/// Reads or fills each of `count` buffers. Returns their total length.
+/// Fills each of `count` buffers if `written`, and reads it if not. Returns their total length.
 unsafe fn buffers(at: usize, count: usize, written: bool) -> usize {
     let mut total = 0;
     for at in (0..count).map(|i| at + i * 16) {
-        // SAFETY: the caller vouches for an iovec, and for what it describes.
+        // SAFETY: the caller guarantees an iovec at `at`, and the buffer that it describes.
         unsafe {
             let (base, len): (usize, usize) = (get(at), get(at + 8));
             match written {
@@ -121,9 +122,9 @@ unsafe fn buffers(at: usize, count: usize, written: bool) -> usize {
     total
 }
 
-/// Reads or fills a message. Returns its length.
+/// Fills the buffers of a message if `written`, and reads them if not. Returns their total length.
 unsafe fn message(at: usize, written: bool) -> usize {
-    // SAFETY: the caller vouches for a header, and for what it describes.
+    // SAFETY: the caller guarantees a header at `at`, and the memory that it describes.
     unsafe {
         let header: Header = get(at);
         look(header.name, header.name_len as usize);
@@ -144,7 +145,7 @@ unsafe fn message(at: usize, written: bool) -> usize {
 unsafe fn messages(at: usize, count: usize, written: bool) -> usize {
     for i in 0..count {
         let entry = at + i * size_of::<Entry>();
-        // SAFETY: the caller vouches for each entry.
+        // SAFETY: the caller guarantees `count` entries at `at`.
         unsafe {
             let len = message(entry, written) as u32;
             set(entry + std::mem::offset_of!(Entry, len), len);
@@ -153,10 +154,10 @@ unsafe fn messages(at: usize, count: usize, written: bool) -> usize {
     count
 }
 
-/// Reads a timeout, and writes what is left of it.
+/// Reads the timeout at `at`, unless `at` is null, and writes the time left: 0.
 unsafe fn time_left(at: usize) {
     if at != 0 {
-        // SAFETY: the caller vouches for a timespec there.
+        // SAFETY: the caller guarantees a timespec at `at`.
         unsafe {
             look(at, size_of::<Timespec>());
             set(at, Timespec::default());
@@ -183,7 +184,7 @@ unsafe impl Kernel for Model {
         let mut padded = [0; 6];
         padded[..N].copy_from_slice(&args);
         let [a, b, c, d, e, f] = padded;
-        // SAFETY: the caller's promise for each call is what the functions ask for.
+        // SAFETY: the caller upholds the contract of each call, which is what these functions require.
         let result = unsafe {
             match call.name {
                 "read" => {
@@ -198,7 +199,7 @@ unsafe impl Kernel for Model {
                 "writev" => buffers(b, c, false),
                 "close" => {
                     let was_open = self.0.borrow_mut().open.remove(&a);
-                    assert!(was_open, "{a} is closed by another than its owner");
+                    assert!(was_open, "descriptor {a} is closed while it is not open");
                     0
                 }
                 "openat" => {
@@ -312,7 +313,7 @@ unsafe impl Kernel for Model {
     }
 }
 
-/// Makes every typed call, and examines everything that it returns.
+/// Makes every typed call, and examines every result.
 fn every_call<K: Kernel>(k: &K) {
     let fd = openat(k.clone(), c"/path", O_RDONLY, 0).unwrap();
     let mut bytes = [0; 40];
@@ -448,8 +449,7 @@ fn inherited_descriptors_stay_open_when_dropped_moved_and_swapped() {
     assert_eq!(model.0.borrow().open, BTreeSet::from([3, 4]));
 }
 
-/// The address that [`Model`] gives is no internet address, whatever its bytes; one of IPv6 that is
-/// made in Rust comes back whole.
+/// Tests an internet address. The addresses that [`Model`] returns have another family.
 #[test]
 fn sockaddr_converts_back_to_the_same_address() {
     let address = SocketAddr::from((Ipv6Addr::LOCALHOST, 80));

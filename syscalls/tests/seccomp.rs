@@ -1,4 +1,4 @@
-//! A seccomp filter sees what this crate passes to the kernel: the number and the arguments.
+//! Checks that a seccomp filter sees the number and the argument that this crate passes to the kernel.
 
 use syscalls::{Errno, Kernel, Linux, into_result};
 
@@ -7,7 +7,7 @@ mod child;
 use child::in_child;
 
 #[test]
-fn seccomp_sees_the_number_and_the_arguments() {
+fn seccomp_filter_sees_the_number_and_the_argument() {
     use libc::{BPF_ABS, BPF_JEQ, BPF_JMP, BPF_K, BPF_LD, BPF_RET, BPF_W, sock_filter, sock_fprog};
     let instruction = |code: u32, k: u32, jf: u8| sock_filter {
         code: code as u16,
@@ -30,7 +30,7 @@ fn seccomp_sees_the_number_and_the_arguments() {
             len: filter.len() as u16,
             filter: filter.as_mut_ptr(),
         };
-        // SAFETY: the kernel copies the program. It fails one call of this process.
+        // SAFETY: the kernel copies the program, which makes `close` of 998 fail.
         unsafe {
             if libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0
                 || libc::prctl(
@@ -42,13 +42,13 @@ fn seccomp_sees_the_number_and_the_arguments() {
                 return 1;
             }
         }
-        // SAFETY: no memory is passed, and neither is a descriptor.
+        // SAFETY: no memory is passed, and neither number is an open descriptor.
         let close = |fd| into_result(unsafe { Linux.syscall(sc::nr::CLOSE, [fd]) });
         i32::from(close(998) != Err(Errno::EPERM) || close(999) != Err(Errno::EBADF)) * 2
     });
     assert_eq!(
         ended,
         Ok(0),
-        "1: no filter; 2: the filter does something else"
+        "exit code 1: the filter is not installed; 2: it does not fail exactly `close` of 998"
     );
 }

@@ -1,8 +1,8 @@
-//! Proves that a typed call costs nothing: in a release build, `Fd::<Linux>::read` is a number
-//! load, the instruction and the error check, with no call and nothing on the stack.
+//! Checks that a typed call adds no cost: in a release build, `Fd::<Linux>::read` loads the call's number,
+//! enters the kernel and checks for an error, without a function call or a use of the stack.
 //!
-//! The test has the compiler write `examples/read_hot_path.rs` out as assembly, for this
-//! architecture, and for the other one where its standard library is installed.
+//! The test compiles `examples/read_hot_path.rs` to assembly for this architecture, and for the other one if
+//! its standard library is installed.
 
 use std::path::Path;
 use std::process::Command;
@@ -14,13 +14,13 @@ mod cargo;
 /// The instructions to look for on one architecture.
 struct Expected {
     target: &'static str,
-    /// Loads the number of `read`.
+    /// The instruction that loads the number of `read`.
     number: &'static str,
-    /// Enters the kernel.
+    /// The instruction that enters the kernel.
     enter: &'static str,
-    /// Compares the result with the largest error.
+    /// The instructions that may compare the result with the range of errors. One of them must occur.
     check: &'static [&'static str],
-    /// The words of a call, of a jump to another function and of the stack.
+    /// Words that show a function call, an unconditional jump or a use of the stack.
     banned: &'static [&'static str],
 }
 
@@ -42,7 +42,7 @@ const AARCH64: Expected = Expected {
     banned: &["bl", "blr", "b", "br", "sp", "x29", "x30"],
 };
 
-/// The instructions of the function `read_hot_path`, built in release for `target`.
+/// Returns the instructions of the function `read_hot_path` in a release build for `target`.
 fn instructions(target: &str) -> Vec<String> {
     let listing = cargo::target_dir().join(format!("read_hot_path-{target}.s"));
     let emit = format!("--emit=asm={}", listing.display());
@@ -56,7 +56,7 @@ fn instructions(target: &str) -> Vec<String> {
     let body = after_label.split_once(".Lfunc_end").expect("its end").0;
     body.lines()
         .map(|line| line.trim().replace('\t', " "))
-        // Directives, labels and comments.
+        // Skip directives, labels and comments.
         .filter(|line| !line.is_empty() && !line.starts_with(['.', '#', '/']))
         .collect()
 }
@@ -80,7 +80,7 @@ fn check(expected: &Expected) {
         let banned = words.find(|word| expected.banned.contains(word));
         assert_eq!(banned, None, "in {code:#?}");
     }
-    // Besides the three: the descriptor's load, the choice between the results, the return.
+    // The other instructions load the descriptor, select the result and return.
     assert!(code.len() <= 9, "{code:#?}");
 }
 
@@ -104,6 +104,9 @@ fn typed_read_compiles_to_the_bare_instruction() {
     if is_installed(other.target) {
         check(&other);
     } else {
-        println!("not looked at: {} is not installed", other.target);
+        println!(
+            "skipped: the standard library of {} is not installed",
+            other.target
+        );
     }
 }

@@ -3,7 +3,8 @@
 use std::path::PathBuf;
 use std::process::Command;
 
-/// The directory of such builds: beside the test's own, which cargo may have locked.
+/// Returns the target directory of these builds. It is not the one that the test itself was built in, because
+/// cargo may hold a lock on that.
 pub fn target_dir() -> PathBuf {
     PathBuf::from(env!("CARGO_TARGET_TMPDIR"))
 }
@@ -14,18 +15,18 @@ pub fn release(subcommand: &str, name: &str, target: &str) -> Command {
     cargo
         .current_dir(env!("CARGO_MANIFEST_DIR"))
         .args([subcommand, "--locked", "--release", "--example", name])
-        // The dependencies of the tests are built too, and need no optimization. The crate itself is optimized.
+        // Build the dependencies of the tests without optimization. The crate itself is optimized.
         .args(["--config", "profile.release.package.'*'.opt-level=0"])
         .args(["--target", target, "--target-dir"])
         .arg(target_dir());
     if target.ends_with("-musl") {
-        // Rust adds musl's start files for such a target, even if nothing is to be linked.
+        // For musl, rustc adds musl's start files, even to a program that has its own `_start`.
         cargo.env("CARGO_ENCODED_RUSTFLAGS", "-Clink-self-contained=no");
     }
     cargo
 }
 
-/// Runs `command`, and fails the test if that fails.
+/// Runs `command`. Panics if it fails.
 pub fn run(command: &mut Command) {
     let status = command
         .status()

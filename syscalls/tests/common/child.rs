@@ -8,8 +8,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use syscalls::Linux;
 use syscalls::process::exit_group;
 
-/// Returns a lock that excludes child processes. A child has a copy of every descriptor of the process, and keeps
-/// open what a test closes.
+/// Returns the lock under which child processes run. While a test holds it, no child has a copy of the
+/// process's descriptors. Such a copy would keep a file open after the test has closed its own descriptor.
 pub fn no_children() -> MutexGuard<'static, ()> {
     static CHILDREN: Mutex<()> = Mutex::new(());
     // The lock protects no data, so a panic while it is held does no harm.
@@ -22,11 +22,11 @@ pub fn close_for_good<T>(end: T) {
     drop(end);
 }
 
-/// Runs `child` in a child process. Returns its exit code, or the signal that killed it. `child` must not panic,
-/// because locks of other threads may be held forever in the child.
+/// Runs `child` in a child process. Returns its exit code, or the signal that killed it. `child` must not
+/// panic, because locks of other threads may be held forever in the child.
 pub fn in_child(child: impl FnOnce() -> i32) -> Result<i32, i32> {
     let _others = no_children();
-    // SAFETY: the child only makes system calls, and ends.
+    // SAFETY: the child only makes system calls and exits.
     let process = unsafe { libc::fork() };
     if process == 0 {
         exit_group(&Linux, child());

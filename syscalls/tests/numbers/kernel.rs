@@ -1,10 +1,10 @@
-//! Compares call numbers, error numbers, constants and struct layouts with the kernel's headers,
-//! for both architectures on any machine.
+//! Compares call numbers, error numbers and constants with the kernel's headers for both architectures, and
+//! struct layouts with the headers for this architecture.
 //!
-//! `x86_64.txt` and `aarch64.txt` hold what the headers say. They are written by
+//! `x86_64.txt` and `aarch64.txt` contain the values from the headers. They are written by
 //! `BLESS=1 RAWECHO_WITNESSES=all cargo test -p rawecho-syscalls --test numbers headers`, on a machine with
-//! the headers and a C compiler for both, and compared with the headers wherever these are
-//! installed.
+//! the headers and a C compiler for both architectures. Where the headers are installed, the tests also
+//! compare the two files with them.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -101,7 +101,7 @@ pub fn constants_match_kernel_tables() {
         let kernels = of_kind(table, "constant ");
         for (family, name, ours) in constants() {
             match kernels.get(name) {
-                // The two may disagree on the sign of bit 31 (`EPOLLET`), which no register carries.
+                // The headers may give `EPOLLET` (bit 31) another sign. Its 32 bits are the same.
                 Some(value) => assert_eq!(
                     ours as u32,
                     value.parse::<i64>().expect("a number") as u32,
@@ -119,8 +119,8 @@ pub fn constants_match_kernel_tables() {
     );
 }
 
-/// Returns the UAPI header that defines a struct, and the struct's name in it. The UAPI headers do not define
-/// the others; `layouts.rs` compares those with the C library's.
+/// Returns the UAPI header that defines a struct, and the struct's name in it. Returns `None` for a struct
+/// that no UAPI header defines: `layouts.rs` compares it with the C library's.
 fn uapi(layout: &Layout) -> Option<(&'static str, &'static str)> {
     Some(match layout.name {
         "struct sockaddr_in" => ("linux/in.h", "struct sockaddr_in"),
@@ -140,7 +140,7 @@ fn uapi(layout: &Layout) -> Option<(&'static str, &'static str)> {
 /// Returns the field's name in the kernel's header.
 fn field_in_c(field: &str) -> &str {
     match field {
-        // glibc and the manual say `sin_zero`; to the kernel it is padding.
+        // glibc calls the field `sin_zero`, the kernel's header `__pad`.
         "sin_zero" => "__pad",
         field => field,
     }
@@ -169,8 +169,9 @@ pub fn tables_match_aarch64_headers() {
     table_matches_headers("aarch64");
 }
 
-/// Headers of another version than the table's may have more names or lack some. Names in both must have the
-/// same value, and the names that the crate uses must be in both.
+/// Compares the table of `arch` with the installed headers, or writes the table if `BLESS` is set. Headers of
+/// another version than the table's may have more names or lack some. A name in both must have the same
+/// value, and the headers must have every call and error of the crate.
 fn table_matches_headers(arch: &str) {
     let live = facts(arch);
     let path = format!("{}/tests/numbers/{arch}.txt", env!("CARGO_MANIFEST_DIR"));
@@ -206,7 +207,7 @@ fn definitions(text: &str, prefix: &str) -> BTreeMap<String, usize> {
 /// Returns the facts of `arch`'s installed headers.
 fn facts(arch: &str) -> Facts {
     let mut facts = Facts::new();
-    // aarch64 has a file of its own since the headers of 6.11, and the generic one before.
+    // aarch64 has `asm/unistd_64.h` since the headers of 6.11. Before, it used the generic file.
     let calls = header(arch, "asm/unistd_64.h")
         .or_else(|| header(arch, "asm-generic/unistd.h"))
         .expect("the header that numbers the calls");
@@ -216,8 +217,8 @@ fn facts(arch: &str) -> Facts {
             facts.insert(format!("call {name}"), number.to_string());
         }
     }
-    // The generic file numbers some calls under one name for 32 and 64 bits, and then gives each
-    // width its own names, 64 bits first.
+    // The generic file numbers some calls once for 32 and 64 bits, under a name with `__NR3264_`. It then
+    // defines the names for each width by these, first those for 64 bits.
     let shared = definitions(&calls, "__NR3264_");
     let names = calls.rsplit_once("#if __BITS_PER_LONG == 64");
     let names = names.and_then(|(_, names)| names.split_once("#else"));
@@ -235,7 +236,8 @@ fn facts(arch: &str) -> Facts {
         "{arch} has error numbers of its own"
     );
     for file in ["asm-generic/errno-base.h", "asm-generic/errno.h"] {
-        // `EWOULDBLOCK` and `EDEADLOCK` are defined by another name, not by a number.
+        // `definitions` skips `EWOULDBLOCK` and `EDEADLOCK`, which are defined by another name, not by a
+        // number.
         let text = header(arch, file).expect("a header of error numbers");
         for (name, number) in definitions(&text, "") {
             facts.insert(format!("errno {name}"), number.to_string());
@@ -279,7 +281,8 @@ fn table_text(arch: &str, facts: &Facts) -> String {
     text
 }
 
-/// Headers that no struct needs, but constants do. `linux/eventfd.h` is there since 6.7.
+/// The headers to include for constants and for the version, in addition to those of `uapi`.
+/// `linux/eventfd.h` is missing, because headers before 6.7 do not have it.
 const HEADERS: &[&str] = &[
     "linux/version.h",
     "linux/fcntl.h",
@@ -291,10 +294,10 @@ const HEADERS: &[&str] = &[
     "linux/eventpoll.h",
 ];
 
-/// Makes a C compiler for `arch` evaluate every constant, size and offset. The compiler writes them to its
-/// assembly output, as for the kernel's own `asm-offsets.h`.
+/// Compiles a C file for `arch` that contains every constant, size and offset, and returns their values. The
+/// compiler writes them to its assembly output, as for the kernel's own `asm-offsets.h`.
 fn ask_compiler(arch: &str) -> BTreeMap<String, i64> {
-    // An annotation of sparse, which the headers use and the compiler does not know.
+    // The headers use `__force`, an annotation for sparse, which the compiler does not know.
     let mut c = String::from("#define __force\n#include <stddef.h>\n#include <linux/types.h>\n");
     let uapi_headers = LAYOUTS.iter().filter_map(uapi).map(|(header, _)| header);
     for header in uapi_headers
@@ -355,7 +358,10 @@ fn compile(arch: &str, source: &str) -> String {
     let mut stdin = child.stdin.take().expect("a pipe to the compiler");
     stdin.write_all(source.as_bytes()).expect("the source");
     drop(stdin);
-    let output = child.wait_with_output().expect("the compiler's end");
-    assert!(output.status.success(), "{compiler} refuses:\n{source}");
+    let output = child.wait_with_output().expect("the compiler's exit");
+    assert!(
+        output.status.success(),
+        "{compiler} does not compile:\n{source}"
+    );
     String::from_utf8(output.stdout).expect("assembly is text")
 }

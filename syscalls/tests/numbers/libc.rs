@@ -1,8 +1,7 @@
 //! Compares call numbers, error numbers with their names and messages, and constants with the C
 //! library's on this architecture.
 //!
-//! Each test iterates over a whole table of the crate, so a new row without a counterpart here
-//! fails.
+//! Each test iterates over a whole table of the crate, so it fails for a new row without a counterpart here.
 
 use syscalls::{CALLS, ConstantTable};
 
@@ -11,7 +10,7 @@ use crate::{FAMILIES, Family};
 #[path = "../common/sources.rs"]
 mod sources;
 
-/// Returns the C library's call numbers, by the calls' names.
+/// Expands to a table of the C library's call numbers, each with its name.
 macro_rules! sys {
     ($($number:ident)*) => { &[$((stringify!($number), ::libc::$number)),*] };
 }
@@ -57,7 +56,8 @@ pub fn call_numbers_match_libc() {
     }
 }
 
-/// Names and messages of errors: glibc has functions for them, musl does not.
+/// Compares the names and messages of errors by `strerrorname_np` and `strerrordesc_np`, which glibc has and
+/// musl lacks.
 #[cfg(target_env = "gnu")]
 pub mod errors {
     use std::ffi::{CStr, c_char, c_int};
@@ -65,9 +65,9 @@ pub mod errors {
     use syscalls::{Errno, MAX_ERRNO};
 
     unsafe extern "C" {
-        /// glibc since 2.32: the name of an error number, or null.
+        /// Returns the name of an error number, or null (glibc 2.32).
         safe fn strerrorname_np(number: c_int) -> *const c_char;
-        /// glibc since 2.32: the text of `strerror` in the C locale, or null.
+        /// Returns the text of `strerror` in the C locale, or null (glibc 2.32).
         safe fn strerrordesc_np(number: c_int) -> *const c_char;
     }
 
@@ -97,7 +97,7 @@ pub mod errors {
 
 pub fn constants_match_libc() {
     for Family { name, ours, libc } in FAMILIES {
-        // The two may disagree on the sign of bit 31 (`EPOLLET`), which no register carries.
+        // The C library may give `EPOLLET` (bit 31) another sign. Its 32 bits are the same.
         let bits = |names: ConstantTable| -> Vec<_> {
             names
                 .iter()

@@ -1,8 +1,9 @@
-//! Every number that the crate takes from the kernel (calls, errors, constants, struct layouts) is
-//! the kernel's and the C library's.
+//! Checks every number that the crate takes from the kernel: of calls and errors, of constants, and in struct
+//! layouts.
 //!
-//! `kernel` compares with tables of the kernel's headers, which are part of the repository, and
-//! those tables with the installed headers. `libc` compares with the C library.
+//! `kernel` compares them with tables of the kernel's headers, which are part of the repository, and those
+//! tables with the installed headers. `libc` compares all but the layouts with the C library.
+//! (`../layouts.rs` compares the layouts.)
 
 mod kernel;
 mod libc;
@@ -66,7 +67,7 @@ use libc::errors::error_names_and_messages_match_libc;
 
 #[cfg(not(target_env = "gnu"))]
 fn error_names_and_messages_match_libc() {
-    unreachable!("the witness is absent")
+    unreachable!("the test runs only with glibc")
 }
 
 witness::tests! {

@@ -1,5 +1,5 @@
-//! Makes every call that the layer has, with success and with errors, and with whatever has a form
-//! of its own in strace's output.
+//! Makes every call of the crate except `exit_group`, with success and with errors, and with the arguments
+//! that strace shows in a special form.
 
 use core::net::{IpAddr, SocketAddr};
 use core::time::Duration;
@@ -38,7 +38,7 @@ const FLAGS: i32 = SOCK_CLOEXEC | SOCK_NONBLOCK;
 /// A descriptor that is not open.
 const CLOSED: usize = 12345;
 
-/// Makes every call through `kernel`, those that need an address with `loopback`.
+/// Makes every call except `exit_group` through `kernel`. Calls that need an address use `loopback`.
 pub fn every_call<K: Kernel>(kernel: &K, loopback: IpAddr) {
     files(kernel);
     let any_port = SocketAddr::new(loopback, 0);
@@ -57,21 +57,20 @@ fn fails<T>(outcome: Result<T, Errno>, expected: Errno) {
     assert_eq!(outcome.err(), Some(expected));
 }
 
-/// A call with arguments that no typed call has, and that it refuses for them.
+/// Makes a call with arguments that no typed call passes, and asserts that it fails with `expected`.
 fn refused<K: Kernel, const N: usize>(kernel: &K, nr: usize, args: [usize; N], expected: Errno) {
-    // SAFETY: below, each address is null or `at` something that is large enough for the call, and
-    // no call succeeds.
+    // SAFETY: in this file, each address is null or that of memory that is large enough for the call, and no
+    // such call succeeds.
     let result = unsafe { kernel.syscall(nr, args) };
     assert_eq!(into_result(result), Err(expected), "{nr}");
 }
 
-/// The address of `value`, which the kernel may write to.
+/// Returns the address of `value`, which the kernel may write to.
 fn at<T>(value: &mut T) -> usize {
     (&raw mut *value).expose_provenance()
 }
 
-/// Waits until `events` come to `fd`. Even on one machine the kernel may take a while to hand things
-/// over.
+/// Waits for `events` on `fd`. Even over loopback, data may arrive after the call that sent it has returned.
 fn wait_for<K: Kernel>(fd: &Fd<K>, events: i16) {
     let mut fds = [PollFd::new(fd, events)];
     assert_eq!(
@@ -82,7 +81,7 @@ fn wait_for<K: Kernel>(fd: &Fd<K>, events: i16) {
 
 fn files<K: Kernel>(k: &K) {
     let open = |path: &CStr, flags| openat(k.clone(), path, flags, 0o640);
-    // Two tests of one process make every call at the same time.
+    // Two threads of a test program may make every call at the same time, so each has its own file.
     let (process, thread) = (std::process::id(), std::thread::current().id());
     let path = std::env::temp_dir().join(format!("every-call-{process}-{thread:?}"));
     let path = &*CString::new(path.into_os_string().into_encoded_bytes()).unwrap();
@@ -109,7 +108,7 @@ fn files<K: Kernel>(k: &K) {
         b"exactly thirty-three bytes of it.",
         b"\0\x01\x02 \t\n\x0b\x0c\r\x1b\"\\'\x7f\x80\xff/~",
         b"\x07\x080\x1f9\x1f/\x1f:\x001",
-        // Where it is cut, what follows counts no more.
+        // strace shows 32 bytes. A digit after them does not lengthen an octal escape at the end.
         b"thirty-one bytes, and then comes\x015",
         b"thirty-one bytes, then this one\x015",
         &[0xff; 40],
@@ -195,7 +194,7 @@ fn streams<K: Kernel>(k: &K, any: SocketAddr) {
     let late = client.sendto(b"too late", MSG_NOSIGNAL | MSG_MORE | MSG_OOB, None);
     fails(late, Errno::EPIPE);
     fails(client.write(b"too late"), Errno::EPIPE);
-    // Closed with bytes unread, a connection is reset.
+    // Closing a socket with unread bytes resets the connection.
     other.write(b"unread").unwrap();
     wait_for(&second, POLLIN);
     drop(second);
@@ -211,7 +210,7 @@ fn streams<K: Kernel>(k: &K, any: SocketAddr) {
         late.getsockopt(SO_ERROR),
         Ok(Errno::ECONNREFUSED.number().into())
     );
-    // Addresses of other spellings.
+    // Addresses with other text forms.
     for ip in [
         "0.0.0.0",
         "255.1.2.3",
@@ -294,7 +293,7 @@ fn options<K: Kernel>(k: &K) {
     refused(k, sc::nr::GETSOCKOPT, closed, Errno::EBADF);
 }
 
-/// Numbers and flags without a name, and addresses that are null.
+/// Makes calls with numbers and flags that have no name, and with null addresses.
 fn unusual_arguments<K: Kernel>(k: &K) {
     const INET: usize = AF_INET as usize;
     let socket = Socket::new(k.clone(), AF_INET, SOCK_STREAM, IPPROTO_IP).unwrap();
@@ -387,7 +386,7 @@ fn pairs<K: Kernel>(k: &K) {
     a.sendmmsg(&mut batch, 0).unwrap();
     b.recvmmsg(&mut room, MSG_WAITFORONE, None).unwrap();
 
-    // More than strace shows, and in the end more than there is room for.
+    // Send more messages than strace shows, and finally more than the socket's queue holds.
     let mut many = [message; 40];
     assert_eq!(a.sendmmsg(&mut many[..32], 0), Ok(32));
     b.recvmmsg(&mut room, MSG_DONTWAIT, None).unwrap();
@@ -442,7 +441,7 @@ fn epolls<K: Kernel>(k: &K) {
     ctl(EPOLL_CTL_DEL, &semaphore, 0, 0).unwrap();
     ctl(EPOLL_CTL_ADD, &semaphore, EPOLLEXCLUSIVE | EPOLLIN, 0).unwrap();
     fails(epoll.wait(&mut [], 1), Errno::EINVAL);
-    // More than strace shows.
+    // Wait for more events than strace shows.
     let counters: Vec<_> = iter::repeat_with(|| eventfd2(k.clone(), 0, 0).unwrap())
         .take(40)
         .collect();
@@ -534,7 +533,7 @@ fn process<K: Kernel>(k: &K) {
     let old = prlimit64(k, RLIMIT_NOFILE, None).unwrap();
     let limit = |rlim_cur| Some(Rlimit { rlim_cur, ..old });
     for cur in [100, 1024, 1025, 2048] {
-        // The kernel refuses a soft limit above the hard one, and the trace has that, too.
+        // The kernel refuses a soft limit above the hard one. The trace shows this error too.
         let outcome = prlimit64(k, RLIMIT_NOFILE, limit(cur)).map(|_| ());
         let possible = cur <= old.rlim_max;
         assert_eq!(outcome, possible.then_some(()).ok_or(Errno::EINVAL));

@@ -1,6 +1,7 @@
-//! The trace of every call, with successes and failures, is what strace shows of the same process.
+//! Checks that the trace of every call, whether it succeeds or fails, equals strace's output for the same
+//! process.
 //!
-//! This test starts itself a second time, under strace. The process in there makes the calls and
+//! Each test starts its own program a second time, under strace. The second process makes the calls and
 //! writes its own trace of them.
 
 mod every_call;
@@ -35,7 +36,7 @@ fn decoded_calls_match_strace(loopback: IpAddr) {
     }
     let (own, strace) = two_traces("decoded_calls_match_strace", loopback, &[]);
     assert_same_lines(&own, &strace);
-    // None has been forgotten.
+    // Every call has been made, and has failed at least once.
     let made: BTreeSet<_> = own.iter().filter_map(|line| name(line)).collect();
     let remedy = "add to syscalls/tests/trace_is_strace/every_call.rs";
     assert_every_call(&made, remedy);
@@ -49,8 +50,8 @@ fn registers_match_strace(loopback: IpAddr) {
     if let Some(file) = env::var_os(TRACE_TO) {
         second_process(file.as_encoded_bytes(), Format::Registers, loopback);
     }
-    // strace shows each call's number, and its arguments as register values. It decodes only these two
-    // calls, to distinguish the trace's own calls from those of the layer.
+    // strace shows each call's number, and its arguments as register values. It decodes only these two calls,
+    // because `calls_of_the_layer` recognizes the trace's own calls by them.
     let options = ["-n", "-e", "raw=!openat,ppoll"];
     let decoded = |line: &String| ["openat", "ppoll"].contains(&name(line).expect("a call"));
     let (own, mut strace) = two_traces("registers_match_strace", loopback, &options);
@@ -107,7 +108,7 @@ fn two_traces(test: &str, loopback: IpAddr, options: &[&str]) -> (Vec<String>, V
     let theirs = TempFile::new(&format!("{test}.strace"));
     let this = env::current_exe().expect("a path");
     let output = strace(options, &theirs.0, this)
-        // One thread, so that all calls of the test are one process's.
+        // With one test thread, the main thread makes all calls of the test.
         .args(["--exact", &test, "--test-threads=1"])
         .env(TRACE_TO, &own.0)
         .output()
@@ -133,7 +134,8 @@ fn second_process(file: &[u8], form: Format, loopback: IpAddr) -> ! {
     exit_group(&kernel, EXIT_CODE)
 }
 
-// musl blocks signals while it makes a thread or a child, by calls that the layer has a name for.
+// With musl, strace would show more calls of the table: musl calls `rt_sigprocmask` when it creates a thread
+// or a child.
 witness::tests! {
     [each loopback] {
         decoded_calls_match_strace: Strace, Glibc;

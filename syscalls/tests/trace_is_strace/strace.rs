@@ -1,15 +1,16 @@
-//! The outside witness: `strace(1)` looks at the same process that writes its own trace.
+//! Runs strace(1) on a process that writes its own trace, and extracts the calls that both must show.
 //!
-//! Both see the same registers and the same memory, so nothing need be forgiven: pointers, ports
-//! and times are equal too. What this file leaves out of strace's output is all that it leaves out:
+//! Both see the same registers and the same memory, so even pointers, ports and times are equal. This file
+//! removes from strace's output:
 //!
-//! 1. the process's number at the start of each line, and lines about signals and its exit;
-//! 2. what came before the trace was opened;
-//! 3. calls that the layer has no name for: memory for the heap (`brk`, `mmap` …), threads;
-//! 4. the trace's own calls: those on its descriptor;
-//! 5. the final `exit_group`, if it is the C library's.
+//! 1. the thread ID at the start of each line, the lines of other threads, and lines about signals and exits;
+//! 2. the calls before the trace file was opened;
+//! 3. calls that are not in the crate's table, such as those for heap memory (`brk`, `mmap`) and for threads;
+//! 4. the trace's own calls, which are those on its descriptor.
 //!
-//! A call that strace shows in two pieces, because another thread came between, is put together.
+//! A call that strace shows in two parts, because another thread's call came between them, becomes one line.
+//! The `data` of an epoll event gets the form that strace 6.12 shows. `tests/trace_is_strace.rs` also removes
+//! the final `exit_group`, which the C library makes.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -17,7 +18,7 @@ use std::process::Command;
 
 use syscalls::CALLS;
 
-/// A file of this test's own. It is removed at the end.
+/// A temporary file, which is removed when this is dropped.
 pub struct TempFile(pub PathBuf);
 
 impl TempFile {
@@ -37,7 +38,7 @@ impl Drop for TempFile {
     }
 }
 
-/// `program`, to be run under strace, which writes to `output`.
+/// Returns a command that runs `program` under strace. strace writes to `output`.
 pub fn strace(options: &[&str], output: &Path, program: impl AsRef<Path>) -> Command {
     let mut command = Command::new("strace");
     command.args(["-f", "-a1", "-o"]).arg(output);
@@ -45,11 +46,11 @@ pub fn strace(options: &[&str], output: &Path, program: impl AsRef<Path>) -> Com
     command
 }
 
-/// The calls that the layer made in the process that wrote a trace to the file `trace`, out of
-/// what strace says of that process.
+/// Returns the calls in strace's output that the crate made, in the thread that wrote its own trace to the
+/// file `trace`.
 pub fn calls_of_the_layer(strace: &str, trace: &Path) -> Vec<String> {
     let lines = strace.lines().map(|line| {
-        let (process, call) = line.split_once(' ').expect("a process's number");
+        let (process, call) = line.split_once(' ').expect("a thread ID");
         (process, call.trim_start())
     });
     let opened = format!("openat(AT_FDCWD, \"{}\", ", trace.display());
@@ -59,7 +60,7 @@ pub fn calls_of_the_layer(strace: &str, trace: &Path) -> Vec<String> {
     let descriptor: u32 = descriptor.parse().expect("a descriptor");
     let own = [
         format!("write({descriptor}, "),
-        format!("write({descriptor:#x}, "), // as the option `raw` has it
+        format!("write({descriptor:#x}, "), // with the option `raw`
         format!("ppoll([{{fd={descriptor}, events=POLLOUT}}], "),
     ];
     let mut calls = Vec::new();
@@ -81,8 +82,9 @@ pub fn calls_of_the_layer(strace: &str, trace: &Path) -> Vec<String> {
     calls
 }
 
-/// strace 6.13 and later show what `struct epoll_event` carries as one number in hexadecimal,
-/// `data=0x3`, where 6.12 and earlier, and the trace, show `data={u32=3, u64=3}`.
+/// Converts a call from strace's output to the form of strace 6.12. Later versions show the `data` of a
+/// `struct epoll_event` as one hexadecimal number: `data=0x3`. Earlier versions, and this crate's trace, show
+/// `data={u32=3, u64=3}`.
 fn spelling_of_6_12(call: &str) -> String {
     let mut parts = call.split(", data=");
     let mut spelled = parts.next().unwrap_or_default().to_owned();
@@ -91,25 +93,25 @@ fn spelling_of_6_12(call: &str) -> String {
         let digits = number.strip_prefix("0x").unwrap_or(number);
         spelled += &match u64::from_str_radix(digits, 16) {
             Ok(data) => format!(", data={{u32={}, u64={data}}}{rest}", data as u32),
-            // It is spelled so already.
+            // The call has this form already.
             Err(_) => format!(", data={part}"),
         };
     }
     spelled
 }
 
-/// The marks that strace writes when another thread's call comes between the two parts of a call: at the end of
-/// the first part, and at the start of the second.
+/// The marks that strace writes when another thread's call comes between the two parts of a call: at the end
+/// of the first part, and at the start of the second.
 const UNFINISHED: &str = " <unfinished ...>";
 const RESUMED: &str = " resumed>";
 
-/// The name of the call in a line of strace's output. With option `-n` its number is before it.
+/// Returns the name of the call in a line of strace's output. With option `-n`, the call's number precedes it.
 pub fn name(line: &str) -> Option<&str> {
     let (name, _) = line.split_once('(')?;
     name.rsplit(' ').next()
 }
 
-/// Stops at the first line that differs.
+/// Asserts that both traces have the same lines. Panics at the first difference.
 pub fn assert_same_lines(ours: &[String], theirs: &[String]) {
     for (i, (ours, theirs)) in ours.iter().zip(theirs).enumerate() {
         assert_eq!(
@@ -118,9 +120,5 @@ pub fn assert_same_lines(ours: &[String], theirs: &[String]) {
         );
     }
     let common = ours.len().min(theirs.len());
-    assert_eq!(
-        ours[common..],
-        theirs[common..],
-        "one of them has more calls"
-    );
+    assert_eq!(ours[common..], theirs[common..], "one trace has more calls");
 }
