@@ -192,7 +192,7 @@ impl World {
         }
     }
 
-    /// Returns a part of `count`: 1 in most cases.
+    /// Returns 1 half of the time, and otherwise a random number below `count`.
     fn short(&mut self, count: usize) -> usize {
         if self.rng.bool() {
             1
@@ -225,7 +225,7 @@ impl World {
         }
         let mut count = self.conns[conn].readable(end).min(len);
         if count > 1 && self.happens(Fault::ReadShort) {
-            // The rest causes another event right after.
+            // The remaining bytes cause another event right after.
             self.conns[conn].ends[end].news += 1;
             count = self.short(count);
         }
@@ -659,16 +659,16 @@ impl World {
             let (happened, data) = *choose(&mut self.rng, &self.epolls[epoll].gone);
             events.push((None, data, happened & (EPOLLIN | EPOLLOUT)));
         }
-        // No spurious event for standard input, standard output or an eventfd on which a call would block:
-        // the kernel reports none for a pipe or a counter with one user.
-        let sockets = |entry: &Registration| match self.table[entry.fd] {
+        // Standard input and output get spurious events only as non-blocking pipes, and an eventfd gets none:
+        // the kernel reports none for a pipe or an eventfd that nothing else reads or writes.
+        let may_be_spurious = |entry: &Registration| match self.table[entry.fd] {
             Some(File::Stdin) => self.stdin.kind == Kind::NonblockingPipe,
             Some(File::Stdout) => self.stdout.kind == Kind::NonblockingPipe,
             Some(File::Event(_)) => false,
             _ => true,
         };
         let candidates = (0..self.epolls[epoll].set.len())
-            .filter(|&i| sockets(&self.epolls[epoll].set[i]))
+            .filter(|&i| may_be_spurious(&self.epolls[epoll].set[i]))
             .collect::<Vec<_>>();
         if !candidates.is_empty() && self.happens(Fault::SpuriousEvent) {
             let i = *choose(&mut self.rng, &candidates);

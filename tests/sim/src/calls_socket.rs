@@ -34,7 +34,7 @@ const SOCKADDR_IN6: usize = 28;
 const SMALL: [usize; 3] = [1, 7, 100];
 const CAPACITIES: [usize; 5] = [512, 4_096, 65_536, 200_000, 200_000];
 
-/// The first ephemeral port. The kernel assigns one to a client that has not bound a port.
+/// The first ephemeral port. The kernel assigns an ephemeral port to a client that has not bound a port.
 pub(crate) const EPHEMERAL: u16 = 32_768;
 
 impl World {
@@ -394,7 +394,7 @@ impl World {
         self.sockets[socket].state = State::Stream { conn, end: CLIENT };
         self.attempts[attempt].conn = Some(conn);
         self.attempts[attempt].moved_at = self.now;
-        for errno in self.accepting_rests() {
+        for errno in self.accept_back_offs() {
             self.blame_attempt(attempt, "accept4", errno);
         }
         self.step();
@@ -434,8 +434,8 @@ impl World {
 
     /// Returns the last accept error of each listener that is not registered in epoll, because its
     /// accept backs off after that error.
-    fn accepting_rests(&self) -> Vec<Errno> {
-        let why = |listener: usize| {
+    fn accept_back_offs(&self) -> Vec<Errno> {
+        let reason = |listener: usize| {
             let mut sets = self.epolls.iter().flat_map(|epoll| &epoll.set);
             let watched = sets.any(|entry| self.table[entry.fd] == Some(File::Socket(listener)));
             match self.sockets[listener].state {
@@ -444,7 +444,7 @@ impl World {
             }
         };
         let listeners = self.listeners(|_| true);
-        listeners.into_iter().filter_map(why).collect()
+        listeners.into_iter().filter_map(reason).collect()
     }
 
     pub(crate) fn getsockname(
@@ -622,7 +622,7 @@ impl World {
                 if end == SERVER {
                     self.server_closes(conn);
                 } else {
-                    // The program may give up on its own client. The check of its reply allows for that.
+                    // The program may close its own client early. The check of the reply handles this case.
                     let excuse = &mut self.conns[conn].excuse;
                     excuse.get_or_insert_with(|| "its client is closed".into());
                 }

@@ -27,7 +27,7 @@ pub(crate) enum Disconnect {
 #[derive(Clone, Debug)]
 pub(crate) struct ClientPlan {
     pub(crate) seed: u64,
-    /// The time of its first connect.
+    /// The time from the start of the run to its first connect.
     pub(crate) start: u64,
     pub(crate) bytes: u32,
     /// The most bytes that it writes or reads in one call.
@@ -42,9 +42,9 @@ pub(crate) struct ClientPlan {
 /// The outcome of a client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Outcome {
-    /// As planned.
-    Content,
-    /// Every connect was refused.
+    /// The client finished as planned.
+    Completed,
+    /// No server listened at any attempt to connect.
     Refused,
     /// The connection ended early.
     CutOff,
@@ -52,8 +52,8 @@ pub(crate) enum Outcome {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Stage {
-    Outside { tries: u32 },
-    Talking { conn: usize },
+    Connecting { tries: u32 },
+    Connected { conn: usize },
     Done(Outcome),
 }
 
@@ -64,18 +64,18 @@ pub(crate) struct Client {
     pub(crate) sent: u32,
     pub(crate) received: u32,
     shut: bool,
-    rests_until: u64,
+    paused_until: u64,
     connected_at: u64,
     pub(crate) due: u64,
     rng: Rng,
 }
 
-/// The number of retries after a refused connect.
+/// The number of retries if no server listens.
 const MAX_RETRIES: u32 = 6;
 
 /// Returns byte `i` of client `id`'s message.
 fn byte(id: usize, i: u32) -> u8 {
-    // The period is not a power of two, as a buffer's size could be.
+    // The period is not a power of two, so that data displaced by the size of a buffer differs.
     (i.wrapping_mul(2_654_435_761) >> 24) as u8 ^ (i % 251) as u8 ^ (id as u8).wrapping_mul(37)
 }
 
@@ -84,11 +84,11 @@ impl Client {
         Client {
             rng: Rng::with_seed(plan.seed),
             plan,
-            stage: Stage::Outside { tries: 0 },
+            stage: Stage::Connecting { tries: 0 },
             sent: 0,
             received: 0,
             shut: false,
-            rests_until: 0,
+            paused_until: 0,
             connected_at: 0,
             due: u64::MAX,
         }
@@ -98,7 +98,7 @@ impl Client {
         matches!(self.stage, Stage::Done(_))
     }
 
-    /// Returns whether it keeps reading, and must therefore get its whole echo.
+    /// Returns whether the client keeps reading, and must therefore get its whole echo.
     pub(crate) fn must_finish(&self) -> bool {
         matches!(
             self.plan.disconnect,
@@ -118,9 +118,9 @@ impl Client {
 impl World {
     pub(crate) fn client_acts(&mut self, id: usize) {
         match self.clients[id].stage {
-            Stage::Outside { tries } => self.client_connects(id, tries),
-            Stage::Talking { conn } => {
-                self.client_talks(id, conn);
+            Stage::Connecting { tries } => self.client_connects(id, tries),
+            Stage::Connected { conn } => {
+                self.client_proceeds(id, conn);
                 self.kick(conn);
             }
             Stage::Done(_) => {}
@@ -133,7 +133,7 @@ impl World {
                 self.client_is_done(id, Outcome::Refused);
                 return;
             }
-            self.clients[id].stage = Stage::Outside { tries: tries + 1 };
+            self.clients[id].stage = Stage::Connecting { tries: tries + 1 };
             let delay = self.clients[id].rng.u64(..100 * MILLISECOND);
             self.schedule_in(Actor::Client(id), delay);
             return;
@@ -159,16 +159,16 @@ impl World {
         let now = self.now;
         let client = &mut self.clients[id];
         client.connected_at = now;
-        client.stage = Stage::Talking { conn };
+        client.stage = Stage::Connected { conn };
         let delay = client.gap();
         self.schedule_in(Actor::Client(id), delay);
         if let Disconnect::WithoutReading(after) = self.clients[id].plan.disconnect {
-            // Schedule its disconnect, which no other event may trigger.
+            // Schedule the disconnect here, because no other event may cause it.
             self.schedule_in(Actor::Client(id), delay.min(after));
         }
     }
 
-    fn client_talks(&mut self, id: usize, conn: usize) {
+    fn client_proceeds(&mut self, id: usize, conn: usize) {
         let now = self.now;
         let client = &mut self.clients[id];
         let state = &mut self.conns[conn];
@@ -177,8 +177,8 @@ impl World {
             self.disconnect_client(id, conn, Outcome::CutOff);
             return;
         }
-        if now < client.rests_until {
-            let until = client.rests_until;
+        if now < client.paused_until {
+            let until = client.paused_until;
             self.schedule(Actor::Client(id), until);
             return;
         }
@@ -187,11 +187,11 @@ impl World {
                 return;
             }
             self.client_writes(id, conn);
-            self.client_may_leave(id, conn);
+            self.client_may_disconnect(id, conn);
             return;
         };
         if now >= client.connected_at + after {
-            self.client_breaks(id, conn, true);
+            self.client_disconnects_early(id, conn, true);
             return;
         }
         let until = client.connected_at + after;
@@ -209,17 +209,17 @@ impl World {
         };
         let client = &mut self.clients[id];
         if bytes.is_empty() {
-            let content = client.shut && client.received == client.sent;
-            if !content && self.conns[conn].excuse.is_none() {
+            let complete = client.shut && client.received == client.sent;
+            if !complete && self.conns[conn].excuse.is_none() {
                 let seen = format!(
                     "client {id} reads end of file after {} of {} bytes",
                     client.received, client.sent
                 );
                 self.violated("a connection ends when every byte is echoed", seen);
             }
-            let wanted = content && self.clients[id].sent == self.clients[id].plan.bytes;
-            let outcome = if wanted {
-                Outcome::Content
+            let planned = complete && self.clients[id].sent == self.clients[id].plan.bytes;
+            let outcome = if planned {
+                Outcome::Completed
             } else {
                 Outcome::CutOff
             };
@@ -247,7 +247,7 @@ impl World {
         if let Some((after, pause)) = client.plan.pause {
             if client.sent >= after {
                 client.plan.pause = None;
-                client.rests_until = now + pause;
+                client.paused_until = now + pause;
                 self.schedule(Actor::Client(id), now + pause);
                 return;
             }
@@ -281,32 +281,32 @@ impl World {
         }
     }
 
-    fn client_may_leave(&mut self, id: usize, conn: usize) {
+    fn client_may_disconnect(&mut self, id: usize, conn: usize) {
         let client = &self.clients[id];
         match client.plan.disconnect {
             Disconnect::AfterTheEcho
                 if client.sent == client.plan.bytes && client.received == client.sent =>
             {
                 self.conns[conn].close(CLIENT, false);
-                self.disconnect_client(id, conn, Outcome::Content);
+                self.disconnect_client(id, conn, Outcome::Completed);
             }
             Disconnect::Closing(after) if client.sent >= after => {
-                self.client_breaks(id, conn, false);
+                self.client_disconnects_early(id, conn, false);
             }
             Disconnect::Resetting(after) if client.sent >= after => {
-                self.client_breaks(id, conn, true);
+                self.client_disconnects_early(id, conn, true);
             }
             _ => {}
         }
     }
 
     /// Disconnects the client before it has read its whole echo.
-    fn client_breaks(&mut self, id: usize, conn: usize, resets: bool) {
+    fn client_disconnects_early(&mut self, id: usize, conn: usize, resets: bool) {
         self.remark(|| format!("client {id} disconnects"));
         let excuse = &mut self.conns[conn].excuse;
         excuse.get_or_insert_with(|| "its client has disconnected".into());
         self.conns[conn].close(CLIENT, resets);
-        self.disconnect_client(id, conn, Outcome::Content);
+        self.disconnect_client(id, conn, Outcome::Completed);
     }
 
     fn disconnect_client(&mut self, id: usize, conn: usize, outcome: Outcome) {
@@ -328,7 +328,7 @@ impl World {
             let (stage, sent, received) = (client.stage, client.sent, client.received);
             let must_finish = client.must_finish();
             let unfinished = match stage {
-                Stage::Done(Outcome::CutOff) | Stage::Talking { .. } => must_finish,
+                Stage::Done(Outcome::CutOff) | Stage::Connected { .. } => must_finish,
                 _ => false,
             };
             let excused = self.conns.iter().any(|conn| {

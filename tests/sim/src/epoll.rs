@@ -12,7 +12,7 @@ pub(crate) struct Registration {
     pub(crate) fd: usize,
     pub(crate) events: u32,
     pub(crate) data: u64,
-    /// With `EPOLLONESHOT`: not reported since it was armed.
+    /// Whether it may report. With `EPOLLONESHOT`, it may not after a report, until it is armed again.
     pub(crate) armed: bool,
     /// With `EPOLLET`: the descriptor's event count when it was last reported.
     pub(crate) reported_at: Option<u64>,
@@ -29,7 +29,7 @@ impl Registration {
         }
     }
 
-    /// Returns which of `events` are reported, at event count `news`.
+    /// Returns which of `events` are reported when the descriptor's event count is `news`.
     pub(crate) fn of(&self, events: u32, news: impl FnOnce() -> u64) -> u32 {
         let wanted = events & (self.events | EPOLLERR | EPOLLHUP);
         let is_news = || self.events & EPOLLET == 0 || self.reported_at != Some(news());
@@ -48,14 +48,15 @@ impl Registration {
     }
 }
 
-/// The number of tokens of closed descriptors that are kept, to report stale events for them.
+/// The number of past registrations that are kept, to report stale events for them.
 const REMEMBERED: usize = 8;
 
-/// An epoll set, in the order of registration.
+/// An epoll set.
 #[derive(Debug, Default)]
 pub(crate) struct Epoll {
+    /// The registrations, in their order in time.
     pub(crate) set: Vec<Registration>,
-    /// The most recent tokens, with their events, of descriptors that were closed or removed.
+    /// The events and tokens of the descriptors that were closed or removed most recently.
     pub(crate) gone: Vec<(u32, u64)>,
 }
 

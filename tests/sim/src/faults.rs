@@ -12,12 +12,12 @@ macro_rules! faults {
             /// Every kind, in the order of the tables.
             pub const ALL: &[Fault] = &[$(Fault::$name),*];
 
-            /// A short description.
+            /// Returns a short description.
             pub fn text(self) -> &'static str {
                 match self { $(Fault::$name => $text,)* }
             }
 
-            /// Whether it happens only a few times in a run, because it ends a connection or a
+            /// Returns whether it happens only a few times in a run, because it ends a connection or a
             /// request, or because a program may give up if it persists. The other kinds must have
             /// no visible effect.
             pub fn is_rare(self) -> bool {
@@ -122,7 +122,7 @@ struct Chance {
     row: u32,
 }
 
-/// The most times one kind happens in succession: a program may treat more as a permanent failure.
+/// The most times that a kind happens in succession: a program may treat more as a permanent failure.
 const MOST_IN_A_ROW: u32 = 8;
 
 /// The faults of one run.

@@ -1,4 +1,4 @@
-//! [`Sim`]: the simulated kernel, which dispatches calls.
+//! Implements [`Sim`], the simulated kernel, which dispatches calls.
 
 use core::fmt;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
@@ -20,7 +20,7 @@ pub struct Sim(pub(crate) Arc<Shared>);
 /// The state that the program's threads share.
 pub(crate) struct Shared {
     world: Mutex<World>,
-    /// Signals that another thread may run, or that there is a violation.
+    /// Is notified when another thread may run, or when there is a violation.
     pub(crate) passed: Condvar,
 }
 

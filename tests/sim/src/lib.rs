@@ -6,22 +6,26 @@
 //!
 //! - each client gets its own bytes, in order, without duplicates, and a connection ends only when
 //!   all its bytes are echoed, unless the client or a fault has ended it;
-//! - every request gets exactly one correct reply, in order, byte for byte; an error's code fits
-//!   the fault that happened, and nothing else is written;
+//! - every request gets exactly one correct reply, in order; an error's code fits the fault that
+//!   happened, and nothing else is written;
 //! - reported counters equal the simulator's own counts at some moment between a request and its
-//!   reply;
+//!   reply (with workers, each counter does on its own);
 //! - every call is valid: the program uses only open descriptors, closes none twice and leaks none;
 //! - no call except the loop's wait blocks, and the loop does not repeat calls without progress;
 //! - every client that keeps reading finishes; requests and stops end by their deadlines;
 //! - no connection buffers more than its bound.
 //!
-//! [`run()`] makes one run; [`shrink`] searches for the smallest part of it that still shows a
-//! violation. A run depends only on its seed: no real time, address or unordered map affects it.
+//! [`run()`] makes one run; [`shrink`] searches for the smallest part of it that still violates the
+//! same invariant. A run depends only on its seed: no real time, address or unordered map affects it.
 //!
-//! Modules: `kernel`, `calls_io` and `calls_socket` handle calls; `threads` schedules the program's
-//! threads; `world` has time, the agenda and the invariants; `net`, `epoll` and `stdio` the
-//! kernel's objects; `clients` the outside clients; `script` and `plan` draw a run; `model` checks
-//! the replies.
+//! Modules:
+//!
+//! - `kernel`, `calls_io` and `calls_socket` handle calls; `memory` accesses the program's memory;
+//! - `threads` schedules the program's threads;
+//! - `world` contains time, the agenda and most invariants; `model` checks the replies;
+//! - `net`, `epoll` and `stdio` contain the kernel's objects, and `clients` the outside clients;
+//! - `plan`, `script` and `faults` draw the parameters, the requests and the faults of a run;
+//! - `run` makes and shrinks a run, and `trace` records it.
 
 mod calls_io;
 mod calls_socket;

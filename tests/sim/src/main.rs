@@ -21,13 +21,14 @@ Usage: cargo run --profile sim -p sim -- [--seeds N] [--from S] [--jobs J] [--br
   --jobs J    number of threads [default: one for each core]
   --brief     do not search for the shortest trace
   --seed X    run only this seed
-  --trace     show its calls, even without a violation
+  --trace     show the calls of that seed, even without a violation
 ";
 
-/// The real time after which a run is reported as hanging between two calls.
+/// The real time after which a run is reported as hanging. A program that keeps making calls reaches their
+/// limit earlier.
 const HUNG: Duration = Duration::from_secs(120);
 
-/// The interval at which the progress bar and the watchdog check the runs.
+/// The interval at which the main thread checks whether the runs have ended, or hang.
 const TICK: Duration = Duration::from_millis(100);
 
 /// The number of lines shown of the shortest trace: its last ones, which lead to the violation.
@@ -118,7 +119,7 @@ fn one(seed: u64, trace: bool) -> ExitCode {
     }
 }
 
-/// The progress of all threads together.
+/// The progress of all threads.
 #[derive(Default)]
 struct Sum {
     faults: Counts,
@@ -126,7 +127,7 @@ struct Sum {
     answered: u64,
     bytes: u64,
     most_owed: usize,
-    /// Seeds that show a violation.
+    /// The reports of the seeds that show a violation.
     failed: BTreeMap<u64, Report>,
     /// The seed that each thread runs, and since when.
     at: BTreeMap<usize, (u64, Instant)>,

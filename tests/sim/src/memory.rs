@@ -1,6 +1,6 @@
 //! The caller's memory as a kernel accesses it, through addresses from registers.
 //!
-//! This is the only module with `unsafe` code, apart from the trait's own method.
+//! This is the only module with `unsafe` code, apart from the implementation of `Kernel`.
 
 use std::marker::PhantomData;
 use std::ptr;

@@ -17,11 +17,11 @@ const PRECONDITION: u64 = 22;
 /// The time without progress, in nanoseconds, after which a request may end with [`TIMEOUT`].
 const STALL_TIMEOUT: u64 = rawecho::engine::STALL_TIMEOUT.as_nanos() as u64;
 
-/// The errors of a call for which the process or the machine lacks a descriptor or memory. The lack
-/// may be temporary.
+/// The errors of a call that failed because the process or the machine has no free descriptor or memory.
+/// The shortage may be temporary.
 const SHORTAGES: [Errno; 4] = [Errno::EMFILE, Errno::ENFILE, Errno::ENOBUFS, Errno::ENOMEM];
 
-/// The kind of a request, with the fields that matter.
+/// The kind of a request, with the fields that determine its reply.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum RequestKind {
     Init {
@@ -50,7 +50,7 @@ pub(crate) struct Request {
     pub(crate) src: String,
     pub(crate) dest: String,
     pub(crate) msg_id: u64,
-    pub(crate) ask: RequestKind,
+    pub(crate) kind: RequestKind,
     /// The offset in the input at which its line ends.
     pub(crate) end: usize,
 }
@@ -63,7 +63,7 @@ struct Server {
     attempt: usize,
 }
 
-/// The protocol's state, as the replies so far imply it.
+/// The state of the protocol, derived from the replies so far.
 #[derive(Debug)]
 pub(crate) struct Model {
     requests: Vec<Request>,
@@ -111,7 +111,7 @@ impl Model {
     }
 }
 
-/// A reply without the parts that all replies share.
+/// A reply without the parts that all replies have.
 struct Reply<'a> {
     /// The text between `"type": ` and `, "msg_id": `.
     own: &'a str,
@@ -150,8 +150,8 @@ impl World {
             request.src
         );
         let tail = format!(", \"msg_id\": {index}}}}}");
-        let is_init = matches!(request.ask, RequestKind::Init { .. });
-        let head = match &request.ask {
+        let is_init = matches!(request.kind, RequestKind::Init { .. });
+        let head = match &request.kind {
             RequestKind::Init { id } => format!(
                 "{{\"src\": \"{id}\", \"dest\": \"{}\", \"body\": {{\"type\": ",
                 request.src
@@ -166,9 +166,9 @@ impl World {
             return Err("the reply is not JSON".into());
         }
         let reply = Reply { own };
-        let result = if request.ask == RequestKind::NoMessageId {
+        let result = if request.kind == RequestKind::NoMessageId {
             reply.error(None, MALFORMED, "msg_id")
-        } else if let RequestKind::Malformed(field @ ("node_id" | "type")) = request.ask {
+        } else if let RequestKind::Malformed(field @ ("node_id" | "type")) = request.kind {
             reply.error(Some(request.msg_id), MALFORMED, field)
         } else if self.model.id.is_none() && !is_init {
             reply.error(Some(request.msg_id), UNAVAILABLE, "init")
@@ -179,7 +179,7 @@ impl World {
             format!(
                 "for request {} ({:?}): {reason}",
                 request.msg_id,
-                shorten(&request.ask)
+                shorten(&request.kind)
             )
         })?;
         self.model.answered += 1;
@@ -189,7 +189,7 @@ impl World {
 
     fn check_answer(&mut self, request: &Request, read_at: u64, reply: &Reply<'_>) -> Checked {
         let id = request.msg_id;
-        match &request.ask {
+        match &request.kind {
             RequestKind::Init { id: node } => {
                 reply.is(&format!("\"init_ok\", \"in_reply_to\": {id}"))?;
                 self.model.id = Some(node.clone());
@@ -408,7 +408,9 @@ impl World {
             _ if code != TIMEOUT && attempt.excuses.is_empty() => {
                 return Err(format!("no call failed, but the code is {code}"));
             }
-            TIMEOUT if !silent => return Err("a timeout, but the network was not silent".into()),
+            TIMEOUT if !silent => {
+                return Err("the code is a timeout, but the network was not silent".into());
+            }
             UNAVAILABLE if !sent.is_empty() => {
                 return Err(format!("{} bytes were sent", sent.len()));
             }
@@ -518,9 +520,9 @@ impl<'a> Reply<'a> {
 }
 
 /// Shortens the data of a request, for a message.
-fn shorten(ask: &RequestKind) -> RequestKind {
+fn shorten(kind: &RequestKind) -> RequestKind {
     let cut = |text: &str| text.chars().take(16).collect::<String>();
-    match ask {
+    match kind {
         RequestKind::Send { data } => RequestKind::Send { data: cut(data) },
         RequestKind::Echo { json } => RequestKind::Echo { json: cut(json) },
         other => other.clone(),

@@ -10,17 +10,17 @@ use syscalls::epoll::{EPOLLERR, EPOLLHUP, EPOLLIN, EPOLLOUT, EPOLLRDHUP};
 pub(crate) const CLIENT: usize = 0;
 pub(crate) const SERVER: usize = 1;
 
-/// The bytes after which a tiny buffer grows, as a kernel's does: a long stream byte by byte would
-/// take too many calls.
+/// The number of bytes after which a tiny buffer grows to [`GROWN`] bytes. A kernel's buffers grow too, and a
+/// long stream would take too many calls byte by byte.
 const GROWS_AFTER: usize = 2_000;
 const GROWN: usize = 4_096;
 
 /// The owner of the connecting end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Owner {
-    /// The client outside with this index.
+    /// The outside client with this index.
     Outside(usize),
-    /// The program: its attempt with this index.
+    /// The program, by its attempt with this index.
     Inside(usize),
 }
 
@@ -37,7 +37,7 @@ pub(crate) enum Phase {
     Failed,
 }
 
-/// The end of a stream of bytes.
+/// Whether the end of a stream has been sent, and has arrived.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Fin {
     Not,
@@ -52,7 +52,7 @@ pub(crate) struct Flow {
     pub(crate) ready: VecDeque<u8>,
     /// The most bytes in the flow: the capacity of both sockets' buffers.
     pub(crate) capacity: usize,
-    /// Bytes that have been sent so far.
+    /// The number of bytes that have been sent so far.
     carried: usize,
     pub(crate) fin: Fin,
 }
@@ -82,11 +82,11 @@ impl Flow {
 /// One end of a connection.
 #[derive(Debug, Default)]
 pub(crate) struct End {
-    /// Its last descriptor is closed.
+    /// Whether its last descriptor is closed.
     pub(crate) closed: bool,
     pub(crate) shut_read: bool,
     pub(crate) shut_write: bool,
-    /// The connection has been reset, from the other end or by the network.
+    /// Whether the connection has been reset, by the other end or by the network.
     pub(crate) reset: bool,
     /// The error that the next call reports: `SO_ERROR`.
     pub(crate) error: Option<Errno>,
@@ -94,7 +94,7 @@ pub(crate) struct End {
     pub(crate) news: u64,
 }
 
-/// A connection, for the whole run.
+/// A connection. It is kept until the end of the run.
 #[derive(Debug)]
 pub(crate) struct Conn {
     pub(crate) owner: Owner,
@@ -111,18 +111,20 @@ pub(crate) struct Conn {
     /// The bytes that the program has read at the server's end and not yet written back.
     pub(crate) owed: VecDeque<u8>,
     pub(crate) server_saw_end: bool,
-    /// The bytes that the program's own client has written and read, and whether it has read end of file.
+    /// The bytes that the program's own client has written.
     pub(crate) sent: Vec<u8>,
+    /// The bytes that it has read.
     pub(crate) came: Vec<u8>,
+    /// Whether it has read end of file.
     pub(crate) client_saw_end: bool,
     /// Whether an `accept4` failed by a fault while the connection was in the queue. The program may
     /// then close its listener without having served the connection.
     pub(crate) refused_while_queued: bool,
     pub(crate) queued_at_call: u64,
     pub(crate) accepted_at_call: u64,
-    /// The error with which it fails in the background, if it does.
+    /// The error with which the connect fails in the background, if it does.
     pub(crate) fails: Option<Errno>,
-    /// Nothing was delivered on it for seconds.
+    /// Whether the network delivered nothing on it for seconds.
     pub(crate) was_silent: bool,
 }
 
@@ -153,7 +155,7 @@ impl Conn {
         matches!(self.phase, Phase::Queued | Phase::Accepted)
     }
 
-    /// Returns whether it was accepted before `call` and the program still holds the server's end.
+    /// Returns whether it was accepted before `call` and the server's end is still open.
     pub(crate) fn was_open_before(&self, call: u64) -> bool {
         self.phase == Phase::Accepted && !self.ends[SERVER].closed && self.accepted_at_call < call
     }
@@ -238,8 +240,7 @@ impl Conn {
         if (peer_ended || this.shut_read) && this.shut_write {
             events |= EPOLLHUP;
         }
-        // As in the kernel, `end` is writable when a third of the buffer is free, not at every
-        // byte.
+        // As in the kernel, `end` is reported as writable only when a third of the buffer is free.
         let flow = &self.flows[end];
         if this.shut_write || (flow.room() > 0 && flow.room() >= flow.capacity / 3) {
             events |= EPOLLOUT;
@@ -265,8 +266,8 @@ impl Conn {
         self.flows[1 - end].in_flight.clear();
     }
 
-    /// Closes `end`. Returns whether that resets the other end, which it does if bytes stay unread
-    /// or if the owner asked for a reset.
+    /// Closes `end`. Returns whether that resets the other end, which it does if bytes are unread or
+    /// `abort` is set.
     pub(crate) fn close(&mut self, end: usize, abort: bool) -> bool {
         let unread = self.readable(end) > 0;
         let this = &mut self.ends[end];

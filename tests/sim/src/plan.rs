@@ -14,7 +14,7 @@ use crate::script;
 use crate::stdio::{Gate, Input, Kind, Output};
 use crate::world::{MICROSECOND, MILLISECOND, SECOND};
 
-/// Parts that are left out of a run, in the search for the shortest run with the same violation.
+/// The parts that are left out of a run, in the search for the shortest run with the same violation.
 #[derive(Clone, Debug, Default)]
 pub struct Omissions {
     /// The kinds of fault that do not happen.
@@ -43,8 +43,9 @@ pub(crate) struct Plan {
     pub(crate) stdout: Output,
     pub(crate) stderr: Output,
     pub(crate) requests: Vec<Request>,
-    /// The numbers of lines and of clients before the omissions.
+    /// The number of lines before the omissions.
     pub(crate) lines: usize,
+    /// The number of clients before the omissions.
     pub(crate) all_clients: usize,
 }
 
@@ -63,7 +64,7 @@ const PER_WORKER: u64 = 2;
 /// The descriptor limit of any other run.
 const HIGH_FD_LIMIT: u64 = 1_024;
 
-/// Draws the run of `seed` less `omissions`.
+/// Draws the run of `seed` without `omissions`.
 pub(crate) fn draw(seed: u64, omissions: &Omissions) -> (Plan, Faults) {
     let mut rng = Rng::with_seed(seed);
     let mut faults = Faults::draw(rng.u64(..));

@@ -38,7 +38,7 @@ pub struct Report {
     lines: usize,
 }
 
-/// Runs the node in the world of `seed` less `omissions`. Records the system calls if `trace` is set.
+/// Runs the node in the world of `seed` without `omissions`. Records the system calls if `trace` is set.
 pub fn run(seed: u64, omissions: &Omissions, trace: bool) -> Report {
     let (plan, faults) = plan::draw(seed, omissions);
     let program = Program {
@@ -60,8 +60,8 @@ pub fn run(seed: u64, omissions: &Omissions, trace: bool) -> Report {
     if let Some(stop) = outcome {
         world.check_the_end(stop);
     }
-    // Inherited descriptors are never dropped, and neither are their handles of the kernel. Replace
-    // the world behind those handles, so that its memory is freed.
+    // An inherited descriptor is never dropped, so neither is the handle of the kernel in it. Replace the
+    // world behind these handles, so that its memory is freed.
     let mut world = std::mem::replace(&mut *world, World::calm());
     let bytes = world.counts.iter().map(|count| count.bytes).sum();
     Report {
@@ -112,7 +112,7 @@ impl Program {
 }
 
 impl World {
-    /// Checks the invariants that hold when the program has exited with `stop`.
+    /// Checks the invariants that must hold when the program has exited with `stop`.
     fn check_the_end(&mut self, stop: Result<(), ExitReason>) {
         if self.violation.is_some() {
             return;
@@ -139,11 +139,17 @@ impl World {
             }
             Err(ExitReason::OutputClosed) => {
                 if !self.stdout.broken {
-                    self.violated("the node exits only for a reason", "its output is open");
+                    self.violated(
+                        "the node exits only for a reason",
+                        "standard output is open",
+                    );
                 }
             }
             Err(ExitReason::Interrupted) => {
-                self.violated("the node exits only for a reason", "more input is none");
+                self.violated(
+                    "the node exits only for a reason",
+                    "it exited because input arrived",
+                );
             }
             Err(ExitReason::Failed(failure)) => {
                 self.violated("the node survives every fault", failure.to_string());
@@ -152,7 +158,7 @@ impl World {
         if !self.stdout.line.is_empty() && !self.stdout.broken {
             self.violated(
                 "standard output has only whole lines",
-                "the last line has no newline",
+                "the last line lacks its newline",
             );
         }
         self.check_clients();

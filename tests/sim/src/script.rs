@@ -28,15 +28,15 @@ pub(crate) struct Line {
 pub(crate) fn draw(rng: &mut Rng) -> Vec<Line> {
     let mut lines = Vec::new();
     let mut ids = 0;
-    let mut add = |rng: &mut Rng, ask: RequestKind, last| {
+    let mut add = |rng: &mut Rng, kind: RequestKind, last| {
         ids += 1;
         lines.push(Line {
             last,
-            ..line(rng, ask, ids)
+            ..line(rng, kind, ids)
         });
     };
     if rng.u8(..8) == 0 {
-        let early = ask(rng);
+        let early = draw_kind(rng);
         add(rng, early, false);
     }
     add(rng, RequestKind::Init { id: "n1".into() }, false);
@@ -45,7 +45,7 @@ pub(crate) fn draw(rng: &mut Rng) -> Vec<Line> {
         add(rng, RequestKind::Start { port }, false);
     }
     for _ in 0..rng.u8(..14) {
-        let next = ask(rng);
+        let next = draw_kind(rng);
         add(rng, next, false);
     }
     add(rng, RequestKind::Stats, true);
@@ -76,7 +76,7 @@ pub(crate) fn draw(rng: &mut Rng) -> Vec<Line> {
     lines
 }
 
-fn ask(rng: &mut Rng) -> RequestKind {
+fn draw_kind(rng: &mut Rng) -> RequestKind {
     match rng.u8(..32) {
         0..12 => RequestKind::Send { data: data(rng) },
         12..16 => RequestKind::Echo {
@@ -131,12 +131,12 @@ fn any_json(rng: &mut Rng) -> String {
     }
 }
 
-/// Returns the line of request `ask`, with message id `id`.
-fn line(rng: &mut Rng, ask: RequestKind, id: u64) -> Line {
+/// Returns the line of a request of kind `kind`, with message ID `id`.
+fn line(rng: &mut Rng, kind: RequestKind, id: u64) -> Line {
     let src = format!("c{}", rng.u8(..3));
     let dest = "n1";
-    let has_id = ask != RequestKind::NoMessageId;
-    let body = match &ask {
+    let has_id = kind != RequestKind::NoMessageId;
+    let body = match &kind {
         RequestKind::Init { id } => {
             format!("\"type\":\"init\",\"node_id\":\"{id}\",\"node_ids\":[\"{id}\"]")
         }
@@ -179,7 +179,7 @@ fn line(rng: &mut Rng, ask: RequestKind, id: u64) -> Line {
             src,
             dest: dest.into(),
             msg_id: id,
-            ask,
+            kind,
             end: 0,
         }),
         last: false,

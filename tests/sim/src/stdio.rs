@@ -26,7 +26,7 @@ pub(crate) struct Input {
     pub(crate) fed: usize,
     pub(crate) taken: usize,
     pub(crate) capacity: usize,
-    /// The writer has closed its end.
+    /// Whether the writer has closed its end.
     pub(crate) closed: bool,
     pub(crate) due: u64,
     pub(crate) rng: Rng,
@@ -34,6 +34,7 @@ pub(crate) struct Input {
     pub(crate) gates: Vec<Gate>,
     /// The most bytes that the writer writes at once.
     pub(crate) piece: u32,
+    /// The longest time between two of its writes.
     pub(crate) pause: u64,
 }
 
@@ -41,9 +42,9 @@ pub(crate) struct Input {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Gate {
     pub(crate) at: usize,
-    /// Until this many replies have been read.
+    /// The number of replies that the program must have written first.
     pub(crate) replies: usize,
-    /// Until the outside clients have finished.
+    /// Whether the outside clients must have finished first.
     pub(crate) clients: bool,
 }
 
@@ -63,14 +64,16 @@ impl Input {
 #[derive(Debug)]
 pub(crate) struct Output {
     pub(crate) kind: Kind,
-    /// Bytes in the pipe.
+    /// The number of bytes in the pipe.
     pub(crate) held: usize,
     pub(crate) capacity: usize,
-    /// The reader has closed its end.
+    /// Whether the reader has closed its end.
     pub(crate) broken: bool,
     pub(crate) due: u64,
     pub(crate) rng: Rng,
+    /// The most bytes that the reader reads at once.
     pub(crate) piece: u32,
+    /// The longest time between two of its reads.
     pub(crate) pause: u64,
     /// The reader closes its end after this many bytes.
     pub(crate) closes_after: Option<usize>,

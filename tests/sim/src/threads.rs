@@ -1,8 +1,8 @@
-//! The program's threads: real ones, of which one runs at a time.
+//! Schedules the program's threads: real threads, of which one runs at a time.
 //!
-//! A thread runs until it makes a call. Before and after the call another thread may run, and if
-//! the call blocks, another one must; the seed decides which. A run with threads is therefore
-//! deterministic too. Time passes when all threads are blocked.
+//! A thread runs until it makes a call. Before and after the call, another thread may run; if the call
+//! blocks, another one must. The seed decides which, so a run with threads is deterministic too. If all
+//! threads are blocked, time advances to the next event.
 
 use std::any::Any;
 use std::cell::{Cell, RefCell};
@@ -13,7 +13,7 @@ use crate::faults::{Fault, choose};
 use crate::kernel::Sim;
 use crate::world::{File, MILLISECOND, Violation, World};
 
-/// The thread that the program begins with.
+/// The index of the program's first thread.
 pub(crate) const MAIN: usize = 0;
 
 /// The events that a blocked call waits for.
@@ -38,8 +38,9 @@ pub(crate) struct BlockedCall {
 pub(crate) struct Thread {
     blocked: Option<BlockedCall>,
     ended: bool,
-    /// The number of its latest call, and of the one before.
+    /// The number of its latest call.
     call: u64,
+    /// The number of the call before that.
     pub(crate) previous_call: u64,
     /// The index of the increment that the thread has yet to add to the counters after its latest call.
     pub(crate) uncounted: Option<usize>,
@@ -54,7 +55,7 @@ thread_local! {
     static PANIC: RefCell<String> = const { RefCell::new(String::new()) };
 }
 
-/// Installs a hook that keeps the program's panics from standard error, because the report shows them.
+/// Installs a hook that keeps the program's panics off standard error, because the report shows them.
 fn catch_panics() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
@@ -100,7 +101,7 @@ impl Sim {
         outcome.ok()
     }
 
-    /// Begins a call of this thread, when it is its turn.
+    /// Waits for this thread's turn, and begins a call.
     pub(crate) fn enter(&self) -> MutexGuard<'_, World> {
         let me = ME.get();
         let mut world = self.maybe_preempted(self.turn(self.world(), me));
@@ -152,7 +153,7 @@ impl World {
         &self.threads[self.running]
     }
 
-    /// Takes the running thread's blocked call, if it blocked before other threads ran.
+    /// Takes the running thread's call, if the call blocked and other threads ran meanwhile.
     pub(crate) fn waited(&mut self) -> Option<BlockedCall> {
         self.threads[self.running].blocked.take()
     }

@@ -7,10 +7,10 @@ use crate::kernel::Sim;
 use crate::memory;
 use crate::world::World;
 
-/// The descriptor to which the trace is written. The program has none with so high a number.
+/// The descriptor to which the trace is written. The program's descriptors have lower numbers.
 pub(crate) const TRACE_FD: usize = 1_000_000;
 
-/// A trace of the calls to `sim`, which `sim` keeps.
+/// Returns a trace of the calls to `sim`, whose lines `sim` stores.
 pub(crate) fn of(sim: &Sim) -> Trace<Sim> {
     Trace::new(
         memory::inherited(sim.clone(), TRACE_FD as i32),
@@ -43,10 +43,10 @@ impl World {
     }
 }
 
-/// The fewest hexadecimal digits of an address. Other numbers in a trace have fewer.
+/// The smallest number of hexadecimal digits of an address. Other numbers in a trace have fewer.
 const ADDRESS_DIGITS: usize = 9;
 
-/// `line` with `0x…` for each address: they differ from run to run.
+/// Returns `line` with `0x…` in place of each address, because addresses differ from run to run.
 fn without_addresses(line: &str) -> String {
     let mut parts = line.split("0x");
     let mut shown = String::from(parts.next().unwrap_or(""));

@@ -1,7 +1,7 @@
 //! Everything outside the program: the kernel's state, the network, the clients, and time.
 //!
-//! Time is a number. Each call adds a little to it, and when the program waits, it jumps to the time of
-//! the next event. All actors (the clients, the network, the writer of the requests) are scheduled in
+//! Time is a number of nanoseconds. Each call adds a little to it, and when the program waits, it jumps to the
+//! time of the next event. All actors (the clients, the network, the writer of the requests) are scheduled in
 //! one agenda, ordered by time and then by insertion, so that the seed determines every event.
 
 use core::net::SocketAddr;
@@ -27,14 +27,14 @@ pub(crate) const MICROSECOND: u64 = 1_000;
 pub(crate) const MILLISECOND: u64 = 1_000_000;
 pub(crate) const SECOND: u64 = 1_000_000_000;
 
-/// The time that a call takes.
+/// The time that a call takes, in nanoseconds.
 const CALL_COST: u64 = 500;
 
 /// The number of calls in a row that the program may make without progress. A busy loop makes more.
 const IDLE_CALLS: i64 = 3_000;
 
-/// The number of further calls that each step of progress allows. It covers a whole busy-poll, at whose end
-/// the next step may come.
+/// The number of further calls that each step of progress allows. It covers a whole busy-poll, because the
+/// next step may come at its end.
 const CALLS_PER_STEP: i64 = 64 + (Polling::DEFAULT.as_nanos() / CALL_COST as u128) as i64;
 
 /// The largest number of calls of a run. A run that makes progress needs fewer.
@@ -49,7 +49,7 @@ const START_TIME: u64 = 1_000 * SECOND;
 /// The tolerance of a deadline: the simulator may wake the program late.
 const DEADLINE_TOLERANCE: u64 = 300 * MILLISECOND;
 
-/// The violation of an invariant.
+/// A violation of an invariant.
 #[derive(Clone, Debug)]
 pub struct Violation {
     /// The invariant.
@@ -113,11 +113,12 @@ pub(crate) struct Attempt {
     pub(crate) port: u16,
     /// The first call that failed while the server was set up.
     pub(crate) failure: Option<(&'static str, Errno)>,
-    /// The calls that failed around it, with their errors.
+    /// The failed calls that may be the reason for its failure, with their errors.
     pub(crate) excuses: Vec<(&'static str, Errno)>,
     pub(crate) conn: Option<usize>,
-    /// The time of its last progress, and the time without progress when it was closed.
+    /// The time of its last progress.
     pub(crate) moved_at: u64,
+    /// The time without progress until it was closed.
     pub(crate) stood_still: u64,
     /// The number of the call that closed it.
     pub(crate) closed_at: Option<u64>,
@@ -363,7 +364,7 @@ impl World {
         }
         if self.now > START_TIME + MAX_TIME {
             let waiting = self.pending_work();
-            let seen = format!("not within an hour; {waiting}");
+            let seen = format!("the run takes more than an hour; {waiting}");
             self.violated("requests and clients finish", seen);
         }
         self.check_deadlines();
@@ -411,7 +412,7 @@ impl World {
 
     // The errors that replies may report.
 
-    /// Records that `call` on socket `socket` has failed permanently.
+    /// Records that `call` on `socket` has failed, so that a reply may report the error.
     pub(crate) fn blame(&mut self, socket: usize, call: &'static str, errno: Errno) {
         if let State::Stream { conn, .. } = self.sockets[socket].state {
             self.blame_conn(conn, call, errno);
@@ -442,7 +443,7 @@ impl World {
         attempt.excuses.push((call, errno));
     }
 
-    /// Records that `accept4` has failed for lack of a resource, so that accept backs off.
+    /// Records that `accept4` has failed for lack of a resource, after which the program backs off accept.
     pub(crate) fn blame_accept(&mut self, listener: usize, errno: Errno) {
         if let State::Listening {
             queue,
@@ -520,7 +521,7 @@ impl World {
             return;
         }
         if self.conns[conn].phase == Phase::Connecting {
-            self.connection_comes_to_be(conn);
+            self.connect_request_arrives(conn);
         }
         if self.conns[conn].established() && self.happens(Fault::Reset) {
             self.remark(|| format!("the network resets connection {conn}"));
@@ -574,7 +575,7 @@ impl World {
     }
 
     /// Handles the arrival of the connect request.
-    fn connection_comes_to_be(&mut self, conn: usize) {
+    fn connect_request_arrives(&mut self, conn: usize) {
         let server = self.conns[conn].addresses[SERVER];
         let fails = self.conns[conn].fails;
         let listener = self.listener_at(server);
@@ -658,8 +659,8 @@ impl World {
         }
     }
 
-    /// Records that the program has read `bytes` at the server's end of `conn`. If there are none, it
-    /// has read the end of the stream.
+    /// Records that the program has read `bytes` at the server's end of `conn`. Empty `bytes` mean end of
+    /// file.
     pub(crate) fn server_read(&mut self, conn: usize, bytes: &[u8]) {
         let state = &mut self.conns[conn];
         state.server_saw_end |= bytes.is_empty();
@@ -752,7 +753,7 @@ impl World {
             self.remark(|| "standard input ends".into());
             return;
         } else {
-            // A reply, a client or a read will schedule the writer again.
+            // The next reply, end of a client or read of the input schedules the writer again.
             return;
         }
         let delay = input.rng.u64(..=input.pause);
@@ -786,7 +787,7 @@ impl World {
     }
 }
 
-/// Marks the end of `flow` as delivered to a closed end, if it has been sent. Returns whether it has.
+/// Marks the FIN of `flow` as arrived at a closed end, if it has been sent. Returns whether it had been sent.
 fn flow_ends(flow: &mut crate::net::Flow) -> bool {
     let ends = flow.fin == Fin::Sent;
     if ends {

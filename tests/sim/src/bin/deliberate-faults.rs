@@ -1,5 +1,5 @@
-//! Tests the simulator by mutation. Applies one deliberate fault after the other to a copy of the source,
-//! and reports the number of seeds until the simulator finds it, and the violated invariant.
+//! Tests the simulator by mutation. Applies one deliberate fault after the other to a copy of the source, and
+//! reports the number of seeds until the simulator finds the fault, and the violated invariant.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -16,7 +16,8 @@ Usage: cargo run --profile sim -p sim --bin deliberate-faults -- [--seeds N] [NA
   NAME       only the faults whose name contains NAME
 ";
 
-/// The parts of the source that the copy needs. `Cargo.toml` names tests and packages below `tests`.
+/// The parts of the source that the copy needs. `tests` contains test files and packages that `Cargo.toml`
+/// names.
 const PARTS: [&str; 6] = [
     "Cargo.toml",
     "Cargo.lock",
@@ -67,7 +68,8 @@ fn main() -> ExitCode {
     }
 }
 
-/// Returns whether all faults were found.
+/// Tries each fault whose name contains `only`, and prints the outcomes. Returns whether all faults were
+/// found.
 fn find_all(seeds: u64, only: &str) -> Result<bool, String> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     let root = root.canonicalize().map_err(|error| error.to_string())?;
@@ -120,7 +122,7 @@ fn name_of(patch: &Path) -> String {
         .into_owned()
 }
 
-/// Copies the source to `tree`. An unchanged file keeps its modification time, so that it is not built
+/// Copies the source to `tree`. An unchanged file keeps its modification time, so cargo does not build it
 /// again.
 fn copy(root: &Path, tree: &Path) -> Result<(), String> {
     fs::create_dir_all(tree).map_err(|error| error.to_string())?;
@@ -161,7 +163,7 @@ fn find(patch: &Path, tree: &Path, target: &Path, seeds: u64) -> Result<Outcome,
     let built = Command::new(env!("CARGO"))
         .args(["build", "--quiet", "--profile", "sim", "--package", "sim"])
         .args(["--bin", "sim", "--target-dir"])
-        // Most faults are found within a few seeds, so building takes longer than running.
+        // Most faults are found within a few seeds, so save time in the build instead of in the run.
         .env("CARGO_PROFILE_SIM_OPT_LEVEL", "1")
         .env("CARGO_INCREMENTAL", "1")
         .arg(target)
@@ -169,15 +171,15 @@ fn find(patch: &Path, tree: &Path, target: &Path, seeds: u64) -> Result<Outcome,
         .output()
         .map_err(|error| format!("cargo: {error}"))?;
     if !built.status.success() {
-        return Err("it does not build".into());
+        return Err("the patched source does not build".into());
     }
     let run = Command::new(target.join("sim/sim"))
         .args(["--seeds", &seeds.to_string(), "--brief"])
         .stderr(Stdio::null())
         .output()
         .map_err(|error| format!("sim: {error}"))?;
-    let said = String::from_utf8_lossy(&run.stdout);
-    let Some(line) = said
+    let printed = String::from_utf8_lossy(&run.stdout);
+    let Some(line) = printed
         .lines()
         .find(|line| line.starts_with("seed ") && (line.contains(FOUND) || line.contains(HUNG)))
     else {
