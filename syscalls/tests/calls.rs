@@ -414,7 +414,7 @@ fn getpeername_fails_without_a_peer() {
     assert_eq!(tcp(LOOPBACK).getpeername().unwrap_err(), Errno::ENOTCONN);
 }
 
-fn shutdown_ends_one_direction(ip: IpAddr) {
+fn shutdown_ends_the_given_directions(ip: IpAddr) {
     let (server, mut client) = connection(ip);
     server.shutdown(SHUT_WR).unwrap();
     assert_eq!(client.read(&mut [0; 8]).unwrap(), 0, "end of file");
@@ -536,8 +536,8 @@ fn sendto_and_recvfrom_carry_datagrams_with_addresses(ip: IpAddr) {
     );
 }
 
-/// A `Sockaddr` has space for an internet address. It holds only the first bytes of a longer address, and a
-/// call that gets it reads only these.
+/// Checks that a `Sockaddr`, which has space for an internet address, holds only the first bytes of a longer
+/// address, and that a call reads only these.
 fn overlong_address_is_truncated_and_not_read_beyond() {
     let unix = |name: &str| {
         // With the family and the zero byte before an abstract name, these 25 bytes fill a `Sockaddr`.
@@ -929,7 +929,8 @@ fn epoll_ctl_adds_modifies_and_deletes() {
         .unwrap();
     assert_eq!(events(&set, false), []);
 
-    // An edge-triggered registration reports an arrival once. A one-shot registration reports only once.
+    // An edge-triggered registration reports each arrival once. A one-shot registration reports only once,
+    // until it is modified.
     set.ctl(EPOLL_CTL_ADD, &ours, wait(EPOLLIN | EPOLLET))
         .unwrap();
     assert_eq!(events(&set, true), [(EPOLLIN, token)]);
@@ -1107,7 +1108,7 @@ fn rt_sigaction_ignores_a_signal() {
     });
 }
 
-fn rt_sigaction_makes_a_signal_exit_with_128_plus_its_number() {
+fn rt_sigaction_exit_makes_a_signal_end_the_process_with_code_128_plus_its_number() {
     let ended = child::in_child(|| {
         let installed = rt_sigaction_exit(&Linux, SIGTERM);
         // SAFETY: no memory is passed.
@@ -1212,7 +1213,7 @@ witness::tests! {
     rt_sigprocmask_changes_the_mask_of_this_thread;
     signalfd4_reads_a_blocked_signal;
     rt_sigaction_ignores_a_signal;
-    rt_sigaction_makes_a_signal_exit_with_128_plus_its_number;
+    rt_sigaction_exit_makes_a_signal_end_the_process_with_code_128_plus_its_number;
     clock_gettime_agrees_with_the_c_library;
     prlimit64_reads_and_sets_a_limit;
     exit_group_ends_the_process_with_the_lowest_8_bits;
@@ -1229,7 +1230,7 @@ witness::tests! {
         connect_on_a_nonblocking_socket_completes_later;
         connect_fails_with_the_documented_errors;
         getsockname_and_getpeername_match_the_other_end;
-        shutdown_ends_one_direction;
+        shutdown_ends_the_given_directions;
         setsockopt_sets_what_the_c_library_reads;
         setsockopt_linger_resets_the_connection;
         getsockopt_reads_what_the_standard_library_sets;

@@ -99,7 +99,7 @@ fn compare(mut lines: &[&str], expected: &str) {
     );
 }
 
-/// Returns the command that starts this program again, to run the test `test` as the program `name`.
+/// Returns the command that starts this program again, to run the example of the test `test`.
 fn second_process(test: &str) -> Command {
     let mut command = Command::new(env::current_exe().expect("a path"));
     command
@@ -127,7 +127,7 @@ fn prints_the_documented_output(name: &str, test: &str) {
     let lines: Vec<_> = text.strip_prefix(PRELUDE).expect(&text).lines().collect();
     let head = head(source(name));
     let expected = output_blocks(&head).concat();
-    assert!(!expected.is_empty(), "the head of {name} shows its output");
+    assert!(!expected.is_empty(), "the head of {name} shows no output");
     compare(&lines, &expected);
 }
 

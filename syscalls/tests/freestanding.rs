@@ -1,4 +1,4 @@
-//! Checks that the layer works without a C library: `examples/07_freestanding.rs`, an echo server of a few
+//! Checks that the crate works without a C library: `examples/07_freestanding.rs`, an echo server of a few
 //! kilobytes, is a static program that loads no library, and serves an ordinary client.
 
 use std::io::{BufRead, BufReader, Read, Write};

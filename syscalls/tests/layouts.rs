@@ -111,7 +111,7 @@ fn every_struct_matches_the_c_library() {
     }
 }
 
-/// Returns `field` with its name in the `libc` crate, which differs if C declares the field as a union.
+/// Returns `field` with its name in C. The `libc` crate names the union `data` after its member `u64`.
 fn c_name(&field: &Field) -> Field {
     match field.name {
         "u64" => Field {

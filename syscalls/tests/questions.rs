@@ -55,7 +55,7 @@ unsafe extern "C" {
     static questions_after: u8;
 }
 
-/// The address of the instruction that enters the kernel, and of the next one.
+/// Returns the address of the instruction that enters the kernel, and of the next one.
 fn addresses() -> [usize; 2] {
     [
         (&raw const questions_instruction).addr(),
@@ -153,7 +153,7 @@ fn handler_without_restorer_kills_the_process_on_x86_64_only() {
     let ended = in_child(|| {
         // SAFETY: no memory is passed. (Rust's runtime has a handler for this signal.)
         unsafe { libc::signal(libc::SIGSEGV, libc::SIG_DFL) };
-        // Handler, flags, restorer, mask: no SA_RESTORER.
+        // The handler, the flags (without SA_RESTORER), the restorer and the mask.
         let mut action = [do_nothing as *const () as usize, 0, 0, 0];
         let at = (&raw mut action).expose_provenance();
         // SAFETY: the kernel reads one action. The handler does nothing.
@@ -355,8 +355,8 @@ fn first_call_after_a_reset_fails_with_econnreset_and_later_writes_with_epipe_an
 fn write_to_a_closed_peer_succeeds_once_and_then_fails_with_epipe_and_sigpipe() {
     let [client, server] = connection();
     drop(server);
-    assert_eq!(client.read(&mut [0; 8]), Ok(0), "the end of the stream");
-    assert_eq!(client.write(b"x"), Ok(1), "the kernel took the byte");
+    assert_eq!(client.read(&mut [0; 8]), Ok(0), "end of file");
+    assert_eq!(client.write(b"x"), Ok(1), "the kernel accepts the byte");
     wait_for(&client, 0); // until the reset that answers it
     assert_eq!(with_sigpipe(|| client.write(b"x")), Err(libc::SIGPIPE));
     assert_eq!(client.write(b"x"), Err(Errno::EPIPE));
@@ -465,7 +465,7 @@ fn so_reuseaddr_allows_a_port_with_connections_if_the_earlier_socket_set_it_too(
 }
 
 #[test]
-fn connected_datagram_socket_sends_to_a_given_address_and_tcp_ignores_one() {
+fn connected_datagram_socket_sends_to_a_given_address_and_tcp_ignores_it() {
     let mut buf = [0; 8];
     let [ours, peer, other] = [(); 3].map(|()| bound(SOCK_DGRAM));
     ours.connect(&name(&peer)).expect("a peer");
@@ -534,7 +534,7 @@ fn two_writers<W: Write + Send>(
                 let text = vec![byte; len];
                 let mut writer = writer();
                 for _ in 0..count {
-                    // One call, which blocks until all of it is written.
+                    // This call blocks until all bytes are written.
                     assert_eq!(writer.write(&text).expect("a reader"), len);
                 }
             });
@@ -597,7 +597,8 @@ mod x86_64 {
         result
     }
 
-    /// Only on x86_64: qemu-user, which runs the tests of the other architecture, turns `vfork` into `fork`.
+    /// Runs only on x86_64, because qemu-user, which runs the tests of the other architecture, turns `vfork`
+    /// into `fork`.
     #[test]
     fn vfork_child_uses_the_memory_of_its_parent() {
         let mut variable = 1_u32;

@@ -54,7 +54,7 @@ struct Stack {
 }
 
 unsafe extern "C" {
-    /// Loads all of `before`, executes the instruction, and stores all of `after`.
+    /// Loads the registers from `before`, executes the instruction, and stores the registers to `after`.
     fn probe(before: *mut Machine);
 }
 
@@ -196,8 +196,8 @@ global_asm!(
     saved = const offset_of!(Stack, saved) - offset_of!(Stack, before),
 );
 
-/// Every flag that a program may set freely: on x86_64 carry, parity, auxiliary carry, zero, sign,
-/// direction and overflow; on aarch64 negative, zero, carry and overflow.
+/// The flags that arithmetic sets and, on x86_64, the direction flag: on x86_64 carry, parity, auxiliary
+/// carry, zero, sign, direction and overflow; on aarch64 negative, zero, carry and overflow.
 #[cfg(target_arch = "x86_64")]
 const FLAGS: u64 = 0xcd5;
 #[cfg(target_arch = "aarch64")]

@@ -45,7 +45,7 @@ struct State {
     called: BTreeSet<&'static str>,
 }
 
-/// The kernel. Clones share its state.
+/// The kernel that is written in Rust. Clones share its state.
 #[derive(Clone, Default)]
 struct Model(Rc<RefCell<State>>);
 

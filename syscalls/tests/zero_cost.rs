@@ -95,7 +95,7 @@ fn is_installed(target: &str) -> bool {
 }
 
 #[test]
-fn typed_read_compiles_to_the_bare_instruction() {
+fn typed_read_compiles_without_function_call_or_stack_use() {
     let (here, other) = match syscalls::arch::NAME {
         "x86_64" => (X86_64, AARCH64),
         _ => (AARCH64, X86_64),

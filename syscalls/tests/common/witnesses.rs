@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use syscalls::CALLS;
 
-/// Fails unless every call of the table is in `seen`. `remedy` states what to add, and to which file.
+/// Asserts that every call of the table is in `seen`. `remedy` states what to add, and to which file.
 pub fn assert_every_call(seen: &BTreeSet<&str>, remedy: &str) {
     let all: BTreeSet<_> = CALLS.iter().map(|call| call.name).collect();
     let lacking: Vec<_> = all.difference(seen).collect();

@@ -41,7 +41,7 @@ fn parse(table: &str) -> Facts {
     .collect()
 }
 
-/// Returns the facts of `table` whose name starts with `kind`, with the rest of the name.
+/// Returns the facts of `table` whose name starts with `kind`, by the rest of their names.
 fn of_kind(table: &str, kind: &str) -> Facts {
     parse(table)
         .into_iter()
@@ -79,8 +79,9 @@ pub fn error_numbers_match_kernel_tables() {
     }
 }
 
-/// Constants that the UAPI headers do not have: the kernel keeps them in `include/linux/socket.h`,
-/// `include/linux/net.h` and, before 6.7, `include/linux/eventfd.h`; the C library repeats them.
+/// The prefixes of constants that the UAPI headers do not have. The kernel defines them in
+/// `include/linux/socket.h`, `include/linux/net.h` and, before 6.7, `include/linux/eventfd.h`. The C library
+/// repeats the definitions.
 const NOT_IN_UAPI: [&str; 7] = ["AF_", "SOCK_", "SHUT_", "MSG_", "SOL_IP", "SOL_TCP", "EFD_"];
 
 /// Returns all constants in use: the family, the name and the value.
@@ -243,7 +244,7 @@ fn facts(arch: &str) -> Facts {
             facts.insert(format!("errno {name}"), number.to_string());
         }
     }
-    let answers = ask_compiler(arch);
+    let answers = values_from_compiler(arch);
     for (_, name, _) in constants() {
         if let Some(value) = answers.get(name) {
             facts.insert(format!("constant {name}"), value.to_string());
@@ -296,7 +297,7 @@ const HEADERS: &[&str] = &[
 
 /// Compiles a C file for `arch` that contains every constant, size and offset, and returns their values. The
 /// compiler writes them to its assembly output, as for the kernel's own `asm-offsets.h`.
-fn ask_compiler(arch: &str) -> BTreeMap<String, i64> {
+fn values_from_compiler(arch: &str) -> BTreeMap<String, i64> {
     // The headers use `__force`, an annotation for sparse, which the compiler does not know.
     let mut c = String::from("#define __force\n#include <stddef.h>\n#include <linux/types.h>\n");
     let uapi_headers = LAYOUTS.iter().filter_map(uapi).map(|(header, _)| header);
@@ -343,10 +344,10 @@ fn ask_compiler(arch: &str) -> BTreeMap<String, i64> {
 
 /// Compiles `source` to assembly for `arch`.
 fn compile(arch: &str, source: &str) -> String {
-    let compiler = witness::compiler(arch).expect("the witness has been found");
+    let compiler = witness::compiler(arch).expect("the test runs only with a compiler");
     let mut command = Command::new(&compiler);
     command.args(["-S", "-w", "-x", "c", "-o", "-"]);
-    for dir in witness::headers(arch).expect("the witness has been found") {
+    for dir in witness::headers(arch).expect("the test runs only with the headers") {
         command.arg("-isystem").arg(dir);
     }
     let mut child = command

@@ -65,9 +65,9 @@ pub mod errors {
     use syscalls::{Errno, MAX_ERRNO};
 
     unsafe extern "C" {
-        /// Returns the name of an error number, or null (glibc 2.32).
+        /// Returns the name of an error number, or null. glibc has it since 2.32.
         safe fn strerrorname_np(number: c_int) -> *const c_char;
-        /// Returns the text of `strerror` in the C locale, or null (glibc 2.32).
+        /// Returns the text of `strerror` in the C locale, or null. glibc has it since 2.32.
         safe fn strerrordesc_np(number: c_int) -> *const c_char;
     }
 

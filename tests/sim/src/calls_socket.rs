@@ -29,8 +29,8 @@ const INT: usize = 4;
 const SOCKADDR_IN: usize = 16;
 const SOCKADDR_IN6: usize = 28;
 
-/// The capacities of a connection in each direction, in bytes. A few connections get tiny ones, so that
-/// each byte takes a call.
+/// The capacities of a connection in each direction, in bytes. A few connections get tiny ones, so that a call
+/// transfers only a few bytes.
 const SMALL: [usize; 3] = [1, 7, 100];
 const CAPACITIES: [usize; 5] = [512, 4_096, 65_536, 200_000, 200_000];
 

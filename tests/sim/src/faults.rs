@@ -1,4 +1,4 @@
-//! The kinds of fault, with the number of times that each may happen, and has happened, in a run.
+//! The kinds of fault, and how often each may happen, and has happened, in a run.
 
 use fastrand::Rng;
 
@@ -9,7 +9,7 @@ macro_rules! faults {
         pub enum Fault { $(#[doc = $text] $name,)* }
 
         impl Fault {
-            /// Every kind, in the order of the tables.
+            /// Every kind, in the order of [`Counts`].
             pub const ALL: &[Fault] = &[$(Fault::$name),*];
 
             /// Returns a short description.
@@ -18,8 +18,8 @@ macro_rules! faults {
             }
 
             /// Returns whether it happens only a few times in a run, because it ends a connection or a
-            /// request, or because a program may give up if it persists. The other kinds must have
-            /// no visible effect.
+            /// request, or because a program may give up if it persists. The other kinds may
+            /// happen hundreds of times: the program must tolerate them.
             pub fn is_rare(self) -> bool {
                 match self { $(Fault::$name => faults!(@ $($rare)?),)* }
             }
@@ -60,7 +60,7 @@ faults! {
     #[rare] GetsockoptFails "getsockopt: ENOBUFS";
     #[rare] GetsocknameFails "getsockname: ENOBUFS";
     #[rare] BindFails "bind: EACCES, EADDRNOTAVAIL";
-    #[rare] PortTaken "bind or listen: EADDRINUSE";
+    #[rare] PortTaken "bind: EADDRINUSE";
     #[rare] ListenFails "listen: EADDRINUSE, EOPNOTSUPP";
     #[rare] ConnectFails "connect: ECONNREFUSED, EADDRNOTAVAIL, ENETUNREACH …";
     ConnectPends "connect: in progress for a while";
@@ -81,7 +81,7 @@ faults! {
     ClientPauses "a client pauses";
     ClientNeverReads "a client sends and never reads";
     ClientStays "a client never disconnects";
-    ClientGoesEarly "a client disconnects before it is accepted";
+    ClientGoesEarly "a client resets its connection before it sends a byte";
     Preempted "a thread is preempted before or after a call";
 }
 
@@ -113,7 +113,7 @@ impl Counts {
 
 /// The probability of a kind, and the number of times that it may still happen in this run.
 ///
-/// The bound makes a run fair: once it is reached the call succeeds, so liveness can be required.
+/// The bound makes a run fair: once it is reached, the call succeeds, so that progress can be required.
 #[derive(Clone, Copy, Default)]
 struct Chance {
     one_in: u32,
@@ -132,10 +132,10 @@ pub(crate) struct Faults {
     pub(crate) counts: Counts,
 }
 
-/// One run in this many has no fault at all. Every request must then succeed.
+/// On average, one run in this many has no injected fault.
 const CALM_RUNS: u32 = 8;
 
-/// The most times that a kind happens in a run: a kind without a visible effect, and a rare kind.
+/// The most times that a kind happens in a run: a kind that is not rare, and a rare kind.
 const OFTEN_LIMIT: u32 = 400;
 const RARE_LIMIT: u32 = 6;
 

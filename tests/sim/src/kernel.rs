@@ -13,7 +13,7 @@ use crate::plan::{self, Omissions};
 use crate::trace::TRACE_FD;
 use crate::world::World;
 
-/// A simulated kernel. Its clones are the same kernel.
+/// A simulated kernel. Its clones share its state.
 #[derive(Clone)]
 pub struct Sim(pub(crate) Arc<Shared>);
 

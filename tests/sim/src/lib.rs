@@ -9,7 +9,7 @@
 //! - every request gets exactly one correct reply, in order; an error's code fits the fault that
 //!   happened, and nothing else is written;
 //! - reported counters equal the simulator's own counts at some moment between a request and its
-//!   reply (with workers, each counter does on its own);
+//!   reply (with workers, each counter by itself);
 //! - every call is valid: the program uses only open descriptors, closes none twice and leaks none;
 //! - no call except the loop's wait blocks, and the loop does not repeat calls without progress;
 //! - every client that keeps reading finishes; requests and stops end by their deadlines;

@@ -90,7 +90,7 @@ pub(crate) struct End {
     pub(crate) reset: bool,
     /// The error that the next call reports: `SO_ERROR`.
     pub(crate) error: Option<Errno>,
-    /// The number of its events so far, which edge-triggered reporting is based on.
+    /// The number of its events so far. An edge-triggered registration reports again when this changes.
     pub(crate) news: u64,
 }
 

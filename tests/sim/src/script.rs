@@ -1,4 +1,4 @@
-//! The requests of a run: lines of all kinds, good and bad.
+//! Draws the input lines of a run: valid and malformed requests, and lines that get no reply.
 
 use fastrand::Rng;
 use serde_json::json;
