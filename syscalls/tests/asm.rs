@@ -221,14 +221,14 @@ fn connecting(run: &mut Run) {
     run.call("shutdown", &[fd(&socket), libc::SHUT_WR as usize]);
     run.note(
         "the peer reads",
-        accepted.read(&mut [0; 1]).expect("the end"),
+        accepted.read(&mut [0; 1]).expect("end of file"),
     );
     // A port that is bound and has no listener refuses connections.
     let bound = Socket::new(Linux, AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0).expect("a socket");
     let any_port = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
     bound.bind(&any_port.into()).expect("a free port");
     let refuses = bound.getsockname().expect("a bound socket");
-    let mut to = sockaddr(refuses.to_ip().expect("an address of IPv4"));
+    let mut to = sockaddr(refuses.to_ip().expect("an IPv4 address"));
     let socket = run.open("socket", &[inet, stream, 0]);
     run.call("connect", &[fd(&socket), at(&mut to), LEN_IN]);
 }
@@ -240,7 +240,7 @@ fn pairs(run: &mut Run) {
     run.call("socketpair", &[unix, stream, 0, at(&mut sv)]);
     // SAFETY: the call has just opened both.
     let [mut a, mut b] = sv.map(|fd| unsafe { UnixStream::from_raw_fd(fd) });
-    a.write_all(b"pair").expect("room for four bytes");
+    a.write_all(b"pair").expect("space for four bytes");
     let mut buf = [0; 4];
     b.read_exact(&mut buf).expect("four bytes");
     run.note("through the pair", buf);
@@ -366,7 +366,7 @@ fn bytes(run: &mut Run) {
     let count = b.read(&mut buf).expect("the bytes");
     run.note("arrived", (count, buf));
 
-    a.write_all(b"abcdefgh").expect("room");
+    a.write_all(b"abcdefgh").expect("space");
     let mut buf = [0; 16];
     run.call("read", &[CLOSED, at(&mut buf), 3]);
     run.call("read", &[fd(&b), NOWHERE, 3]);
@@ -407,7 +407,7 @@ fn files(run: &mut Run) {
 
 fn waiting(run: &mut Run) {
     let (mut a, b) = UnixStream::pair().expect("a pair");
-    a.write_all(b"x").expect("room");
+    a.write_all(b"x").expect("space");
     let mut mask = 0u64;
 
     let mut fds = [&a, &b].map(|stream| libc::pollfd {

@@ -1,6 +1,6 @@
-//! Runs code in a child process, because it would end or change the test program.
+//! Runs code in a child process, because the code would end or change the test program.
 
-// Each test file uses a part of this.
+// Each test file uses a part of this module.
 #![allow(dead_code)]
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -8,8 +8,9 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use syscalls::Linux;
 use syscalls::process::exit_group;
 
-/// Returns the lock under which child processes run. While a test holds it, no child has a copy of the
-/// process's descriptors. Such a copy would keep a file open after the test has closed its own descriptor.
+/// Returns the lock under which child processes run. While a test holds it, no child of another test has
+/// copies of the process's descriptors. A copy would keep a file open after the test has closed its
+/// descriptor.
 pub fn no_children() -> MutexGuard<'static, ()> {
     static CHILDREN: Mutex<()> = Mutex::new(());
     // The lock protects no data, so a panic while it is held does no harm.

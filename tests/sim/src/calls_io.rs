@@ -212,7 +212,7 @@ impl World {
         if state.readable(end) > 0 || state.is_at_end(end) {
             if self.happens(Fault::ReadAgain) {
                 // The bytes cause another event right after.
-                self.conns[conn].ends[end].news += 1;
+                self.conns[conn].ends[end].event_count += 1;
                 return Err(Errno::EAGAIN);
             }
             if self.conns[conn].established() && self.happens(Fault::ReadFails) {
@@ -226,7 +226,7 @@ impl World {
         let mut count = self.conns[conn].readable(end).min(len);
         if count > 1 && self.happens(Fault::ReadShort) {
             // The remaining bytes cause another event right after.
-            self.conns[conn].ends[end].news += 1;
+            self.conns[conn].ends[end].event_count += 1;
             count = self.short(count);
         }
         let outcome = self.conns[conn].read(end, if count == 0 { len } else { count });
@@ -643,8 +643,8 @@ impl World {
         }
         for (i, &(position, data, events)) in events[..count].iter().enumerate() {
             if let Some(position) = position {
-                let news = self.news(self.epolls[epoll].set[position].fd);
-                self.epolls[epoll].set[position].reported(news);
+                let event_count = self.event_count(self.epolls[epoll].set[position].fd);
+                self.epolls[epoll].set[position].reported(event_count);
             }
             memory.write(at + i * EVENT, &events.to_ne_bytes())?;
             memory.write(at + i * EVENT + DATA, &data.to_ne_bytes())?;
@@ -695,14 +695,14 @@ impl World {
     }
 
     fn ready_of(&self, entry: &Registration) -> u32 {
-        let news = || self.news(entry.fd);
-        self.table[entry.fd].map_or(0, |file| entry.of(self.events(file), news))
+        let event_count = || self.event_count(entry.fd);
+        self.table[entry.fd].map_or(0, |file| entry.of(self.events(file), event_count))
     }
 
     /// Returns how many events descriptor `fd` has had.
-    fn news(&self, fd: usize) -> u64 {
+    fn event_count(&self, fd: usize) -> u64 {
         match self.stream(fd) {
-            Some((conn, end)) => self.conns[conn].ends[end].news,
+            Some((conn, end)) => self.conns[conn].ends[end].event_count,
             None => 0,
         }
     }

@@ -29,19 +29,19 @@ impl Registration {
         }
     }
 
-    /// Returns which of `events` are reported when the descriptor's event count is `news`.
-    pub(crate) fn of(&self, events: u32, news: impl FnOnce() -> u64) -> u32 {
+    /// Returns which of `events` are reported when the descriptor's event count is `event_count`.
+    pub(crate) fn of(&self, events: u32, event_count: impl FnOnce() -> u64) -> u32 {
         let wanted = events & (self.events | EPOLLERR | EPOLLHUP);
-        let is_news = || self.events & EPOLLET == 0 || self.reported_at != Some(news());
-        if self.armed && wanted != 0 && is_news() {
+        let is_new = || self.events & EPOLLET == 0 || self.reported_at != Some(event_count());
+        if self.armed && wanted != 0 && is_new() {
             wanted
         } else {
             0
         }
     }
 
-    pub(crate) fn reported(&mut self, news: u64) {
-        self.reported_at = Some(news);
+    pub(crate) fn reported(&mut self, event_count: u64) {
+        self.reported_at = Some(event_count);
         if self.events & EPOLLONESHOT != 0 {
             self.armed = false;
         }
@@ -54,7 +54,7 @@ const REMEMBERED: usize = 8;
 /// An epoll set.
 #[derive(Debug, Default)]
 pub(crate) struct Epoll {
-    /// The registrations, in their order in time.
+    /// The registrations, oldest first.
     pub(crate) set: Vec<Registration>,
     /// The events and tokens of the descriptors that were closed or removed most recently.
     pub(crate) gone: Vec<(u32, u64)>,

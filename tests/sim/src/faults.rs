@@ -48,7 +48,7 @@ faults! {
     FewEvents "epoll_pwait: fewer events than are ready";
     LateWake "epoll_pwait: returns late";
     EmptyWake "epoll_pwait: returns early, without events";
-    #[rare] AcceptAborted "accept4: ECONNABORTED, the connection is gone";
+    #[rare] AcceptAborted "accept4: ECONNABORTED, the connection is closed";
     AcceptUnrelated "accept4: EPROTO, ENETDOWN …, the connection remains queued";
     #[rare] AcceptEmfile "accept4: EMFILE";
     #[rare] AcceptEnfile "accept4: ENFILE";
@@ -68,8 +68,8 @@ faults! {
     #[rare] ShutdownFails "shutdown: ENOTCONN, the connection is reset";
     #[rare] EpollCtlFails "epoll_ctl: ENOMEM, ENOSPC";
     #[rare] PollFails "ppoll: ENOMEM";
-    #[rare] ReadFails "read: ECONNRESET, ETIMEDOUT, the connection is gone";
-    #[rare] WriteFails "write: EPIPE, ECONNRESET, the connection is gone";
+    #[rare] ReadFails "read: ECONNRESET, ETIMEDOUT, the connection is reset";
+    #[rare] WriteFails "write: EPIPE, ECONNRESET, the connection is reset";
     #[rare] Reset "the network resets a connection";
     #[rare] Silence "the network delivers nothing for seconds";
     Slow "the network is slow for a while";

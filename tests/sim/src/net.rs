@@ -91,7 +91,7 @@ pub(crate) struct End {
     /// The error that the next call reports: `SO_ERROR`.
     pub(crate) error: Option<Errno>,
     /// The number of its events so far. An edge-triggered registration reports again when this changes.
-    pub(crate) news: u64,
+    pub(crate) event_count: u64,
 }
 
 /// A connection. It is kept until the end of the run.
@@ -256,7 +256,7 @@ impl Conn {
             return;
         }
         this.reset = true;
-        this.news += 1;
+        this.event_count += 1;
         this.error = Some(if peer_ended && errno == Errno::ECONNRESET {
             Errno::EPIPE
         } else {

@@ -22,8 +22,9 @@ pub(crate) enum Kind {
 pub(crate) struct Input {
     pub(crate) kind: Kind,
     pub(crate) script: Vec<u8>,
-    /// `script[..fed]` has been written into the pipe, `script[..taken]` has been read from it.
+    /// The length of the part of `script` that has been written into the pipe.
     pub(crate) fed: usize,
+    /// The length of the part that has been read from it.
     pub(crate) taken: usize,
     pub(crate) capacity: usize,
     /// Whether the writer has closed its end.

@@ -558,7 +558,7 @@ impl World {
             if flow.in_flight.is_empty() && flow.fin == Fin::Sent && (quick || self.rng.bool()) {
                 flow.fin = Fin::Arrived;
             }
-            state.ends[to].news += 1;
+            state.ends[to].event_count += 1;
             if to == CLIENT {
                 self.wake_owner(conn);
             }
