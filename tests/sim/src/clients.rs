@@ -35,7 +35,7 @@ pub(crate) struct ClientPlan {
     /// The longest time between two of its actions.
     pub(crate) gap: u64,
     pub(crate) disconnect: Disconnect,
-    /// It pauses after this many bytes, for this long.
+    /// The number of bytes after which it pauses once, and for how long.
     pub(crate) pause: Option<(u32, u64)>,
 }
 

@@ -29,7 +29,7 @@ impl Registration {
         }
     }
 
-    /// Returns which of `events` are reported when the descriptor's event count is `event_count`.
+    /// Returns which of `events` are reported. `event_count` returns the descriptor's event count.
     pub(crate) fn of(&self, events: u32, event_count: impl FnOnce() -> u64) -> u32 {
         let wanted = events & (self.events | EPOLLERR | EPOLLHUP);
         let is_new = || self.events & EPOLLET == 0 || self.reported_at != Some(event_count());

@@ -1,4 +1,4 @@
-//! Everything outside the program: the kernel's state, the network, the clients, and time.
+//! Contains everything outside the program: the kernel's state, the network, the clients, and time.
 //!
 //! Time is a number of nanoseconds. Each call adds a little to it, and when the program waits, it jumps to the
 //! time of the next event. All actors (the clients, the network, the writer of the requests) are scheduled in
@@ -152,7 +152,9 @@ pub(crate) struct World {
     pub(crate) rng: Rng,
     /// Whether most bytes are delivered as soon as they are sent.
     pub(crate) quick: bool,
+    /// The open file of each descriptor.
     pub(crate) table: Vec<Option<File>>,
+    /// The soft limit of descriptors.
     pub(crate) limit: u64,
     pub(crate) hard_limit: u64,
     pub(crate) sockets: Vec<Socket>,
@@ -173,6 +175,7 @@ pub(crate) struct World {
     pub(crate) trace: Option<Vec<String>>,
     pub(crate) trace_line: Vec<u8>,
     pub(crate) trace_ended: bool,
+    /// The number of calls that the program may still make without progress.
     credit: i64,
     pub(crate) ignores_sigpipe: bool,
     /// Whether the program has seen the end of its input, or that its output is closed. It may close
@@ -188,6 +191,7 @@ pub(crate) struct World {
     pub(crate) running: usize,
     /// The clients' ports in use, each with its connection.
     pub(crate) ports: BTreeMap<u16, usize>,
+    /// The largest number of bytes that a connection had read and not written.
     pub(crate) most_owed: usize,
 }
 
