@@ -105,8 +105,11 @@ fn try_run<K: Kernel + Send + Sync + 'static>(
         thread::Builder::new()
             .name("worker".into())
             .spawn(run)
-            // Unless a seccomp filter refuses `clone`, a thread fails to start only for lack of resources.
-            .map_err(|_| SyscallError::new("clone", Errno::EAGAIN))?;
+            .map_err(|error| {
+                let number = error.raw_os_error().and_then(|it| u16::try_from(it).ok());
+                // An error without a number comes from Rust's library, for lack of memory.
+                SyscallError::new("clone", number.map_or(Errno::EAGAIN, Errno::new))
+            })?;
     }
     match (options.serve, signals) {
         (Some(port), Some(signals)) => {
