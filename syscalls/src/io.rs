@@ -56,7 +56,7 @@ constants! {
     }
 }
 
-/// The number of buffers that one `readv` or `writev` takes: `UIO_MAXIOV` in
+/// The largest number of buffers that one `readv` or `writev` takes: `UIO_MAXIOV` in
 /// `include/uapi/linux/uio.h`.
 pub const UIO_MAXIOV: usize = 1024;
 
