@@ -2,7 +2,7 @@
 //! a byte at a time, and silent clients. The node's memory stays within its named bounds, and a
 //! well-behaved client keeps its latency.
 //!
-//! The latency is measured by a test that an ordinary run leaves out:
+//! An ordinary run leaves out the test that measures the latency. To run it:
 //! `cargo test --release --test crowds -- --ignored --nocapture`.
 
 mod common;
@@ -27,44 +27,46 @@ const CLIENTS: usize = 5_000;
 /// Descriptors that this process and the node need for other things.
 const OTHER_FILES: usize = 100;
 
-/// The memory that any connection uses: its entries in the tables, including spare capacity.
-const PLACE: usize = 256;
+/// The bytes of memory that a connection without buffered data uses: its entries in the tables, including
+/// spare capacity.
+const BYTES_PER_CLIENT: usize = 256;
 
-/// An allowance for the allocator and the kernel's rounding.
+/// An allowance in bytes for the allocator and the kernel's rounding.
 const SLACK: usize = 4 << 20;
 
 /// Returns the most memory that a crowd of `clients` may use while the server buffers no bytes.
 fn idle_bytes(clients: usize) -> u64 {
-    (clients * PLACE + SLACK) as u64
+    (clients * BYTES_PER_CLIENT + SLACK) as u64
 }
 
-/// Serializes the crowds: the machine has memory and descriptors for one of them.
+/// Serializes the crowds: the machine may have memory and descriptors for only one of them.
 fn alone() -> MutexGuard<'static, ()> {
     static ALONE: Mutex<()> = Mutex::new(());
     ALONE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// Connects a crowd of ordinary clients.
 fn crowd(server: SocketAddr) -> Vec<TcpStream> {
     let clients = witness::crowd(CLIENTS, OTHER_FILES);
     (0..clients).map(|_| client(server)).collect()
 }
 
-/// Connects a crowd for [`shout`], with small kernel buffers: the bytes must end up in the node's
+/// Connects a crowd for [`fill_all_buffers`], with small kernel buffers: the bytes must end up in the node's
 /// own memory, and the kernel's memory would not suffice for so many buffers of the usual size.
 fn crowd_with_small_buffers(server: SocketAddr) -> Vec<TcpStream> {
     /// The kernel raises this to its own minimum.
-    const LEAST: libc::c_int = 1;
+    const MIN_RECEIVE_BUFFER: libc::c_int = 1;
     /// Large enough that the server reads large pieces.
-    const SOME: libc::c_int = 24 << 10;
-    /// The size of the server's buffer for sending grows with that of the segments.
-    const SEGMENT: libc::c_int = 536;
+    const SEND_BUFFER: libc::c_int = 24 << 10;
+    /// The server's send buffer grows with the segment size.
+    const SEGMENT_BYTES: libc::c_int = 536;
     let SocketAddr::V4(server) = server else {
         panic!("an IPv4 address");
     };
     let options = [
-        (libc::SOL_SOCKET, libc::SO_RCVBUF, LEAST),
-        (libc::SOL_SOCKET, libc::SO_SNDBUF, SOME),
-        (libc::IPPROTO_TCP, libc::TCP_MAXSEG, SEGMENT),
+        (libc::SOL_SOCKET, libc::SO_RCVBUF, MIN_RECEIVE_BUFFER),
+        (libc::SOL_SOCKET, libc::SO_SNDBUF, SEND_BUFFER),
+        (libc::IPPROTO_TCP, libc::TCP_MAXSEG, SEGMENT_BYTES),
     ];
     (0..witness::crowd(CLIENTS, OTHER_FILES))
         .map(|_| client_with(server, &options))
@@ -72,7 +74,7 @@ fn crowd_with_small_buffers(server: SocketAddr) -> Vec<TcpStream> {
 }
 
 /// Sends on every client of `crowd` until the server accepts no more, and never reads.
-fn shout(crowd: &[TcpStream]) {
+fn fill_all_buffers(crowd: &[TcpStream]) {
     const PIECE: &[u8] = &[b'!'; READ_BUFFER_BYTES];
     for client in crowd {
         client.set_nonblocking(true).expect("a socket");
@@ -98,7 +100,7 @@ fn memory_of_non_reading_clients_is_bounded() {
     converse(&bystander, b"before");
     let before = node.memory();
     let crowd = crowd_with_small_buffers(server);
-    shout(&crowd);
+    fill_all_buffers(&crowd);
     converse(&bystander, b"meanwhile");
     node.send("meanwhile");
     let held = node.peak_memory() - before;
@@ -112,7 +114,7 @@ fn memory_of_non_reading_clients_is_bounded() {
         held >= (MAX_UNSENT_BYTES / 2 / CLIENTS * clients) as u64,
         "the crowd uses too little memory for a test: {held} bytes"
     );
-    // The node releases the memory: the next crowd starts from the same level.
+    // The node works after the crowd has left.
     drop(crowd);
     node.send("afterwards");
     converse(&bystander, b"afterwards");
@@ -137,7 +139,7 @@ fn slow_writers_use_no_buffer_memory() {
         }
     }
     let held = node.peak_memory() - before;
-    println!("{} that trickle: {} KiB held", crowd.len(), held >> 10);
+    println!("{} slow writers: {} KiB used", crowd.len(), held >> 10);
     let bound = idle_bytes(crowd.len());
     assert!(held <= bound, "{held} bytes are held, over {bound}");
     drop(crowd);
@@ -186,7 +188,7 @@ fn latency(client: &TcpStream) -> Duration {
 #[test]
 #[ignore = "measures latency, which takes a release build and an idle machine"]
 fn well_behaved_client_keeps_its_latency() {
-    /// Each of the crowd sends a byte a second.
+    /// Each client of a full crowd sends a byte a second.
     const PAUSE: Duration = Duration::from_nanos(1_000_000_000 / CLIENTS as u64);
     let (node, server) = Node::listening();
     let quick = client(server);
@@ -220,9 +222,9 @@ fn well_behaved_client_keeps_its_latency() {
     });
     check("sending a byte a second", time);
     drop(silent);
-    let deaf = crowd_with_small_buffers(server);
-    shout(&deaf);
+    let non_readers = crowd_with_small_buffers(server);
+    fill_all_buffers(&non_readers);
     check("never reading", latency(&quick));
-    drop(deaf);
+    drop(non_readers);
     node.finish_well();
 }

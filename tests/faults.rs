@@ -30,7 +30,7 @@ enum Intercept {
 }
 use Intercept::{Answered, Failed, FailedAfter, Served};
 
-/// Chooses the treatment of a call by its number and arguments, which it may change.
+/// Chooses the treatment of a call by its number and arguments. It may change the arguments.
 type Interceptor = dyn Fn(libc::c_long, &mut [usize]) -> Intercept;
 
 /// The real kernel with an interceptor in front of it.
@@ -41,7 +41,7 @@ struct Faulty(Rc<Interceptor>);
 unsafe impl Kernel for Faulty {
     unsafe fn syscall<const N: usize>(&self, nr: usize, mut args: [usize; N]) -> usize {
         let intercept = (self.0)(nr as libc::c_long, &mut args);
-        // SAFETY: the caller upholds the call's contract, and the tests only reduce the length of a buffer.
+        // SAFETY: the caller upholds the call's contract, and the tests only shorten a buffer or change a timeout.
         let serve = || unsafe { Linux.syscall(nr, args) };
         match intercept {
             Served => serve(),
@@ -85,7 +85,8 @@ fn round_trip(
     Ok(())
 }
 
-/// Treats the first call `nr` as `intercept` says. All other calls reach the kernel.
+/// Returns an interceptor that treats the first call `nr` as `intercept` says. All other calls reach the
+/// kernel.
 fn first(
     nr: libc::c_long,
     intercept: Intercept,
@@ -98,7 +99,7 @@ fn first(
 }
 
 /// Answers a `clock_gettime` with `args` at time `now`.
-fn it_is(now: Duration, args: &[usize]) -> Intercept {
+fn answer_clock(now: Duration, args: &[usize]) -> Intercept {
     let now = libc::timespec {
         tv_sec: now.as_secs() as i64,
         tv_nsec: now.subsec_nanos().into(),
@@ -124,8 +125,8 @@ fn round_trip_succeeds_with_short_reads_and_writes() {
     }
 }
 
-/// A signal interrupts every second call that it can, and sometimes `close`, which must not be
-/// repeated.
+/// A signal interrupts about every second call that it can. An interrupted `connect` continues, so it must not
+/// be repeated.
 #[test]
 fn round_trip_succeeds_when_calls_are_interrupted() {
     let calls = Cell::new(0);
@@ -162,7 +163,7 @@ fn round_trip_fails_after_the_stall_timeout() {
             args[3] = 0;
             Served
         }
-        libc::SYS_clock_gettime => it_is(clock.get(), args),
+        libc::SYS_clock_gettime => answer_clock(clock.get(), args),
         _ => Served,
     });
     assert_eq!(
@@ -222,7 +223,7 @@ fn fault_gives_its_error_and_the_next_round_trip_succeeds() {
         (libc::SYS_shutdown, Errno::ENOTCONN, |_| {
             Err(Broken(SyscallError::new("shutdown", Errno::ENOTCONN)))
         }),
-        // The server reads first. It closes the connection, with a reset.
+        // The server reads first. It closes the connection, which resets it because bytes are unread.
         (libc::SYS_read, Errno::ECONNRESET, |_| {
             Err(Broken(SyscallError::new("read", Errno::ECONNRESET)))
         }),
@@ -255,7 +256,7 @@ fn lasting_shortage_fails_after_the_stall_timeout() {
                 args[3] = 0;
                 Served
             }
-            libc::SYS_clock_gettime => it_is(clock.get(), args),
+            libc::SYS_clock_gettime => answer_clock(clock.get(), args),
             _ => Served,
         });
         lasts.set(true);
@@ -300,8 +301,8 @@ fn client_binds_another_address_when_no_port_is_left() {
     }
 }
 
-/// The kernel chooses the client's source address until so many clients have left a port in
-/// `TIME_WAIT` that another address is the better choice.
+/// The kernel chooses the client's source address for the first 4096 round trips. Later clients bind
+/// 127.0.0.2, because so many ports in `TIME_WAIT` slow down the kernel's search for a free one.
 #[test]
 fn source_address_changes_after_many_clients() {
     const CONNECTS_PER_SOURCE_ADDRESS: usize = 4096;
@@ -316,7 +317,7 @@ fn source_address_changes_after_many_clients() {
         }
         Served
     });
-    // Remove the listener's address.
+    // Discard the address that the listener has bound.
     sources.take();
     for _ in 0..CONNECTS_PER_SOURCE_ADDRESS {
         assert_eq!(round_trip(&mut engine, server, 1), Ok(()));
@@ -434,7 +435,7 @@ fn accepting(
             args[3] = 1;
             Served
         }
-        libc::SYS_clock_gettime => it_is(Duration::ZERO, args),
+        libc::SYS_clock_gettime => answer_clock(Duration::ZERO, args),
         _ => Served,
     });
     (engine, server, tries)
@@ -472,7 +473,7 @@ fn accept_resumes_when_a_connection_closes() {
     let _second = TcpStream::connect(server).expect("connect");
     assert_eq!(turns(&mut engine), 1);
     full.set(false);
-    assert_eq!(turns(&mut engine), 1, "it rests");
+    assert_eq!(turns(&mut engine), 1, "accept still backs off");
     drop(first);
     assert_eq!(turns(&mut engine), 2);
 }
@@ -530,7 +531,7 @@ fn failed_start_leaves_nothing_open() {
     }
 }
 
-/// A permanently broken epoll set ends the loop with an error, instead of an endless loop.
+/// A permanently broken epoll set ends the loop with an error, so that the loop does not run forever.
 /// Transient failures are tolerated.
 #[test]
 fn lasting_epoll_errors_end_the_loop() {
@@ -581,7 +582,7 @@ impl Lone {
             }
             libc::SYS_clock_gettime => {
                 now.set(now.get() + step_now.get());
-                it_is(now.get(), args)
+                answer_clock(now.get(), args)
             }
             _ => Served,
         };
@@ -625,7 +626,11 @@ fn loop_polls_before_it_sleeps() {
     for _ in 1..16 {
         assert_eq!(lone.turn(None), (1 + 8 * ROUND, 1));
     }
-    assert_eq!(lone.turn(None), (0, 1), "after 16 polls without an event");
+    assert_eq!(
+        lone.turn(None),
+        (0, 1),
+        "after 16 turns that polled in vain"
+    );
     let mut lone = Lone::new(STEP);
     lone.client.write_all(b"x").expect("write");
     assert_eq!(lone.turn(None), (1, 0), "the first poll finds an event");

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use object::{Object, ObjectSymbol, SymbolKind};
 
-/// The C library's wrappers of the socket and epoll calls.
+/// Returns whether `name` is a function of the C library that makes socket or epoll calls.
 fn is_socket_wrapper(name: &str) -> bool {
     let families = ["send", "recv", "epoll_"];
     let names = [
@@ -29,9 +29,9 @@ fn is_socket_wrapper(name: &str) -> bool {
     names.contains(&name) || families.iter().any(|family| name.starts_with(family))
 }
 
-/// The wrappers that the C library itself calls, to ask the kernel for the machine's addresses. A static
-/// program contains them too.
-const ITS_OWN: [&str; 5] = ["socket", "bind", "getsockname", "sendto", "recvmsg"];
+/// The wrappers that the C library calls itself, to get the machine's addresses from the kernel. A static
+/// program contains them even if it does not call them.
+const USED_BY_LIBC: [&str; 5] = ["socket", "bind", "getsockname", "sendto", "recvmsg"];
 
 /// Returns the socket wrappers that the program at `path` imports or, if it is static, contains.
 fn socket_wrappers(path: impl AsRef<Path>) -> BTreeSet<String> {
@@ -47,7 +47,7 @@ fn socket_wrappers(path: impl AsRef<Path>) -> BTreeSet<String> {
     assert!(names.len() > 10, "a stripped static program has no symbols");
     names
         .into_iter()
-        .filter(|name| is_socket_wrapper(name) && !(is_static && ITS_OWN.contains(name)))
+        .filter(|name| is_socket_wrapper(name) && !(is_static && USED_BY_LIBC.contains(name)))
         .map(String::from)
         .collect()
 }
@@ -60,7 +60,7 @@ fn program_imports_no_socket_wrapper() {
     );
 }
 
-/// The scanner detects the wrappers in this test program, which listens by the standard library.
+/// This test program calls the wrappers, because it listens with the standard library.
 #[test]
 fn scanner_detects_libc_socket_imports() {
     let listener = TcpListener::bind("127.0.0.1:0").expect("bind");
@@ -88,8 +88,8 @@ fn sources(folder: &Path) -> Vec<PathBuf> {
 
 /// Returns the numbers of the lines at which `source` could use the standard library's networking or a C
 /// function.
-fn ways_out(source: &str) -> Vec<usize> {
-    let is_one = |line: &str| {
+fn forbidden_lines(source: &str) -> Vec<usize> {
+    let is_forbidden = |line: &str| {
         let line: String = line.split_whitespace().collect();
         let group = line.strip_prefix("usestd::{").unwrap_or_default();
         line.contains("std::net")
@@ -104,7 +104,7 @@ fn ways_out(source: &str) -> Vec<usize> {
     };
     let lines = source.lines().enumerate();
     lines
-        .filter(|(_, line)| is_one(line))
+        .filter(|(_, line)| is_forbidden(line))
         .map(|(i, _)| i + 1)
         .collect()
 }
@@ -120,7 +120,7 @@ fn no_source_uses_std_net() {
     assert!(sources.len() > 20, "{sources:?}");
     for path in sources {
         let text = fs::read_to_string(&path).expect("a source");
-        assert_eq!(ways_out(&text), [0; 0], "{}", path.display());
+        assert_eq!(forbidden_lines(&text), [0; 0], "{}", path.display());
     }
 }
 
@@ -133,10 +133,10 @@ fn scanner_detects_std_net_in_sources() {
         "use std::{net::{self, TcpStream}, io};",
         "unsafe extern \"C\" { fn socket() -> i32; }",
     ] {
-        assert_eq!(ways_out(line), [1], "{line}");
+        assert_eq!(forbidden_lines(line), [1], "{line}");
     }
     assert_eq!(
-        ways_out(
+        forbidden_lines(
             "use core::net::SocketAddr;\nuse std::{io, network};\nextern \"C\" fn handler(signal: i32) {}"
         ),
         [0; 0]

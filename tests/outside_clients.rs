@@ -1,5 +1,5 @@
-//! Clients of many kinds, which use the standard library's TCP, while the node continues to handle
-//! its requests.
+//! The server echoes to clients of many kinds, which use the standard library's TCP, while the node
+//! continues to handle its requests.
 
 mod common;
 #[allow(dead_code, reason = "other test files use the rest")]
@@ -18,13 +18,13 @@ use rawecho::engine::READ_BUFFER_BYTES;
 use serde_json::json;
 use sockets::reset_at_close;
 
-/// Closes the connection with a reset.
+/// Closes the connection by a reset.
 fn reset(client: TcpStream) {
     reset_at_close(&client);
 }
 
-/// Writes until the socket has accepted no byte for a second, or `at_most` bytes. Returns the number of
-/// bytes written.
+/// Writes until the socket has accepted no byte for a second or `at_most` bytes are written. Returns the
+/// number of bytes written.
 fn push(mut client: &TcpStream, at_most: usize) -> usize {
     client
         .set_write_timeout(Some(Duration::from_secs(1)))
@@ -41,8 +41,8 @@ fn push(mut client: &TcpStream, at_most: usize) -> usize {
     taken
 }
 
-/// As `nc -N` and `ncat` do, the client sends everything and shuts down its sending side. It reads the whole
-/// echo, then end of file.
+/// Sends all `bytes` and shuts down the sending side, as `nc -N` and `ncat` do. Reads the whole echo, then end
+/// of file.
 fn half_close(server: SocketAddr, bytes: &[u8]) {
     let mut reader = client(server);
     let mut writer = reader.try_clone().expect("a second handle");
@@ -99,7 +99,7 @@ fn half_closed_clients_get_all_their_bytes() {
     node.finish_well();
 }
 
-/// The client sends everything before it reads: more than the server buffers, less than the sockets do.
+/// The client reads only when all buffers, the server's and the sockets', are full.
 #[test]
 fn late_reader_gets_all_its_bytes() {
     let (node, server) = Node::listening();
@@ -119,7 +119,7 @@ fn reset_does_not_affect_other_clients() {
     let before = node.descriptors();
     let bystander = client(server);
     for round in 0..50 {
-        // Reset at once; after some bytes; with an unread echo; with many bytes in flight.
+        // Reset at once; after sending some bytes; after reading their echo; with many bytes in flight.
         reset(client(server));
         let mut talker = client(server);
         talker.write_all(b"never mind").expect("write");
@@ -151,11 +151,11 @@ fn non_reading_client_is_bounded_and_does_not_delay_others() {
     thread::scope(|scope| {
         for _ in 0..CLIENTS {
             scope.spawn(|| {
-                let deaf = client(server);
-                let taken = push(&deaf, MUCH);
+                let non_reader = client(server);
+                let taken = push(&non_reader, MUCH);
                 assert!(taken > 1 << 20, "megabytes: {taken}");
                 assert!(taken < MUCH, "the server stops reading");
-                converse(&client(server), b"somebody else");
+                converse(&client(server), b"another client");
                 // Dropping the client resets the connection, because it has not read its echo.
             });
         }
@@ -167,7 +167,7 @@ fn non_reading_client_is_bounded_and_does_not_delay_others() {
             (node.stats().0 == 101 + 2 * CLIENTS as u64)
                 .then(|| node.memory().saturating_sub(before))
         });
-        // One read for each client, and an allowance for the allocator.
+        // One read for each of the 2 * CLIENTS clients, and an allowance for the allocator.
         let bound = (2 * CLIENTS * READ_BUFFER_BYTES) as u64 + (2 << 20);
         assert!(growth < bound, "{growth} bytes more, over {bound}");
     });
@@ -219,7 +219,7 @@ fn slow_reader_gets_all_its_bytes() {
     node.finish_well();
 }
 
-/// A client that sends and reads as fast as it can does not delay another one.
+/// Clients that send and read as fast as they can do not keep the server from others.
 #[test]
 fn busy_clients_do_not_starve_others() {
     let (mut node, server) = Node::listening();
@@ -267,8 +267,9 @@ fn urgent_data_is_echoed_in_place() {
     node.finish_well();
 }
 
-/// While the node is stopped, bytes, urgent bytes, more bytes and the end of the stream arrive, and
-/// become one event. The node handles all of them without waiting for another event.
+/// While SIGSTOP suspends the node, one client sends bytes, one sends an urgent byte among others, and one
+/// sends bytes and the end of its stream. Each client's input becomes one event, and the node handles all of
+/// it without waiting for another event.
 #[test]
 fn data_and_end_of_stream_in_one_event_are_both_handled() {
     let (node, server) = Node::listening();
@@ -309,7 +310,7 @@ fn data_and_end_of_stream_in_one_event_are_both_handled() {
     node.finish_well();
 }
 
-/// Idle connections use no processor time.
+/// Neither idle connections nor a connection with a blocked echo use processor time.
 #[test]
 fn idle_clients_use_no_processor() {
     let (mut node, server) = Node::listening();
@@ -318,9 +319,9 @@ fn idle_clients_use_no_processor() {
         converse(client, b"hello");
     }
     // One more client does not read, so its echo is blocked.
-    let deaf = client(server);
-    push(&deaf, 64 << 20);
-    deaf.shutdown(Shutdown::Write).expect("shutdown");
+    let non_reader = client(server);
+    push(&non_reader, 64 << 20);
+    non_reader.shutdown(Shutdown::Write).expect("shutdown");
     node.send("before");
     node.uses_no_processor();
     node.finish_well();
@@ -368,7 +369,7 @@ fn end_of_input_closes_connections() {
 }
 
 /// A stop serves clients that have connected and have not been accepted. They connect while the
-/// node is suspended, and are more than it accepts in one turn.
+/// node is suspended, and they are more than the node accepts in one turn.
 #[test]
 fn stop_drains_the_accept_queue() {
     let (mut node, server) = Node::listening();

@@ -1,4 +1,4 @@
-//! Runs the whole node in a simulated kernel, which injects faults of all kinds. A seed determines
+//! Runs the whole node on a simulated kernel, which injects faults of all kinds. A seed determines
 //! each run.
 //!
 //! To run more seeds: `cargo run --profile sim -p sim -- --seeds 100000`.
@@ -21,27 +21,27 @@ use syscalls::socket::{
 };
 use syscalls::{Errno, Fd, Kernel, Linux, Socket};
 
-/// The number of seeds, which take a few seconds without optimization.
+/// The number of seeds. Their runs take a few seconds without optimization.
 const SEEDS: u64 = 200;
 
 #[test]
 fn no_seed_violates_an_invariant() {
-    hold(&(0..SEEDS).collect::<Vec<_>>());
+    assert_no_violation(&(0..SEEDS).collect::<Vec<_>>());
 }
 
-/// Seeds that once showed a violation: with workers, a send was answered with code 0 before its connection
-/// had made no progress for the whole stall timeout, because the time in the accept queue counted.
+/// Seeds that once violated an invariant. With workers, a send got code 0 before its connection had stalled
+/// for the whole timeout, because the time in the accept queue counted.
 const ONCE_VIOLATED: [u64; 8] = [
     49_841, 107_275, 191_721, 200_262, 309_907, 366_271, 469_854, 519_305,
 ];
 
 #[test]
 fn seeds_with_a_past_violation_pass() {
-    hold(&ONCE_VIOLATED);
+    assert_no_violation(&ONCE_VIOLATED);
 }
 
 /// Runs `seeds` on all cores, and fails with the shortest trace of a violation.
-fn hold(seeds: &[u64]) {
+fn assert_no_violation(seeds: &[u64]) {
     let threads = thread::available_parallelism().map_or(1, usize::from);
     let run_share = |first: usize| {
         for &seed in seeds.iter().skip(first).step_by(threads) {
@@ -284,11 +284,11 @@ mod scenarios {
         count(seen, "read a listener", listener.read(&mut buffer));
         let epoll = Epoll::new(kernel.clone(), 0).expect("an epoll set");
         let none: &mut [EpollEvent] = &mut [];
-        count(seen, "wait with no room", epoll.wait(none, 0));
+        count(seen, "wait with no space for events", epoll.wait(none, 0));
         let [client, _server] = pair(&kernel);
         // If the connect in `pair` was in progress, this one only reports that it has completed.
         let _ = client.connect(&name);
-        done(seen, "connect time and again", client.connect(&name));
+        done(seen, "connect once more", client.connect(&name));
         let family = Socket::new(kernel.clone(), 9_999, SOCK_STREAM, IPPROTO_IP);
         done(seen, "an unknown family", family);
     }

@@ -1,22 +1,22 @@
-//! Starting programs, and closing descriptors of which they have no copy.
+//! Functions that start child processes, and that close descriptors of which no child has a copy.
 //!
-//! A child has copies of all descriptors of the test process until it executes its program, those of other
-//! tests included. A reader that is closed meanwhile is still open in that child, and a writer does not get
-//! the error that the test expects.
+//! Between `fork` and `execve`, a child has copies of all descriptors of the test process, including those of
+//! other tests. If a test closes the read end of a pipe in that time, the child's copy keeps it open. A writer
+//! then does not get the error that the test expects.
 
 use std::io::Read;
 use std::os::unix::net::UnixStream;
 use std::process::{Child, Command};
 use std::sync::{Mutex, PoisonError};
 
-/// Held while a child does not execute its program yet.
+/// Locked while a child is between `fork` and `execve`.
 static STARTING: Mutex<()> = Mutex::new(());
 
-/// Starts `command`. When this returns, it executes its program and has no copies any more.
+/// Starts `command`. When this returns, `execve` has closed the child's copies of this process's descriptors.
 pub fn spawn(command: &mut Command) -> Child {
     let _starting = STARTING.lock().unwrap_or_else(PoisonError::into_inner);
-    // The kernel lets the parent of a `vfork` continue before `execve` closes the child's copies. This
-    // stream ends when it has closed them.
+    // The kernel lets the parent of a `vfork` continue before `execve` closes the child's copies. `stream`
+    // reaches end of file when `execve` has closed the child's copy of the other end.
     let (mut stream, copy) = UnixStream::pair().expect("a pair");
     let child = command.spawn().expect("the program starts");
     drop(copy);
@@ -24,8 +24,8 @@ pub fn spawn(command: &mut Command) -> Child {
     child
 }
 
-/// Closes `end`, so that no process has it open when this returns.
+/// Drops `end` while no child has a copy of it, so that it is closed for good when this returns.
 pub fn close_for_good<T>(end: T) {
-    let _none = STARTING.lock().unwrap_or_else(PoisonError::into_inner);
+    let _no_child = STARTING.lock().unwrap_or_else(PoisonError::into_inner);
     drop(end);
 }

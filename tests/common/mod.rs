@@ -1,7 +1,7 @@
 //! Code that the tests share. A [`Node`] is the built program, started with pipes to its streams.
 //!
-//! Nothing here may hang. A node whose output or input makes no progress for [`TIMEOUT`] is killed, which
-//! ends reads from it and writes to it. Sockets have timeouts.
+//! Nothing here may hang. A watchdog kills a node whose input or output makes no progress for [`TIMEOUT`],
+//! which ends reads from the node and writes to it. Sockets have timeouts.
 
 // Each test file is a program of its own and uses only a part of this module.
 #![allow(dead_code)]
@@ -40,8 +40,9 @@ pub fn program() -> Command {
     Command::new(env!("CARGO_BIN_EXE_rawecho"))
 }
 
-/// Returns a port of 127.0.0.1 without a listener, a different one each time. It is below the ephemeral
-/// ports, so a test that frees it for a moment does not lose it to a socket of another test.
+/// Returns a port of 127.0.0.1 without a listener, a different one each time. The port is below Linux's
+/// default range of ephemeral ports, so the kernel does not give it to another socket while a test has freed
+/// it for a moment.
 pub fn unused_port() -> u16 {
     const FIRST: u32 = 20_000;
     const COUNT: u32 = 12_000;
@@ -52,14 +53,14 @@ pub fn unused_port() -> u16 {
     loop {
         let offset = begin.wrapping_add(USED.fetch_add(1, Relaxed)) % COUNT;
         let port = u16::try_from(FIRST + offset).expect("a port");
-        // Do not try to listen: a child that another test forks at that time would inherit the listener.
+        // Do not try to listen: a child that another test forks meanwhile would have a copy of the listener.
         if TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_err() {
             return port;
         }
     }
 }
 
-/// Connects the streams of `command` to pipes.
+/// Connects the standard streams of `command` to pipes.
 pub fn with_pipes(command: &mut Command) -> &mut Command {
     command
         .stdin(Stdio::piped())
@@ -67,7 +68,8 @@ pub fn with_pipes(command: &mut Command) -> &mut Command {
         .stderr(Stdio::piped())
 }
 
-/// Returns the command that starts the program with pipes to its streams and these limits of open files.
+/// Returns the command that starts the program with pipes to its standard streams, and with `soft` and `hard`
+/// as its limits of open files.
 pub fn program_with_open_files(soft: u64, hard: u64) -> Command {
     let mut command = program();
     with_pipes(&mut command);
@@ -82,7 +84,7 @@ pub fn program_with_open_files(soft: u64, hard: u64) -> Command {
 #[derive(Debug)]
 pub struct Finished {
     pub status: ExitStatus,
-    /// The part of the standard output that had not been read before.
+    /// The rest of the standard output, after what the test had read.
     pub stdout: String,
     pub stderr: String,
 }
@@ -96,7 +98,7 @@ pub struct Node {
     pub stdout: Option<BufReader<ChildStdout>>,
     stderr: Option<JoinHandle<String>>,
     /// Notifies the watchdog of progress.
-    alive: Sender<()>,
+    progress: Sender<()>,
     /// The `msg_id`s of the next request and of the next reply.
     request_id: u64,
     reply_id: u64,
@@ -113,7 +115,7 @@ impl Node {
         Node::start(&[]).initialized()
     }
 
-    /// Starts a node that listens on a port that the kernel picks. Returns it and its address.
+    /// Starts a node that listens on a port that the kernel picks. Returns the node and the server's address.
     pub fn listening() -> (Node, SocketAddr) {
         let mut node = Node::n1();
         let server = node.listen();
@@ -130,21 +132,21 @@ impl Node {
                 String::from_utf8(text).expect("stderr is UTF-8")
             })
         });
-        let (alive, signs_of_life) = channel();
+        let (progress, reports) = channel();
         let mut node = Node {
             pid: child.id(),
             stdin: child.stdin.take(),
             stdout: child.stdout.take().map(BufReader::new),
             stderr,
             child: Arc::new(Mutex::new(child)),
-            alive,
+            progress,
             request_id: 1,
             reply_id: 0,
         };
         let watched = Arc::clone(&node.child);
         thread::spawn(move || {
             loop {
-                match signs_of_life.recv_timeout(TIMEOUT) {
+                match reports.recv_timeout(TIMEOUT) {
                     Ok(()) => {}
                     Err(RecvTimeoutError::Disconnected) => return,
                     Err(RecvTimeoutError::Timeout) => {
@@ -156,13 +158,13 @@ impl Node {
                 }
             }
         });
-        node.signal_life();
+        node.report_progress();
         node
     }
 
-    fn signal_life(&mut self) {
+    fn report_progress(&mut self) {
         // The send fails after the watchdog has killed the node. The node's streams then report its exit.
-        let _ = self.alive.send(());
+        let _ = self.progress.send(());
     }
 
     /// Initializes the node as n1, and returns it.
@@ -174,8 +176,8 @@ impl Node {
         self
     }
 
-    /// Starts the server on a port that the kernel picks. Returns its address, which is wrong if the node was
-    /// started with `--bind`.
+    /// Starts the server on a port that the kernel picks. Returns that port of 127.0.0.1, which is not the
+    /// server's address if the node was started with `--bind`.
     pub fn listen(&mut self) -> SocketAddr {
         let reply = self.request(json!({"type": "tcp_echo_start", "port": 0}));
         let port = reply["port"].as_u64().expect("a port");
@@ -187,14 +189,14 @@ impl Node {
         SocketAddr::from(([127, 0, 0, 1], port as u16))
     }
 
-    /// Starts a node that listens on an [unused port](unused_port). Returns it and its address.
+    /// Starts a node that listens on an [unused port](unused_port). Returns the node and the server's address.
     pub fn listening_on_unused_port() -> (Node, SocketAddr) {
         let mut node = Node::n1();
         let port = node.listen_on_unused_port();
         (node, SocketAddr::from((Ipv4Addr::LOCALHOST, port)))
     }
 
-    /// Starts the server on an [unused port](unused_port). Returns it.
+    /// Starts the server on an [unused port](unused_port). Returns the port.
     pub fn listen_on_unused_port(&mut self) -> u16 {
         let port = unused_port();
         assert_eq!(
@@ -208,16 +210,16 @@ impl Node {
         self.pid
     }
 
-    /// Writes `bytes` unchanged.
+    /// Writes `bytes` to the node's standard input.
     pub fn write(&mut self, bytes: impl AsRef<[u8]>) {
         for piece in bytes.as_ref().chunks(1 << 20) {
             let stdin = self.stdin.as_mut().expect("a pipe that is open");
             stdin.write_all(piece).expect("write to the node");
-            self.signal_life();
+            self.report_progress();
         }
     }
 
-    /// Writes `line` and a newline.
+    /// Writes `line` and a newline to the node's standard input.
     pub fn write_line(&mut self, line: impl AsRef<[u8]>) {
         self.write(line);
         self.write("\n");
@@ -238,14 +240,14 @@ impl Node {
             let count = end.map_or(piece.len(), |newline| newline + 1);
             line.extend_from_slice(&piece[..count]);
             stdout.consume(count);
-            self.signal_life();
+            self.report_progress();
         }
         line.pop();
         String::from_utf8(line).expect("UTF-8")
     }
 
-    /// Reads the node's next message, for `c1`, and checks its envelope and its `msg_id`. Returns the rest of
-    /// the body, with `in_reply_to`.
+    /// Reads the node's next message, which must be for `c1`, and checks its envelope and its `msg_id`. Returns
+    /// the rest of the body, with `in_reply_to`.
     pub fn reply(&mut self) -> Value {
         let line = self.line();
         let mut message: Value = serde_json::from_str(&line).expect("a line of JSON");
@@ -348,8 +350,8 @@ impl Node {
         }
     }
 
-    /// The same as [`finish`](Node::finish), and checks that the node has succeeded and has written nothing to
-    /// standard error.
+    /// Calls [`finish`](Node::finish), and checks that the node has succeeded, has written nothing to standard
+    /// error and has written nothing more to standard output.
     #[track_caller]
     pub fn finish_well(self) {
         let Finished {
@@ -361,7 +363,7 @@ impl Node {
         assert_eq!((&*stdout, &*stderr), ("", ""));
     }
 
-    /// Waits for the node's exit, with its input still open.
+    /// Waits for the node's exit. Does not close the node's standard input.
     pub fn wait(&mut self) -> ExitStatus {
         eventually("the node ends", || {
             self.child
@@ -374,7 +376,7 @@ impl Node {
 
     /// Sends the node a signal.
     pub fn signal(&self, signal: libc::c_int) {
-        // The node is a child that has not been waited for, so no other process can have its number.
+        // The node is a child that has not been waited for, so no other process can have its ID.
         let child = self.child.lock().expect("no panic");
         // SAFETY: the call takes no pointer.
         let result = unsafe { libc::kill(child.id() as libc::pid_t, signal) };
@@ -432,7 +434,11 @@ impl Node {
         let wake_ups = || self.status_number("voluntary_ctxt_switches");
         let before = (wake_ups(), self.processor_time());
         thread::sleep(Duration::from_millis(500));
-        assert_eq!((wake_ups(), self.processor_time()), before, "it woke up");
+        assert_eq!(
+            (wake_ups(), self.processor_time()),
+            before,
+            "the node woke up"
+        );
     }
 
     /// Checks that the node uses at most a tenth of the processor for a second.
@@ -498,15 +504,15 @@ pub fn eventually<T>(what: &str, mut ready: impl FnMut() -> Option<T>) -> T {
     }
 }
 
-/// Connects an outside client, by the standard library.
+/// Connects an outside client with the standard library's TCP.
 pub fn client(server: SocketAddr) -> TcpStream {
     let client = TcpStream::connect_timeout(&server, TIMEOUT).expect("connect");
-    client.set_read_timeout(Some(TIMEOUT)).expect("a time-out");
-    client.set_write_timeout(Some(TIMEOUT)).expect("a time-out");
+    client.set_read_timeout(Some(TIMEOUT)).expect("a timeout");
+    client.set_write_timeout(Some(TIMEOUT)).expect("a timeout");
     client
 }
 
-/// Sends `bytes` to the server and expects the echo. The connection stays open.
+/// Sends `bytes` to the server and checks their echo. The connection stays open.
 #[track_caller]
 pub fn converse(mut client: &TcpStream, bytes: &[u8]) {
     client.write_all(bytes).expect("write");
@@ -541,7 +547,7 @@ pub fn file_with(bytes: &[u8]) -> File {
     file
 }
 
-/// Returns `len` bytes that reveal every shift and swap: the numbers from 0 on.
+/// Returns `len` bytes in which every shift and swap shows: the numbers from 0, as little-endian `u64`s.
 pub fn pattern(len: usize) -> Vec<u8> {
     (0u64..).flat_map(u64::to_le_bytes).take(len).collect()
 }

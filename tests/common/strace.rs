@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use crate::common::{Node, eventually, program, with_pipes};
 
-/// Seconds until a node is killed. The exit code is then one that no node returns.
+/// Seconds until `timeout` kills a node. No node returns the exit status that results.
 const LIMIT: &str = "60";
 
 /// The file to which strace writes the calls of a running node.
@@ -23,11 +23,11 @@ pub struct Trace {
     pub calls: Vec<String>,
     /// The number of calls before the program's own first one.
     own: usize,
-    /// The lines about calls that strace has made fail.
+    /// The lines of calls whose results strace has injected.
     pub injected: Vec<String>,
 }
 
-/// Starts a node with the command line `args` under strace, with these `--inject=`.
+/// Starts a node with the command line `args` under strace, with an option `--inject=` for each of `injects`.
 pub fn start(args: &[&str], injects: &[&str]) -> (Node, Log) {
     let mut command = Command::new("timeout");
     command.args(["--foreground", "--signal=KILL", LIMIT, "strace"]);
@@ -49,21 +49,21 @@ fn write_log(strace: &mut Command) -> Log {
     static NUMBER: AtomicUsize = AtomicUsize::new(0);
     let name = format!("{}.{}", std::process::id(), NUMBER.fetch_add(1, Relaxed));
     let log = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("strace.{name}"));
-    // -D makes the node, and not strace, the child of this process.
+    // -D makes the node, and not strace, the child of the process that started strace.
     strace.args(["-D", "-f", "-q", "-s", "16", "-o"]).arg(&log);
     Log(log)
 }
 
-/// Starts a node with the command line `args` under `strace`, a command to which this adds the program.
+/// Appends the program and its `args` to the command `strace`, and starts it as a node.
 pub fn spawn(strace: &mut Command, args: &[&str]) -> Node {
     Node::spawn(with_pipes(strace.arg(program().get_program()).args(args)))
 }
 
 impl Log {
-    /// Reads the whole file when the node has exited.
+    /// Waits until strace has written the node's exit, and reads the whole file.
     pub fn read(self) -> Trace {
         let text = eventually(
-            &format!("strace writes the end down, in {:?}", self.0),
+            &format!("strace writes the node's exit to {:?}", self.0),
             || {
                 let text = fs::read_to_string(&self.0).ok()?;
                 let (first, _) = text.split_once(' ')?;
@@ -82,7 +82,7 @@ impl Log {
             let Some((name, _)) = line.split_once('(') else {
                 continue;
             };
-            // The program's own calls begin with the rt_sigaction before this one.
+            // The program's own calls begin with the `rt_sigaction` before this `prlimit64`.
             if line.starts_with("prlimit64(0, RLIMIT_NOFILE") && trace.own == 0 {
                 trace.own = trace.calls.len() - 1;
             }
