@@ -46,7 +46,7 @@ fn unanswerable_lines_are_reported_and_skipped() {
         ("src not a string", object(&[r#""src":1"#, to, body]), "src"),
         ("src null", object(&[r#""src":null"#, to, body]), "src"),
         (
-            "src not UTF-8",
+            "src a lone surrogate",
             object(&[r#""src":"\udc00""#, to, body]),
             "src",
         ),
@@ -94,7 +94,7 @@ fn unanswerable_lines_are_reported_and_skipped() {
             "dest",
         ),
         (
-            "another node's",
+            "dest of another node",
             object(&[from, r#""dest":"n2""#, body]),
             "dest",
         ),
@@ -124,9 +124,8 @@ fn unanswerable_lines_are_reported_and_skipped() {
     }
 }
 
-/// Bodies that get an error reply. Each row has a name, the fields beside `msg_id`, the code, and the words
-/// that the text must contain.
-fn malformed_bodies_get_code_12() {
+/// Each row has a name, the fields besides `msg_id`, the code, and the words that the text must contain.
+fn malformed_bodies_get_code_12_and_unknown_types_code_10() {
     let cases = [
         (
             "init without node_id",
@@ -207,13 +206,13 @@ fn malformed_bodies_get_code_12() {
             ["port:", "8e3"],
         ),
         (
-            "port below",
+            "port below the range",
             r#""type":"tcp_echo_start","port":-1"#,
             12,
             ["port:", "-1"],
         ),
         (
-            "port above",
+            "port above the range",
             r#""type":"tcp_echo_start","port":65536"#,
             12,
             ["port:", "65536"],
@@ -293,7 +292,7 @@ fn malformed_bodies_get_code_12() {
             ["type:", "tcp_echo_dance"],
         ),
         (
-            "another case is another type",
+            "type in upper case",
             r#""type":"ECHO","echo":1"#,
             10,
             ["type:", "ECHO"],
@@ -304,7 +303,7 @@ fn malformed_bodies_get_code_12() {
             10,
             ["type:", "echo_ok"],
         ),
-        ("no type at all", r#""type":"""#, 10, ["type:", ""]),
+        ("empty type", r#""type":"""#, 10, ["type:", ""]),
     ];
     let (mut node, _) = Node::listening();
     for (name, fields, code, mentions) in cases {
@@ -317,7 +316,7 @@ fn malformed_bodies_get_code_12() {
     node.finish_well();
 }
 
-/// A reply without `in_reply_to`, because the request's `msg_id` is malformed.
+/// The error has no `in_reply_to`, because the request's `msg_id` is missing or malformed.
 fn unusable_msg_id_gets_an_error_without_in_reply_to() {
     let (mut node, _) = Node::listening();
     for msg_id in [
@@ -452,7 +451,7 @@ fn port_in_use_gets_code_11() {
     node.fails(json!({"type": "tcp_echo_send", "data": "x"}), 22, &[]);
     assert_eq!(node.descriptors(), before, "nothing is left open");
     drop(owner);
-    // A child that another test has just forked holds the owner's socket until it runs its program.
+    // A child that another test has just forked has a copy of the owner's socket until its `execve`.
     eventually("the port is free", || {
         let reply = node.request(start.clone());
         let listens = reply["status"] == "listening";
@@ -465,7 +464,7 @@ fn port_in_use_gets_code_11() {
     node.finish_well();
 }
 
-/// The address is reserved for documentation (RFC 5737), so no machine has it.
+/// The address is reserved for documentation (RFC 5737), so no machine should have it.
 fn foreign_bind_address_gets_code_14() {
     let mut node = Node::start(&["--bind", "192.0.2.1"]).initialized();
     let before = node.descriptors();
@@ -522,7 +521,7 @@ fn init_succeeds_after_unparsable_lines() {
 
 witness::tests! {
     unanswerable_lines_are_reported_and_skipped;
-    malformed_bodies_get_code_12;
+    malformed_bodies_get_code_12_and_unknown_types_code_10;
     unusable_msg_id_gets_an_error_without_in_reply_to;
     unusual_msg_ids_are_repeated_unchanged;
     errors_have_the_task_format;

@@ -121,7 +121,7 @@ fn serve_help_lists_the_options_of_serve() {
     assert_eq!(shown(&["serve", "-h"]), help);
 }
 
-fn version_names_the_version_and_the_machine() {
+fn version_names_the_version_and_the_target() {
     let version = shown(&["--version"]);
     let expected = format!(
         "rawecho {} ({}-",
@@ -143,8 +143,8 @@ fn help_that_cannot_be_written_is_an_error() {
     assert!(stderr.contains("ENOSPC"), "{stderr}");
 }
 
-/// Tests both ways to write a value, for each option that has one. `--` ends the options, and the command
-/// may follow it.
+/// Tests both ways to write a value, for each option that requires one. `--` ends the options, and the
+/// command may follow it.
 fn values_follow_an_equals_sign_or_a_space() {
     let spaces = [
         "serve",
@@ -216,8 +216,8 @@ fn bind_option_accepts_ipv6() {
     node.finish_well();
 }
 
-/// The last of several `--bind` options counts, as in most programs.
-fn last_of_repeated_bind_options_counts() {
+/// The last of several `--bind` options takes effect, as in most programs.
+fn last_of_repeated_bind_options_takes_effect() {
     let mut node = Node::start(&["--bind", "192.0.2.1", "--bind", "127.0.0.1"]).initialized();
     let server = node.listen();
     converse(&client(server), b"outside");
@@ -229,10 +229,10 @@ witness::tests! {
     usage_errors_exit_with_2_and_point_to_help;
     help_lists_the_options_of_the_node;
     serve_help_lists_the_options_of_serve;
-    version_names_the_version_and_the_machine;
+    version_names_the_version_and_the_target;
     help_that_cannot_be_written_is_an_error;
     values_follow_an_equals_sign_or_a_space;
     bind_option_limits_listening_to_its_address;
     bind_option_accepts_ipv6: Ipv6;
-    last_of_repeated_bind_options_counts;
+    last_of_repeated_bind_options_takes_effect;
 }

@@ -1,5 +1,5 @@
-//! The program as the first process of a container. A process with PID 1 is terminated only by signals that it
-//! handles.
+//! The program as the first process of a container. A process with PID 1 is not terminated by
+//! signals that it does not handle, except SIGKILL from outside its PID namespace.
 
 mod common;
 
@@ -8,8 +8,8 @@ use std::process::Command;
 
 use common::{Node, with_pipes};
 
-/// Starts the program with the command line `args` and PID 1 of a process namespace, under `unshare(1)`,
-/// which exits with the program's status.
+/// Starts the program with the command line `args` as PID 1 of a PID namespace, under `unshare(1)`, which
+/// exits with the program's status.
 fn first_process(args: &[&str]) -> Node {
     let mut command = Command::new("unshare");
     command.args(witness::PID_1);

@@ -24,8 +24,8 @@ fn every_character_is_echoed() {
     node.finish_well();
 }
 
-/// Tests every byte value that JSON text can contain, in every notation. JSON text is UTF-8, which has all
-/// byte values except C0, C1 and F5 to FF.
+/// Sends every byte value that JSON text can contain, as UTF-8 and as `\u` escapes. JSON text is UTF-8, which
+/// has all byte values except C0, C1 and F5 to FF.
 #[test]
 fn every_utf8_byte_is_echoed() {
     let text: String = ('\0'..='\u{7ff}')
@@ -91,7 +91,7 @@ fn echo_is_written_as_utf8() {
     node.finish_well();
 }
 
-/// Lengths around the sizes of buffers: the pipe's, the read's and the sockets'.
+/// The lengths, up to 1 MiB, include those around the 64 KiB of a pipe and of a read.
 #[test]
 fn data_of_lengths_around_powers_of_two_is_echoed() {
     let (mut node, _) = Node::listening();
@@ -117,7 +117,6 @@ fn thirty_two_mebibytes_are_echoed_and_freed() {
         r#"{{"src": "n1", "dest": "c1", "body": {{"type": "tcp_echo_send_ok", "in_reply_to": {id}, "echoed": "{data}", "bytes": {LEN}, "msg_id": {msg_id}}}}}"#
     );
     assert!(node.line() == expected, "32 MiB came back changed");
-    // The node frees the memory.
     eventually("the node frees the memory", || {
         (node.memory() < before + LEN as u64 / 2).then_some(())
     });

@@ -41,7 +41,8 @@ struct Faulty(Rc<Interceptor>);
 unsafe impl Kernel for Faulty {
     unsafe fn syscall<const N: usize>(&self, nr: usize, mut args: [usize; N]) -> usize {
         let intercept = (self.0)(nr as libc::c_long, &mut args);
-        // SAFETY: the caller upholds the call's contract, and the tests only shorten a buffer or change a timeout.
+        // SAFETY: the caller upholds the call's contract. The tests only shorten a buffer or change a
+        // timeout.
         let serve = || unsafe { Linux.syscall(nr, args) };
         match intercept {
             Served => serve(),

@@ -1,5 +1,6 @@
-//! Five hundred clients of a node that may open 64 files. The node serves the clients that it has accepted.
-//! The others wait in the accept queue, which costs the node nothing, until a connection closes.
+//! Five hundred clients connect to a node that may open 64 files. The node serves the clients that it has
+//! accepted. The others wait in the accept queue, without using the node's processor time, until a connection
+//! closes.
 
 mod common;
 
@@ -15,7 +16,7 @@ const CLIENTS: usize = 500;
 fn served(mut client: &TcpStream) -> bool {
     match client.read(&mut [0]) {
         Ok(count) => {
-            assert_eq!(count, 1, "no end of the stream");
+            assert_eq!(count, 1, "the server closed the connection");
             true
         }
         Err(error) => {
@@ -25,11 +26,11 @@ fn served(mut client: &TcpStream) -> bool {
     }
 }
 
-/// Moves the served clients from `waiting` to `inside`.
-fn let_in(waiting: &mut Vec<TcpStream>, inside: &mut Vec<TcpStream>) {
+/// Moves the clients that have been served from `waiting` to `accepted`.
+fn move_served(waiting: &mut Vec<TcpStream>, accepted: &mut Vec<TcpStream>) {
     let (done, rest) = waiting.drain(..).partition(served);
     *waiting = rest;
-    inside.extend::<Vec<_>>(done);
+    accepted.extend::<Vec<_>>(done);
 }
 
 #[test]
@@ -45,25 +46,25 @@ fn queued_clients_are_served_as_descriptors_become_free() {
             client
         })
         .collect();
-    let mut inside: Vec<TcpStream> = Vec::new();
+    let mut accepted: Vec<TcpStream> = Vec::new();
     eventually("a client is served for each descriptor", || {
-        let_in(&mut waiting, &mut inside);
+        move_served(&mut waiting, &mut accepted);
         // The node itself needs some: its streams, the epoll set, the listener.
-        (inside.len() as u64 >= FILES - 16).then_some(())
+        (accepted.len() as u64 >= FILES - 16).then_some(())
     });
-    assert!(inside.len() < FILES as usize);
+    assert!(accepted.len() < FILES as usize);
     node.uses_no_processor();
     node.stats();
     eventually("all are served", || {
-        inside.clear();
-        let_in(&mut waiting, &mut inside);
+        accepted.clear();
+        move_served(&mut waiting, &mut accepted);
         waiting.is_empty().then_some(())
     });
     assert_eq!(node.stats(), (crowd as u64, crowd as u64));
-    drop(inside);
-    eventually("their descriptors are free", || {
+    drop(accepted);
+    eventually("the clients' descriptors are free", || {
         (node.descriptors().len() < 16).then_some(())
     });
-    node.send("as ever");
+    node.send("afterwards");
     node.finish_well();
 }

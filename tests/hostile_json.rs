@@ -1,6 +1,6 @@
-//! Sends hostile lines to the node's standard input: messages that a grammar generates nearly right,
-//! some with changed bytes, and a collection of JSON that has crashed parsers. The node survives and
-//! answers each line at most once, and a second parser accepts its replies as JSON.
+//! Sends hostile lines to the node's standard input: nearly valid messages from a grammar, some with
+//! changed bytes, and a collection of JSON that has crashed parsers. The node does not exit and answers
+//! each line at most once, and a second parser accepts its replies as JSON.
 
 mod common;
 
@@ -21,9 +21,9 @@ const MAX_LINE_BYTES: usize = rawecho::stdio::MAX_LINE_BYTES;
 /// A node that receives hostile lines.
 struct Victim {
     node: Node,
-    /// Its `node_id`, which changes if a line is an `init` with another one.
+    /// The node's `node_id`, which changes if a line is an `init` with another `node_id`.
     name: String,
-    /// The `msg_id` of its next message.
+    /// The `msg_id` of the node's next message.
     next: f64,
 }
 
@@ -52,7 +52,7 @@ impl Victim {
             return None;
         }
         if name != self.name {
-            // The line was an `init`, and the probe named the node by its former `node_id`.
+            // The line was an `init`. The probe was for the former `node_id`, so the node ignored it.
             self.name = name;
             self.probe();
         }
@@ -61,7 +61,7 @@ impl Victim {
         Some(body)
     }
 
-    /// Sends a request whose reply is known. A reply that comes before it answers the hostile line.
+    /// Sends a request whose reply is known. A reply before that one answers the hostile line.
     fn probe(&mut self) {
         let name = JsonValue::from(self.name.clone())
             .stringify()
@@ -89,8 +89,8 @@ impl Victim {
         (name, body)
     }
 
-    /// Checks that the node still answers, exits with success, and has reported nothing but ignored
-    /// lines on standard error.
+    /// Checks that the node still answers, exits with success, and has reported only ignored lines on
+    /// standard error.
     fn finish(mut self) {
         self.send(br#"{"src":"c1","dest":"n1","body":{"type":"tcp_echo_stop","msg_id":1}}"#);
         let end = self.node.finish();
@@ -116,14 +116,14 @@ where
     object.remove(name).expect(name).try_into().expect(name)
 }
 
-/// An `echo` request of `value`.
+/// Returns an `echo` request of `value`.
 fn echo(value: &str) -> String {
     format!(r#"{{"src":"c1","dest":"n1","body":{{"type":"echo","msg_id":7,"echo":{value}}}}}"#)
 }
 
 /// The expected outcome of a line.
 #[derive(Clone, Copy, Debug, PartialEq)]
-enum Fate {
+enum Expected {
     /// A reply that is not an error.
     Ok,
     /// An error reply with this code.
@@ -143,13 +143,13 @@ fn hostile_json_samples_get_an_answer_or_a_report() {
 }
 
 fn hostile_collection() {
-    use Fate::{Error, Ignored, Ok};
+    use Expected::{Error, Ignored, Ok};
     let nested =
         |open: &str, close: &str, times: usize| [open.repeat(times), close.repeat(times)].concat();
     let deep = nested("[", "]", 100_000);
     let body = |fields: &str| format!(r#"{{"src":"c1","dest":"n1","body":{{{fields}}}}}"#);
     #[rustfmt::skip]
-    let lines: Vec<(Vec<u8>, Fate)> = vec![
+    let lines: Vec<(Vec<u8>, Expected)> = vec![
         // Deep nesting: of the message, of an ignored value, of a value that is used.
         (deep.clone().into(), Ignored),
         ("[".repeat(100_000).into(), Ignored),
@@ -226,7 +226,7 @@ fn hostile_collection() {
         (b"\\".repeat(MAX_LINE_BYTES + 1), Ignored),
     ];
     let mut victim = Victim::new();
-    for (line, fate) in &lines {
+    for (line, expected) in &lines {
         let reply = victim.send(line);
         let found = match reply.as_ref() {
             None => Ignored,
@@ -236,12 +236,17 @@ fn hostile_collection() {
             },
         };
         let shown = String::from_utf8_lossy(&line[..line.len().min(200)]);
-        assert_eq!(found, *fate, "{shown} ({} bytes): {reply:?}", line.len());
+        assert_eq!(
+            found,
+            *expected,
+            "{shown} ({} bytes): {reply:?}",
+            line.len()
+        );
     }
     victim.finish();
 }
 
-/// Generates a JSON value, or almost one.
+/// Generates a JSON value or nearly valid JSON.
 fn value() -> impl Strategy<Value = String> {
     let number = select(vec![
         "0",
@@ -391,11 +396,11 @@ fn generated_lines_get_an_answer_or_a_report() {
     });
     outcome.unwrap_or_else(|error| panic!("{error}"));
     let (answered, errors) = (answered.into_inner(), errors.into_inner());
-    println!("{LINES} lines: {answered} answered, {errors} of them by errors");
+    println!("{LINES} lines: {answered} answered, {errors} of them with an error");
     // If almost no generated line is valid, the grammar tests little.
     assert!(
         errors > LINES / 20 && answered - errors > LINES / 50,
-        "{answered} {errors}"
+        "{answered} answered, {errors} of them with an error"
     );
     victim.take().expect("the last node").finish();
 }

@@ -50,14 +50,14 @@ fn send_urgently(client: &TcpStream, bytes: &[u8]) {
     assert_eq!(count, bytes.len() as isize, "all of it fits");
 }
 
-/// One client with random actions.
+/// Runs one client with random actions, which `seed` determines.
 fn talk(server: SocketAddr, seed: u64) {
     const PIECES: u64 = 20;
     const LONGEST: u64 = 3000;
     let random = &mut Random(seed);
     let mut client = client(server);
-    let mut said = Vec::new();
-    let mut heard = Vec::new();
+    let mut sent = Vec::new();
+    let mut received = Vec::new();
     for _ in 0..random.below(PIECES) {
         let count = 1 + random.below(LONGEST);
         let piece = random.bytes(count);
@@ -66,18 +66,15 @@ fn talk(server: SocketAddr, seed: u64) {
         } else {
             client.write_all(&piece).expect("write");
         }
-        said.extend(piece);
+        sent.extend(piece);
         if random.below(2) == 0 {
-            let mut some = vec![0; (said.len() - heard.len()).min(LONGEST as usize)];
+            let mut some = vec![0; (sent.len() - received.len()).min(LONGEST as usize)];
             let count = client.read(&mut some).expect("the echo");
-            assert_ne!(
-                count, 0,
-                "the server closed the connection without a reason"
-            );
-            heard.extend_from_slice(&some[..count]);
+            assert_ne!(count, 0, "the server closed the connection early");
+            received.extend_from_slice(&some[..count]);
         }
         assert!(
-            said.starts_with(&heard),
+            sent.starts_with(&received),
             "seed {seed}: other bytes came back"
         );
     }
@@ -86,12 +83,12 @@ fn talk(server: SocketAddr, seed: u64) {
         1 => client.shutdown(Shutdown::Both).expect("shutdown"),
         _ => {
             client.shutdown(Shutdown::Write).expect("shutdown");
-            client.read_to_end(&mut heard).expect("no reset");
+            client.read_to_end(&mut received).expect("no reset");
             assert!(
-                heard == said,
+                received == sent,
                 "seed {seed}: {} of {} bytes",
-                heard.len(),
-                said.len()
+                received.len(),
+                sent.len()
             );
         }
     }
@@ -112,7 +109,7 @@ fn random_client_actions_echo_or_close() {
             });
         }
     });
-    node.send("as ever");
+    node.send("afterwards");
     eventually("all descriptors are free", || {
         (node.descriptors() == before).then_some(())
     });

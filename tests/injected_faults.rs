@@ -2,16 +2,16 @@
 //! failures into the real program, while it handles a fixed sequence of requests and outside clients, the
 //! session.
 //!
-//! | when it fails | what must hold |
+//! | when the call fails | what must hold |
 //! |---|---|
 //! | once (the first call, and one in the middle) | at most one request or one client fails, the reply names the error, and the next try succeeds; interruptions and spurious events have no visible effect |
 //! | every third time | each reply is correct, or an error of the right kind |
 //! | always | the same, or the node exits with an error and its reason |
 //!
-//! In every case the node does not hang or panic, and it makes at most [`MAX_CALLS`] calls.
+//! The node never hangs or panics, and it makes at most [`MAX_CALLS`] calls.
 //!
-//! strace skips a call that it makes fail. A failed `close` therefore leaves its descriptor open, which no
-//! real kernel does. Its peer gets no end of file, and waits until the node gives up on the connection.
+//! strace skips a call that it makes fail. A failed `close` therefore leaves its descriptor open, which Linux
+//! never does. The peer gets no end of file, and waits until the node gives up on the connection.
 
 mod common;
 #[path = "common/strace.rs"]
@@ -64,7 +64,8 @@ const FAULTS: &[(&str, &str)] = &[
 /// Calls that the program cannot start without.
 const NEEDED: &[&str] = &["epoll_create1"];
 
-/// Calls that Rust's runtime makes, for memory and for the exit. The program cannot handle their errors.
+/// Calls that Rust's runtime and the C library make, for memory, the signal stack and the exit. The program
+/// cannot handle their errors.
 const RUNTIME: &[&str] = &[
     "brk",
     "mmap",
@@ -94,7 +95,7 @@ const UNNOTICED: &[(&str, &str)] = &[
 /// makes more than the limit in a second.
 const MAX_CALLS: usize = 5_000;
 
-/// The number of concurrent runs. They wait most of the time.
+/// The number of concurrent runs. A run waits most of the time.
 const CONCURRENT_RUNS: usize = 8;
 
 /// The bytes of the large message, which take the server several reads.
@@ -102,7 +103,7 @@ const LARGE: usize = 256 << 10;
 
 /// The calls that the session makes only after another fault, each with that fault.
 const PROVOKED: &[(&str, &str)] = &[
-    // The node asks why the connection was not accepted at once.
+    // The node's connection is not accepted at once, so the node reads its SO_ERROR.
     ("getsockopt", "accept4:error=EAGAIN:when=1"),
 ];
 
@@ -110,7 +111,7 @@ const PROVOKED: &[(&str, &str)] = &[
 const SHORT_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// The timeout where a failed `close` leaves the connection of one client open: more than the time after
-/// which the node gives up on it.
+/// which the node gives up on a connection.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(6);
 
 /// When a run's call fails.
@@ -147,7 +148,7 @@ fn node_answers_or_gives_a_reason_when_calls_fail() {
         if times > 1 {
             when.push(When::Once(times / 2 + 1));
         }
-        // After each failed `close`, the run waits until the node gives up on the connection.
+        // After each failed `close`, a run waits seconds until the node gives up on the connection.
         if call == "close" {
             return when;
         }
@@ -243,7 +244,7 @@ const START_FAULTS: &[(&str, &str)] = &[
     ("eventfd2", "EINVAL EMFILE ENFILE ENODEV ENOMEM EPERM ENOSYS"),
     ("epoll_create1", "EINVAL EMFILE ENFILE ENOMEM EPERM ENOSYS"),
     ("clone,clone3", "EAGAIN ENOMEM EPERM"),
-    // Not EPERM, by which `epoll_ctl` reports that a descriptor is always ready.
+    // Not EPERM, by which `epoll_ctl` reports that a file does not support epoll and so is always ready.
     ("epoll_ctl", "EBADF EINVAL ENOMEM ENOSPC ENOSYS"),
     ("socket", "EAFNOSUPPORT EMFILE ENFILE ENOBUFS ENOMEM EPERM ENOSYS"),
     ("setsockopt", "EINVAL ENOPROTOOPT ENOMEM EPERM ENOSYS"),
@@ -272,7 +273,7 @@ fn serve_gives_a_reason_when_it_cannot_start() {
             assert!(!injected.is_empty(), "{inject}: {stderr}");
             assert_eq!(status.code(), Some(1), "{inject}: {stderr}");
             assert_eq!(stdout, "", "{inject}");
-            // In glibc, pthread_create reports ENOMEM as EAGAIN; in musl, every error.
+            // glibc's pthread_create reports ENOMEM as EAGAIN. musl's reports every error as EAGAIN.
             let named = match (call, errno) {
                 ("clone,clone3", "EPERM") if cfg!(target_env = "gnu") => "clone: EPERM",
                 ("clone,clone3", _) => "clone: EAGAIN",
@@ -302,7 +303,7 @@ fn serve_continues_or_gives_a_reason_when_a_call_is_refused() {
     let mut cells = Vec::new();
     for call in made {
         let skipped = before.iter().filter(|before| *before == call).count();
-        // The C library makes the later ones, and ignores their results.
+        // The C library makes the later calls of this name, and ignores their results.
         let count = if call == "rt_sigprocmask" {
             1
         } else {
@@ -319,14 +320,14 @@ fn serve_continues_or_gives_a_reason_when_a_call_is_refused() {
             scope.spawn(|| {
                 while let Some((call, inject)) = cells.get(next.fetch_add(1, Relaxed)) {
                     let (end, trace) = serve_one_client(&[inject]);
-                    // When strace splits a line for another thread's, the second part does not name the
-                    // descriptor.
+                    // If another thread's call interrupts the line of a call, the resumed part does not name
+                    // the descriptor.
                     let to_stderr = ["write(2, ", "<... write resumed>"];
-                    let mute = (trace.injected.iter())
+                    let stderr_failed = (trace.injected.iter())
                         .any(|line| to_stderr.iter().any(|start| line.starts_with(start)));
                     match end.status.code() {
                         Some(0) => {}
-                        Some(1) if mute || end.stderr.contains(call) => {}
+                        Some(1) if stderr_failed || end.stderr.contains(call) => {}
                         _ => panic!("{inject}: {end:?}\n{}", trace.injected.join("\n")),
                     }
                 }
@@ -368,7 +369,7 @@ fn check_all(cells: &[Cell], reference: &Reference) {
                     let skipped = reference.skipped.get(cell.call).copied().unwrap_or(0);
                     let (outcome, trace) = run(Some((cell, skipped)));
                     if trace.injected.is_empty() {
-                        // By other timing, the session made fewer of these calls.
+                        // With other timing, the session made fewer of these calls.
                         missed.fetch_add(1, Relaxed);
                     }
                     if let Err(reason) = check(cell, &outcome, &trace) {
@@ -395,8 +396,8 @@ fn check_all(cells: &[Cell], reference: &Reference) {
     );
 }
 
-/// Runs the session, with the fault of `cell` if there is one. The number beside it is how many such calls
-/// come before the program's own.
+/// Runs the session, with the fault of `cell` if there is one. The number beside the cell is the count of
+/// such calls before the program's own.
 fn run(cell: Option<(&Cell, usize)>) -> (Outcome, Trace) {
     let inject = cell.map(|(Cell { call, fault, when }, skipped)| {
         let first = skipped + 1;
@@ -418,7 +419,7 @@ fn run(cell: Option<(&Cell, usize)>) -> (Outcome, Trace) {
     let (node, trace) = strace::start(&[], &injects);
     let once = cell.is_none_or(|(cell, _)| matches!(cell.when, When::Once(_)));
     let ends = cell.is_none_or(|(cell, _)| cell.call != "close");
-    // No client may notice these, so none waits in vain.
+    // These results have no visible effect, so every client gets its answer.
     let unnoticed = cell.is_some_and(|(cell, _)| UNNOTICED.contains(&(cell.call, cell.fault)));
     let mut session = Session {
         node,
@@ -473,11 +474,11 @@ fn check(cell: &Cell, outcome: &Outcome, trace: &Trace) -> Result<(), String> {
     if ended {
         return Ok(());
     }
-    let suffered = outcome.errors.len() + outcome.broken;
-    if UNNOTICED.contains(&(call, fault)) && when != When::Always && suffered > 0 {
+    let failures = outcome.errors.len() + outcome.broken;
+    if UNNOTICED.contains(&(call, fault)) && when != When::Always && failures > 0 {
         return Err("the fault has a visible effect".into());
     }
-    if matches!(when, When::Once(_)) && suffered > 1 {
+    if matches!(when, When::Once(_)) && failures > 1 {
         return Err("more than one request or client failed".into());
     }
     Ok(())
@@ -514,7 +515,7 @@ struct Session {
 }
 
 impl Session {
-    /// Runs the whole session. Returns `None` if the node exits before its end.
+    /// Runs the whole session. Returns `None` if the node exits before the session ends.
     fn all(&mut self) -> Option<()> {
         self.ask(&json!({"type": "init", "node_id": "n1", "node_ids": ["n1"]}))?;
         self.listen_and_talk(&"x".repeat(LARGE), late_reader)?;
@@ -612,7 +613,7 @@ fn quick_client(mut client: TcpStream) -> Exchange {
     read_to_end(client, sent)
 }
 
-/// Reads only when all buffers are full, its own and the server's.
+/// Sends until all buffers are full, the client's and the server's, and only then reads.
 fn late_reader(mut client: TcpStream) -> Exchange {
     const PIECE: &[u8] = &[b'.'; 64 << 10];
     /// All buffers are full if no write succeeds for this time.
@@ -650,7 +651,7 @@ fn read_to_end(mut client: TcpStream, sent: Vec<u8>) -> Exchange {
 
 witness::tests! {
     node_answers_or_gives_a_reason_when_calls_fail: Strace;
-    #[ignore = "about 10,000 runs, one for each single call of the session: --ignored runs it"]
+    #[ignore = "about 10,000 runs, one for each fault of each call of the session: --ignored runs it"]
     node_answers_or_gives_a_reason_when_any_single_call_fails: Strace;
     serve_gives_a_reason_when_it_cannot_start: Strace;
     serve_continues_or_gives_a_reason_when_a_call_is_refused: Strace;

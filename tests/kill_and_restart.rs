@@ -1,5 +1,5 @@
 //! A server killed under load and restarted at once on the same port: the new server listens,
-//! whatever state the kernel still has of the old connections.
+//! whatever state the kernel still keeps for the old connections.
 
 mod common;
 
@@ -18,21 +18,21 @@ const CLIENTS: usize = 8;
 /// Echoes that a server has to serve before it is killed.
 const LOAD: u64 = 100;
 
-/// Echoes as long as the server runs, and counts the echoes. Connects only while the server is
-/// `up`: without a listener, the kernel might connect a client to itself, which would occupy the
-/// port.
+/// Sends to the server until it is killed, and counts the echoes. Connects only while the server is
+/// `up`. Without a listener, the kernel may connect a client to itself if the port is in the ephemeral
+/// range, and this connection would occupy the port.
 fn talk(server: SocketAddr, up: &RwLock<()>, echoes: &AtomicU64) -> io::Result<()> {
     let mut client = {
         let _up = up.read().expect("no panic");
         TcpStream::connect_timeout(&server, common::TIMEOUT)?
     };
     client.set_read_timeout(Some(common::TIMEOUT))?;
-    let said = [7; 1000];
-    let mut heard = [0; 1000];
+    let sent = [7; 1000];
+    let mut received = [0; 1000];
     loop {
-        client.write_all(&said)?;
-        client.read_exact(&mut heard)?;
-        assert_eq!(said, heard);
+        client.write_all(&sent)?;
+        client.read_exact(&mut received)?;
+        assert_eq!(sent, received);
         echoes.fetch_add(1, Relaxed);
     }
 }
@@ -46,7 +46,7 @@ fn port_is_free_after_kill() {
         for _ in 0..CLIENTS {
             scope.spawn(|| {
                 while !end.load(Relaxed) {
-                    // The server has been killed.
+                    // Fails when the server is killed.
                     let _ = talk(server, &up, &echoes);
                 }
             });

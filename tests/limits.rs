@@ -55,7 +55,7 @@ struct TcpSocket {
     listens: bool,
 }
 
-/// One end of a connection, or a listener, in `/proc/net/tcp`.
+/// One end of a connection, or a listener, in `/proc/PID/net/tcp`.
 struct Row {
     local: SocketAddrV4,
     state: u8,
@@ -66,7 +66,7 @@ struct Row {
 const LISTEN: u8 = 10;
 const TIME_WAIT: u8 = 6;
 
-/// The rows of `/proc/PID/net/tcp`.
+/// Returns the rows of the node's `/proc/PID/net/tcp`.
 fn table(node: &Node) -> Vec<Row> {
     let table = node.proc("net/tcp");
     let row = |line: &str| {
@@ -204,8 +204,8 @@ fn no_socket_is_open_before_start() {
     node.finish_well();
 }
 
-/// Duplicates the node's sockets and reads their options: REUSEADDR, NODELAY, KEEPALIVE, O_NONBLOCK,
-/// FD_CLOEXEC.
+/// Duplicates the node's sockets and reads their options: REUSEADDR, NODELAY, KEEPALIVE and its times,
+/// USER_TIMEOUT, O_NONBLOCK, FD_CLOEXEC.
 #[test]
 fn sockets_have_the_expected_options() {
     let (node, server) = Node::listening();
@@ -237,8 +237,8 @@ fn sockets_have_the_expected_options() {
     node.finish_well();
 }
 
-/// The server's end closes first and goes through TIME_WAIT; its port can be listened on at once,
-/// by the same node and by another.
+/// The server's end closes first and enters TIME_WAIT. The same node and another one can listen on its
+/// port at once.
 #[test]
 fn port_can_be_reused_during_time_wait() {
     let (mut node, server) = Node::listening_on_unused_port();
@@ -284,7 +284,7 @@ fn descriptor_exhaustion_fails_sends_and_delays_new_clients() {
     while free(&node) > 1 {
         one_more(&mut clients);
     }
-    // One descriptor is left, which suffices for the client but not for its peer.
+    // One descriptor is left, which suffices for the send's client but not for the accepted end.
     node.fails(
         send.clone(),
         11,
@@ -303,7 +303,7 @@ fn descriptor_exhaustion_fails_sends_and_delays_new_clients() {
     // When one client closes, the next is accepted.
     clients.pop();
     let mut echo = [0; 7];
-    waiting.read_exact(&mut echo).expect("served at last");
+    waiting.read_exact(&mut echo).expect("the echo");
     assert_eq!(&echo, b"waiting");
     assert_eq!(free(&node), 0);
     // More clients close while a send waits for a descriptor.

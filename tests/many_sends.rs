@@ -1,5 +1,5 @@
-//! A hundred thousand sends of one node, without an error. Each makes a connection of its own, and leaves
-//! an end in `TIME_WAIT`, which keeps its port in use.
+//! One node makes a hundred thousand sends without an error. Each send makes a connection, one end of which
+//! stays in `TIME_WAIT` and keeps its port in use.
 
 mod common;
 

@@ -1,5 +1,6 @@
 //! Compares each line of `syscalls/src/one_echo.md` with a new trace of the program on this machine.
-//! Descriptors, ports and addresses may differ from run to run, but equal ones must stay equal.
+//! Descriptors and ports may differ from run to run, but equal ones must stay equal. Memory addresses are not
+//! compared.
 
 use std::collections::HashMap;
 use std::env;
@@ -25,7 +26,7 @@ fn documented_calls_match_a_fresh_trace() {
                 .any(|call| line.starts_with(&format!("{}(", call.name)))
         })
         .collect();
-    assert_same(&shown, Format::Calls, calls_without_chance);
+    assert_same(&shown, Format::Calls, calls_with_placeholders);
 }
 
 #[test]
@@ -35,7 +36,7 @@ fn documented_registers_match_a_fresh_trace() {
         .filter_map(|line| line.strip_prefix(&head))
         .map(str::trim_start)
         .collect();
-    assert_same(&shown, Format::Registers, registers_without_chance);
+    assert_same(&shown, Format::Registers, registers_with_placeholders);
 }
 
 fn lines_of_text() -> impl Iterator<Item = &'static str> {
@@ -44,36 +45,39 @@ fn lines_of_text() -> impl Iterator<Item = &'static str> {
 
 /// The most traces to compare. On a busy machine, bytes may arrive late even over loopback. The client
 /// or the server then repeats a call, and the trace differs.
-const MAX_RETRIES: usize = 20;
+const MAX_TRACES: usize = 20;
 
-fn assert_same(shown: &[&str], form: Format, without_chance: fn(&[&str]) -> Vec<String>) {
-    let mut traces = (0..MAX_RETRIES).map(|_| trace_of_one_echo(form));
+fn assert_same(shown: &[&str], format: Format, with_placeholders: fn(&[&str]) -> Vec<String>) {
+    let mut traces = (0..MAX_TRACES).map(|_| trace_of_one_echo(format));
     let is_same = |trace: &String| {
-        without_chance(&trace.lines().collect::<Vec<_>>()) == without_chance(shown)
+        with_placeholders(&trace.lines().collect::<Vec<_>>()) == with_placeholders(shown)
     };
     if traces.any(|trace| is_same(&trace)) {
         return;
     }
-    let fresh = trace_of_one_echo(form);
+    let fresh = trace_of_one_echo(format);
     let fresh: Vec<_> = fresh.lines().collect();
     let stale = format!(
         "syscalls/src/one_echo.md, on the left, is stale on {NAME}. The new trace is:\n{}\n",
         fresh.join("\n")
     );
-    for (shown, fresh) in without_chance(shown).iter().zip(&without_chance(&fresh)) {
+    for (shown, fresh) in with_placeholders(shown)
+        .iter()
+        .zip(&with_placeholders(&fresh))
+    {
         assert_eq!(shown, fresh, "{stale}");
     }
     assert_eq!(shown.len(), fresh.len(), "{stale}");
 }
 
 /// Returns the trace of one round trip, and of the wait after it.
-fn trace_of_one_echo(form: Format) -> String {
-    let name = format!("rawecho-one-echo-{}-{form:?}", std::process::id());
+fn trace_of_one_echo(format: Format) -> String {
+    let name = format!("rawecho-one-echo-{}-{format:?}", std::process::id());
     let file = env::temp_dir().join(name);
     let path = CString::new(file.clone().into_os_string().into_encoded_bytes()).expect("no NUL");
     let flags = O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC;
     let fd = openat(Linux, &path, flags, 0o600).expect("a file for the trace");
-    let trace = Trace::new(Inherited::new(fd), form);
+    let trace = Trace::new(Inherited::new(fd), format);
 
     let polling = Polling::new(Duration::ZERO);
     let mut engine = Engine::new(Traced::new(Linux, &trace), polling).expect("an epoll set");
@@ -91,11 +95,11 @@ fn trace_of_one_echo(form: Format) -> String {
     text[so_far as usize..].to_owned()
 }
 
-/// Names for numbers that differ from run to run, in the order in which they occur.
+/// Placeholders for numbers that differ from run to run, numbered in the order in which they occur.
 #[derive(Default)]
-struct ByChance(HashMap<(&'static str, String), usize>);
+struct Placeholders(HashMap<(&'static str, String), usize>);
 
-impl ByChance {
+impl Placeholders {
     fn name(&mut self, what: &'static str, number: &str) -> String {
         let count = self.0.len();
         let index = *self.0.entry((what, number.to_owned())).or_insert(count);
@@ -111,37 +115,38 @@ fn takes_and_returns_descriptor(name: &str) -> (bool, bool) {
     (takes, ["socket", "accept4"].contains(&name))
 }
 
-/// `read(5, "", 65536) = 0` and the like.
-fn calls_without_chance(lines: &[&str]) -> Vec<String> {
-    let mut by_chance = ByChance::default();
-    let mut without = |line: &str| {
+/// Replaces the descriptors and ports of lines such as `read(5, "", 65536) = 0` by placeholders.
+fn calls_with_placeholders(lines: &[&str]) -> Vec<String> {
+    let mut placeholders = Placeholders::default();
+    let mut replace = |line: &str| {
         let (name, rest) = line.split_once('(').expect("a call");
         let (args, result) = rest.rsplit_once(") = ").expect("a result");
         let (takes, returns) = takes_and_returns_descriptor(name);
         let mut args = args.to_owned();
         if takes {
             let end = args.find(',').unwrap_or(args.len());
-            let descriptor = by_chance.name("descriptor", &args[..end]);
+            let descriptor = placeholders.name("descriptor", &args[..end]);
             args.replace_range(..end, &descriptor);
         }
         if let Some((before, after)) = args.split_once("htons(") {
             let (port, after) = after.split_once(')').expect("a port");
-            args = format!("{before}htons({}){after}", by_chance.name("port", port));
+            args = format!("{before}htons({}){after}", placeholders.name("port", port));
         }
         let result = if returns {
-            by_chance.name("descriptor", result)
+            placeholders.name("descriptor", result)
         } else {
             result.to_owned()
         };
         format!("{name}({args}) = {result}")
     };
-    lines.iter().map(|line| without(line)).collect()
+    lines.iter().map(|line| replace(line)).collect()
 }
 
-/// `rax=0 (read) rdi=0x5 rsi=0x7ffcb77c7080 rdx=0x10000 -> rax=0x0` and the like.
-fn registers_without_chance(lines: &[&str]) -> Vec<String> {
-    let mut by_chance = ByChance::default();
-    let mut without = |line: &str| {
+/// Replaces the descriptors and addresses of lines such as
+/// `rax=0 (read) rdi=0x5 rsi=0x7ffcb77c7080 rdx=0x10000 -> rax=0x0` by placeholders.
+fn registers_with_placeholders(lines: &[&str]) -> Vec<String> {
+    let mut placeholders = Placeholders::default();
+    let mut replace = |line: &str| {
         let (call, result) = line.split_once(" -> ").expect("a result");
         let (number, call) = call.split_once(" (").expect("a name");
         let (name, registers) = call.split_once(')').expect("a name");
@@ -150,7 +155,7 @@ fn registers_without_chance(lines: &[&str]) -> Vec<String> {
         for (i, word) in registers.split_whitespace().enumerate() {
             let (register, value) = word.split_once('=').expect("a register");
             let value = match value {
-                _ if i == 0 && takes => by_chance.name("descriptor", value),
+                _ if i == 0 && takes => placeholders.name("descriptor", value),
                 // Null is the same in each run.
                 "0x0" => value.to_owned(),
                 _ if is_address(name, i) => "address".to_owned(),
@@ -160,14 +165,14 @@ fn registers_without_chance(lines: &[&str]) -> Vec<String> {
         }
         let (register, value) = result.split_once('=').expect("a register");
         let value = if returns {
-            by_chance.name("descriptor", value)
+            placeholders.name("descriptor", value)
         } else {
             value.to_owned()
         };
         words.push(format!("{register}={value}"));
         words.join(" ")
     };
-    lines.iter().map(|line| without(line)).collect()
+    lines.iter().map(|line| replace(line)).collect()
 }
 
 /// Returns whether argument `i` of call `name` is an address, by its type in C.

@@ -87,7 +87,7 @@ fn each_send_makes_a_connection() {
 }
 
 #[test]
-fn stats_cover_all_clients_since_the_start() {
+fn stats_cover_all_clients_of_the_node() {
     let mut node = Node::n1();
     assert_eq!(node.stats(), (0, 0));
     let server = node.listen();
@@ -122,7 +122,7 @@ fn stop_frees_the_port() {
         TcpStream::connect(server).expect_err("nothing listens");
         // The port is free for other processes.
         drop(std::net::TcpListener::bind(server).expect("the port is free"));
-        // It is free for the node too, when no child that another test has just forked holds that listener.
+        // The node can listen again when no child of another test has a copy of that listener.
         let start = json!({"type": "tcp_echo_start", "port": server.port()});
         eventually("the node listens again", || {
             (node.request(start.clone())["status"] == "listening").then_some(())
@@ -138,7 +138,8 @@ fn stop_lets_open_connections_finish() {
     while !connection_finishes_during_a_stop() {}
 }
 
-/// Returns false if the test itself took as long as the stop waits, which proves nothing.
+/// Checks that a connection finishes during a stop. Returns false if the test itself took as long as the
+/// drain timeout, because the run then proves nothing.
 fn connection_finishes_during_a_stop() -> bool {
     let (mut node, server) = Node::listening();
     let mut talking = client(server);
@@ -257,9 +258,9 @@ fn echo_returns_any_json_value() {
     node.finish_well();
 }
 
-/// All requests of one write are answered, in order.
+/// Requests that are written before any reply is read are answered in order.
 #[test]
-fn batched_requests_are_answered_in_order() {
+fn pipelined_requests_are_answered_in_order() {
     let (mut node, _) = Node::listening();
     let asked: Vec<(u64, String)> = (0..200)
         .map(|i| {

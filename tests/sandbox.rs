@@ -3,14 +3,15 @@
 //!
 //! The lists come from observation. The tests run the program through its main uses under strace, or
 //! under qemu-user for aarch64 on another machine, and compare the calls with the list in both
-//! directions. They then run the same under a seccomp filter that allows the listed calls and kills
-//! the process at any other. The seccomp profile for containers and the unit in
+//! directions. They then run the same uses under a seccomp filter that allows the listed calls and
+//! kills the process at any other call. The seccomp profile for containers and the unit in
 //! `SECURITY.md` must name the same calls.
 //!
-//! On x86_64, `BLESS=1 RAWECHO_WITNESSES=all cargo test --test sandbox` writes all of them again.
+//! On x86_64, `BLESS=1 RAWECHO_WITNESSES=all cargo test --test sandbox` writes the lists, the profile and the
+//! unit again.
 //!
-//! The tests build that binary themselves. Other builds make other calls. A plain `cargo build` links glibc,
-//! and the calls depend on its version.
+//! The tests build that binary themselves, because other builds make other calls. A plain `cargo build` links
+//! glibc, and the calls depend on its version.
 
 mod common;
 #[path = "common/strace.rs"]
@@ -42,7 +43,7 @@ const DEPEND_ON_TIMING: &[(&str, &str)] = &[
 
 /// Calls that runc may make between the installation of the filter and `execve`: it closes descriptors, and
 /// Go's runtime schedules. runc 1.1 or 1.3 does not start without `fstat`, `fstatfs`, `getdents64`,
-/// `openat2`, `rt_sigreturn` and `statx`; the others are there for other versions and other timing.
+/// `openat2`, `rt_sigreturn` and `statx`. Other versions and other timing need the others.
 const RUNC: [&str; 12] = [
     "fcntl",
     "fstat",
@@ -64,7 +65,7 @@ const MAX_LINE_BYTES: usize = 110;
 /// The names of system calls.
 type Calls = BTreeSet<String>;
 
-/// The path of a file of this repository.
+/// Returns the path of a file of this repository.
 fn repository(path: impl AsRef<Path>) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
 }
@@ -96,7 +97,7 @@ fn list_text(arch: &str, calls: &Calls) -> String {
     text
 }
 
-/// Compares `observed` with the list of `arch`, or writes the list.
+/// Compares `observed` with the list of `arch`. With BLESS, writes the list and the files derived from it.
 fn assert_listed(arch: &str, mut observed: Calls) {
     let depend_on_timing = DEPEND_ON_TIMING.iter().map(|(name, _)| name.to_string());
     observed.extend(depend_on_timing);
@@ -122,7 +123,7 @@ fn assert_listed(arch: &str, mut observed: Calls) {
     );
 }
 
-/// The calls of all architectures. libseccomp skips a name that the machine does not know.
+/// Returns the calls of all architectures. libseccomp skips a name that the machine does not know.
 fn union() -> Calls {
     ARCHES.iter().flat_map(|arch| list(arch)).collect()
 }
@@ -204,7 +205,7 @@ fn blesses() -> bool {
 }
 
 /// Builds the static release binary for `arch`, and returns its path. A guest of `.ci/kernels` has no
-/// cargo; `.ci/kernels` puts the binary there.
+/// cargo, but `.ci/kernels` has put the binary at that path.
 fn release_binary(arch: &str) -> PathBuf {
     let dir = Path::new(env!("CARGO_TARGET_TMPDIR"));
     if Path::new(env!("CARGO")).exists() {
@@ -295,10 +296,10 @@ fn node_ends_on_sigterm(node: Node) {
     assert_eq!(node.wait().code(), Some(128 + libc::SIGTERM));
 }
 
-/// Stops a server by a signal, while clients are connected.
+/// Stops a server with a signal while clients are connected.
 fn serves(mut node: Node, address: IpAddr) {
-    let said: Value = serde_json::from_str(&node.line()).expect("JSON");
-    let port = said["port"].as_u64().expect("a port");
+    let status: Value = serde_json::from_str(&node.line()).expect("JSON");
+    let port = status["port"].as_u64().expect("a port");
     let clients = [(); 4].map(|()| client(SocketAddr::new(address, port as u16)));
     for _ in 0..50 {
         for client in &clients {
@@ -336,7 +337,7 @@ fn release_binary_makes_the_listed_calls(address: IpAddr) {
 /// Runs the program under qemu-user and compares its calls with the list.
 fn aarch64_binary_makes_the_listed_calls() {
     let binary = release_binary("aarch64");
-    // qemu-user starts the program itself.
+    // qemu-user loads the program itself, so its trace has no `execve`.
     let observed = RefCell::new(Calls::from(["execve".into()]));
     let logs = RefCell::new(Vec::new());
     run_scenarios(Ipv4Addr::LOCALHOST.into(), &|args| {
@@ -360,7 +361,7 @@ fn aarch64_binary_makes_the_listed_calls() {
     assert_listed("aarch64", observed.into_inner());
 }
 
-/// Returns a filter that allows the calls of `names` and kills the process at any other.
+/// Returns a filter that allows the calls of `names` and kills the process at any other call.
 fn filter(names: &Calls) -> BpfProgram {
     let table = repository(format!("syscalls/tests/numbers/{ARCH}.txt"));
     let table = fs::read_to_string(table).expect("the table of numbers");
@@ -385,7 +386,8 @@ fn start_filtered(args: &[&str], names: &Calls) -> Node {
     let mut command = Command::new(release_binary(ARCH));
     with_pipes(command.args(args));
     let prepare = move || apply_filter(&filter).map_err(std::io::Error::other);
-    // SAFETY: the closure makes two system calls and allocates no memory. The filter exists before.
+    // SAFETY: the closure makes two system calls and allocates no memory. The filter is built before
+    // the fork.
     unsafe { command.pre_exec(prepare) };
     Node::spawn(&mut command)
 }

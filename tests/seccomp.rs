@@ -1,5 +1,5 @@
-//! The program under a real seccomp filter, as in a container: each call that the filter refuses
-//! ends the program with a reason on standard error, or does not end it.
+//! The program under a real seccomp filter, as in a container. When the filter refuses a call, the program
+//! either continues or exits with a reason on standard error.
 
 mod common;
 
@@ -18,7 +18,7 @@ use serde_json::{Value, json};
 use syscalls::{CALLS, Call, Errno};
 
 /// Calls that the loader or Rust's runtime needs to start the program, and calls that report a reason.
-const NEEDED_TO_START_OR_SAY: &[&str] = &[
+const NEEDED_TO_START_OR_REPORT: &[&str] = &[
     "read",
     "write",
     "close",
@@ -27,7 +27,7 @@ const NEEDED_TO_START_OR_SAY: &[&str] = &[
     "rt_sigaction",
 ];
 
-/// The limit of open files that the program is started with. It may raise it.
+/// The soft limit of open files at the start. The hard limit is twice that, so the program may raise it.
 const OPEN_FILES: u64 = 100;
 
 /// The errors that container profiles return.
@@ -38,7 +38,8 @@ fn start(args: &[&str], call: &Call, errno: Errno) -> Node {
     start_with_rules(args, call, Vec::new(), errno)
 }
 
-/// The same, but refuses only the calls that match one of `rules`.
+/// Starts the program as [`start`] does, but refuses only the calls that match one of `rules`, if there are
+/// any.
 fn start_with_rules(args: &[&str], call: &Call, rules: Vec<SeccompRule>, errno: Errno) -> Node {
     let number = i64::try_from(call.nr).expect("a call's number");
     let filter = SeccompFilter::new(
@@ -54,7 +55,8 @@ fn start_with_rules(args: &[&str], call: &Call, rules: Vec<SeccompRule>, errno: 
         setrlimit(Resource::NOFILE, OPEN_FILES, 2 * OPEN_FILES)?;
         apply_filter(&filter).map_err(io::Error::other)
     };
-    // SAFETY: the closure makes three system calls and allocates no memory. The filter exists before.
+    // SAFETY: the closure makes three system calls and allocates no memory. The filter is built before
+    // the fork.
     unsafe { command.pre_exec(prepare) };
     Node::spawn(&mut command)
 }
@@ -64,7 +66,7 @@ fn each_refusal(mut check: impl FnMut(&'static Call, Errno)) {
     for call in CALLS {
         // Rust's runtime first checks the standard descriptors with `poll`, which is `ppoll` on aarch64, and
         // aborts if it is refused.
-        let needed = NEEDED_TO_START_OR_SAY.contains(&call.name)
+        let needed = NEEDED_TO_START_OR_REPORT.contains(&call.name)
             || call.name == "ppoll" && cfg!(target_arch = "aarch64");
         if !needed {
             for errno in REFUSALS {

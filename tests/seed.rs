@@ -6,8 +6,8 @@ use std::sync::{Mutex, MutexGuard};
 
 use common::Node;
 
-/// The samples name port 8080, which only one test at a time can use. Returns that port, or another one if
-/// another program uses it.
+/// Returns port 8080, which the samples name, or a free port if another program uses 8080. Only one test at a
+/// time can use the port, until it drops the guard.
 fn task_port() -> (MutexGuard<'static, ()>, u16) {
     static TASK_PORT: Mutex<()> = Mutex::new(());
     let guard = TASK_PORT
@@ -21,8 +21,9 @@ fn on(port: u16, sample: &str) -> String {
     sample.replace("8080", &port.to_string())
 }
 
+/// Checks that the node replies to `input` with exactly `expected`, and exits with success.
 #[track_caller]
-fn answers(input: &str, expected: &str) {
+fn assert_replies(input: &str, expected: &str) {
     let (_only_one, port) = task_port();
     let mut node = Node::start(&[]);
     node.write(on(port, input));
@@ -33,8 +34,8 @@ fn answers(input: &str, expected: &str) {
 }
 
 #[test]
-fn start_echo_server() {
-    answers(
+fn start_sample_gets_its_replies() {
+    assert_replies(
         r#"{"src":"c0","dest":"n1","body":{"type":"init","msg_id":1,"node_id":"n1","node_ids":["n1"]}}
 {"src":"c1","dest":"n1","body":{"type":"tcp_echo_start","msg_id":2,"port":8080}}
 "#,
@@ -45,8 +46,8 @@ fn start_echo_server() {
 }
 
 #[test]
-fn echo_data_back_correctly() {
-    answers(
+fn send_sample_gets_its_replies() {
+    assert_replies(
         r#"{"src":"c0","dest":"n1","body":{"type":"init","msg_id":1,"node_id":"n1","node_ids":["n1"]}}
 {"src":"c1","dest":"n1","body":{"type":"tcp_echo_start","msg_id":2,"port":8080}}
 {"src":"c1","dest":"n1","body":{"type":"tcp_echo_send","msg_id":3,"data":"hello world"}}
@@ -61,7 +62,7 @@ fn echo_data_back_correctly() {
 /// The README's first command, whose input is this file.
 #[test]
 fn readme_hello_example_is_answered() {
-    answers(
+    assert_replies(
         include_str!("data/hello.jsonl"),
         r#"{"src": "n1", "dest": "c0", "body": {"type": "init_ok", "in_reply_to": 1, "msg_id": 0}}
 {"src": "n1", "dest": "c1", "body": {"type": "tcp_echo_start_ok", "in_reply_to": 2, "status": "listening", "port": 8080, "msg_id": 1}}

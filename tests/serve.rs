@@ -28,10 +28,10 @@ impl Server {
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut node = Node::spawn(&mut command);
         let mut stdout = node.stdout.take().expect("a pipe");
-        let said = line(&mut stdout);
-        let port = said["port"].as_u64().expect("a port");
+        let status = line(&mut stdout);
+        let port = status["port"].as_u64().expect("a port");
         let expected = json!({"status": "listening", "address": "127.0.0.1", "port": port});
-        assert_eq!(said, expected);
+        assert_eq!(status, expected);
         let address = SocketAddr::from(([127, 0, 0, 1], port as u16));
         Server {
             node,
@@ -63,7 +63,8 @@ fn line(stdout: &mut impl BufRead) -> Value {
     serde_json::from_str(&line).expect("a line of JSON")
 }
 
-/// Checks that the server no longer listens. (A connect would show it too, but would be counted.)
+/// Returns whether `server` can be bound, because no server listens. (A connect would show this too, but a
+/// listening server would count it.)
 fn is_free(server: SocketAddr) -> bool {
     TcpListener::bind(server).is_ok()
 }
@@ -113,7 +114,7 @@ fn second_signal_ends_serve_at_once() {
     }
 }
 
-/// Full standard output does not keep a signal from ending the server.
+/// Two signals end the server even if its standard output is full.
 #[test]
 fn signals_end_serve_when_output_is_full() {
     let (mut full, _unread) = UnixStream::pair().expect("a pair");

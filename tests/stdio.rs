@@ -87,9 +87,9 @@ fn input_may_arrive_byte_by_byte() {
     node.finish_well();
 }
 
-/// A reply is written without further input, and a partial line does not delay it.
+/// While a line is incomplete, the node serves its clients. It answers the request when the rest arrives.
 #[test]
-fn partial_line_does_not_delay_earlier_replies() {
+fn partial_line_does_not_delay_clients() {
     let (mut node, server) = Node::listening();
     let (half, rest) = STATS.split_at(30);
     node.write(half);
@@ -193,7 +193,7 @@ fn overlong_line_is_not_stored() {
     assert!(held < 2 * MAX_LINE_BYTES as u64, "{held} bytes");
     let kept = node.memory().saturating_sub(before);
     assert!(kept < MAX_LINE_BYTES as u64 / 2, "{kept} bytes");
-    // An endless line is an error too.
+    // An overlong line that ends without a newline is an error too.
     for _ in 0..MAX_LINE_BYTES / piece.len() + 1 {
         node.write(&piece);
     }
@@ -351,7 +351,8 @@ fn mode_of_inherited_descriptors_is_unchanged() {
     node.finish_well();
 }
 
-/// Returns both ends of a socket, for the node's standard input and output.
+/// Starts a node whose standard input and output are one socket. Returns the node and both ends of the
+/// socket.
 fn on_a_socket() -> (Node, UnixStream, UnixStream) {
     let (ours, theirs) = UnixStream::pair().expect("a pair");
     ours.set_read_timeout(Some(TIMEOUT)).expect("a timeout");
@@ -371,7 +372,8 @@ fn is_nonblocking(socket: &UnixStream) -> bool {
     flags & libc::O_NONBLOCK != 0
 }
 
-/// Standard input and output are one socket, blocking or not. The node writes much, and its reader waits.
+/// Standard input and output are one socket, blocking or not. The node writes a long reply, and
+/// its reader waits before it reads.
 #[test]
 fn input_and_output_may_be_one_socket_in_either_mode() {
     for nonblocking in [false, true] {
@@ -398,8 +400,7 @@ fn input_and_output_may_be_one_socket_in_either_mode() {
     }
 }
 
-/// If standard error is a full pipe without a reader, diagnostics are dropped and the node
-/// continues.
+/// If standard error is a socket whose buffer is full, diagnostics are dropped and the node continues.
 #[test]
 fn full_standard_error_does_not_block_the_node() {
     let (errors, theirs) = UnixStream::pair().expect("a pair");

@@ -16,7 +16,7 @@ use serde_json::json;
 /// The fields of a request that sends a message.
 const SEND: &str = r#""type":"tcp_echo_send","data":"x""#;
 
-/// Starts a node under `strace` with `options`, and initializes it as n1. strace writes to stderr.
+/// Starts a node under `strace` with `options`, and initializes it as n1. strace writes the calls to stderr.
 fn under_strace(options: &[&str]) -> Node {
     let mut command = Command::new("strace");
     command
@@ -25,8 +25,8 @@ fn under_strace(options: &[&str]) -> Node {
     strace::spawn(&mut command, &[]).initialized()
 }
 
-/// The same, with the injected `fault`, which begins with the names of the calls that fail. strace does not
-/// write the calls then.
+/// Starts and initializes a node under `strace`, which injects `fault` and discards its own output. `fault`
+/// begins with the names of the calls that fail.
 fn with_fault(fault: &str) -> Node {
     let (calls, _) = fault.split_once(':').expect("CALLS:FAULT");
     let [trace, inject] = [format!("--trace={calls}"), format!("--inject={fault}")];
@@ -45,8 +45,8 @@ fn start_and_send_make_the_expected_calls() {
         server.ip()
     );
     let here = any.replace("(0)", &format!("({})", server.port()));
-    // The calls come in this order, with other calls between them. A word in capitals stands for a
-    // descriptor: after the arrow the one that the call returns, and the same one later.
+    // The calls come in this order, with other calls between them. LISTENER, CLIENT and SERVER stand for
+    // descriptors. A call with an arrow returns the descriptor that the arrow points to.
     let expected = [
         "socket(AF_INET, SOCK_STREAM|SOCK_CLOEXEC|SOCK_NONBLOCK, -> LISTENER",
         "setsockopt(LISTENER, SOL_SOCKET, SO_REUSEADDR, [1], 4)",
@@ -70,7 +70,7 @@ fn start_and_send_make_the_expected_calls() {
         "close(LISTENER)",
     ];
     let mut descriptors: HashMap<&str, &str> = HashMap::new();
-    // The kernel may hand a byte over late. The call that found nothing is then made again.
+    // Bytes may arrive late. A call then returns EAGAIN, and is made again.
     let calls = finished.stderr.lines();
     let mut calls = calls.filter(|line| !line.contains(" = -1 EAGAIN "));
     for step in expected {
@@ -82,7 +82,8 @@ fn start_and_send_make_the_expected_calls() {
             .iter()
             .fold(call.to_string(), |call, (name, fd)| call.replace(name, fd));
         let found = calls.find(|line| line.starts_with(&call));
-        let line = found.unwrap_or_else(|| panic!("no {call} in its place:\n{}", finished.stderr));
+        let line = found
+            .unwrap_or_else(|| panic!("no {call} in the expected order:\n{}", finished.stderr));
         let (_, result) = line.rsplit_once(" = ").expect("a result");
         if let Some(name) = returns {
             descriptors.insert(name, result);
@@ -90,8 +91,8 @@ fn start_and_send_make_the_expected_calls() {
     }
 }
 
-/// strace changes the bytes of the server's write, so the reply shows whether it contains them. The writes
-/// until then are two replies, the client's write and the server's.
+/// strace changes a byte of the server's write, and the reply must contain the changed byte. The server's
+/// write is the fourth: two replies and the client's write precede it.
 fn reply_holds_the_bytes_that_the_server_echoed() {
     let mut node = with_fault("write:poke_enter=@arg2=58:when=4");
     node.listen();
@@ -112,7 +113,7 @@ fn refused_connection_gets_code_11() {
     node.finish_well();
 }
 
-/// The kernel returns this error when the peer has reset the connection, while the bytes are in flight.
+/// `shutdown` returns ENOTCONN when the peer has reset the connection while bytes are in flight.
 fn broken_connection_gets_code_13() {
     let mut node = with_fault("shutdown:error=ENOTCONN:when=1");
     node.listen();
@@ -152,7 +153,7 @@ fn reply_does_not_wait_for_the_next_request() {
     assert_eq!(since.matches("write(1, ").count(), 2, "{trace}");
 }
 
-/// Makes `count` send requests with one write, and reads the replies.
+/// Writes `count` send requests at once, and reads the replies.
 fn send_at_once(node: &mut Node, count: usize) {
     for id in node.ask_at_once(std::iter::repeat_n(SEND, count)) {
         node.reply_to(id);
@@ -190,8 +191,8 @@ fn outside_clients_are_served_between_sends() {
     }
 }
 
-/// In the steady state a message takes one read and one write beside the wait. Connections are
-/// registered edge-triggered, so the read that would find nothing is not made.
+/// In the steady state a message takes one read and one write besides the wait. Connections are
+/// registered edge-triggered, so the server omits the read that would return EAGAIN.
 fn message_takes_one_read_and_one_write() {
     let mut node = under_strace(&["--trace=read,write,close,epoll_ctl"]);
     let server = node.listen();
@@ -252,7 +253,7 @@ fn failed_start_gets_code_14_and_the_next_succeeds() {
     }
 }
 
-/// Signals interrupt every third call. The loader's own calls come before the first.
+/// From the 20th call of each name on, strace interrupts every third. The loader's calls come before that.
 fn sends_succeed_when_calls_are_interrupted() {
     let mut node = with_fault("read,write,accept4,epoll_pwait,ppoll:error=EINTR:when=20+3");
     node.listen();

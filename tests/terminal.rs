@@ -12,11 +12,11 @@ use std::ptr;
 use common::{INIT, INIT_OK, Node, program};
 use serde_json::json;
 
-/// Opens a pseudo-terminal. Returns the person's end and the program's. It does not echo the input, and does
-/// not translate newlines.
+/// Opens a pseudo-terminal. Returns the person's end (the master) and the program's. The terminal does not
+/// echo the input or translate newlines.
 fn terminal() -> (File, OwnedFd) {
     let (mut person, mut program) = (-1, -1);
-    // SAFETY: the call writes the two numbers, and the null pointers are allowed.
+    // SAFETY: the call writes the two descriptors, and the null pointers are allowed.
     let result = unsafe {
         libc::openpty(
             &mut person,

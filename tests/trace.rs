@@ -1,4 +1,5 @@
-//! `--trace`: where it writes the trace, and that it never blocks the program or makes it fail.
+//! `--trace`: where the trace is written, that it never blocks the program, and how the program reports a
+//! trace that cannot be written.
 
 mod common;
 

@@ -1,6 +1,6 @@
 //! Runs `rawecho --trace=FILE` under `strace(1)` and compares both traces line by line: they show the
 //! same calls, with the same arguments and results. `syscalls/tests/trace_is_strace/strace.rs` lists
-//! what it leaves out of strace's output.
+//! which lines of strace's output the comparison leaves out.
 
 #[path = "common/children.rs"]
 mod children;
@@ -70,13 +70,13 @@ impl Run {
         }
     }
 
-    fn say(&mut self, line: impl AsRef<[u8]>) {
+    fn write(&mut self, line: impl AsRef<[u8]>) {
         let input = self.input.as_mut().expect("a pipe");
         input.write_all(line.as_ref()).expect("it is read");
     }
 
     /// Reads the next line that the program writes.
-    fn hear(&mut self) -> String {
+    fn read_line(&mut self) -> String {
         let mut line = String::new();
         self.output.read_line(&mut line).expect("UTF-8");
         line
@@ -84,11 +84,11 @@ impl Run {
 
     /// Sends a request, and returns the reply.
     fn ask(&mut self, body: &str) -> String {
-        self.say(request(body));
-        self.hear()
+        self.write(request(body));
+        self.read_line()
     }
 
-    /// Returns the number of the process that strace runs.
+    /// Returns the ID of the process that strace runs.
     fn process(&self) -> String {
         let strace = self.strace.id();
         let children = fs::read_to_string(format!("/proc/{strace}/task/{strace}/children"));
@@ -154,7 +154,7 @@ fn client(server: SocketAddr, bytes: &[u8]) -> TcpStream {
 }
 
 fn trace_of_a_session_with_errors_matches_strace() {
-    let mut run = Run::new("conversation", &[], Stdio::piped());
+    let mut run = Run::new("session", &[], Stdio::piped());
     let (taken, _listener) = taken_port(Ipv4Addr::LOCALHOST.into());
     // Before `init`.
     run.ask(STATS);
@@ -165,9 +165,9 @@ fn trace_of_a_session_with_errors_matches_strace() {
         "\n",
         "{\"src\": \"c1\", \"dest\": \"n2\", \"body\": {}}\n",
     ] {
-        run.say(nonsense);
+        run.write(nonsense);
     }
-    run.say(b"\xff\xfe\0 not UTF-8\n");
+    run.write(b"\xff\xfe\0 not UTF-8\n");
     run.ask(r#""type": "tcp_echo_start", "port": 70000"#);
     run.ask(r#""type": "no such request""#);
     run.ask(&send("nothing listens"));
@@ -272,13 +272,13 @@ fn trace_of_ipv6_and_file_input_matches_strace() {
 
 fn trace_of_failed_bind_and_closed_output_matches_strace() {
     let elsewhere = IpAddr::from([192, 0, 2, 1]).to_string();
-    let mut run = Run::new("gone", &["--bind", &elsewhere], Stdio::piped());
+    let mut run = Run::new("closed-output", &["--bind", &elsewhere], Stdio::piped());
     run.ask(INIT);
     run.ask(START);
-    // The next reply has no reader.
+    // Close the output, so that the next reply has no reader.
     let strace_out = std::mem::replace(&mut run.output, BufReader::new(closed_output()));
     close_for_good(strace_out);
-    run.say(request(STATS));
+    run.write(request(STATS));
     let (status, calls) = run.end();
     assert!(!status.success());
     assert_seen(&calls, "bind", "= -1 EADDRNOTAVAIL");
@@ -289,16 +289,16 @@ fn trace_of_failed_bind_and_closed_output_matches_strace() {
 fn closed_output() -> ChildStdout {
     let mut child = spawn(Command::new("true").stdout(Stdio::piped()));
     let output = child.stdout.take().expect("a pipe");
-    child.wait().expect("it ends");
+    child.wait().expect("it exits");
     output
 }
 
 fn trace_of_serve_matches_strace() {
     let mut run = Run::new("serve", &["serve", "--port", "0"], Stdio::null());
-    let server = SocketAddr::from((Ipv4Addr::LOCALHOST, port(&run.hear())));
+    let server = SocketAddr::from((Ipv4Addr::LOCALHOST, port(&run.read_line())));
     drop(client(server, b"hello"));
     let process: i32 = run.process().parse().expect("one process");
-    // SAFETY: sends a signal, to a process that is ours and has not been waited for.
+    // SAFETY: the call takes no pointer. The process still runs, so no other process has its ID.
     assert_eq!(unsafe { libc::kill(process, libc::SIGTERM) }, 0);
     let (status, calls) = run.end();
     assert!(status.success());

@@ -2,7 +2,7 @@
 //! within [`PEER_TIMEOUT`], whether they were idle or had bytes in flight, and their descriptors are
 //! freed.
 //!
-//! Two network namespaces and a virtual cable between them represent two machines. To create them takes root
+//! Two network namespaces and a virtual cable between them represent two machines. Creating them takes root
 //! (`CAP_SYS_ADMIN`, `CAP_NET_ADMIN`), and the timeout takes a minute, so the test runs only on request:
 //! `cargo test --test vanished_machine -- --ignored`.
 
@@ -27,7 +27,7 @@ const CLIENT: &str = "192.0.2.2";
 const SERVER_END: &str = "to-client";
 const CLIENT_END: &str = "to-server";
 
-/// The tolerance: TCP's timers may expire late by a share of their time, and a busy machine adds to that.
+/// The tolerance. Linux's timers may expire late by an eighth of their time, and a busy machine delays more.
 const LATE: Duration = Duration::from_secs(20);
 
 /// The earliest end of a connection. Keepalive probes begin after half of the timeout.
@@ -112,15 +112,15 @@ fn connections_to_a_vanished_peer_end_by_peer_timeout() {
     let mut busy = there.client(server);
     converse(&busy, b"before the end");
     let (_, bytes) = node.stats();
-    // From here on, nothing reaches the client's machine, because the server sends to the address of a network
-    // card that does not exist. The server still receives the client's last bytes.
-    const NOBODY: &str = "02:00:00:00:00:99";
+    // From here on, nothing reaches the client's machine, because the server sends to a MAC address that no
+    // network card has. The server still receives the client's last bytes.
+    const ABSENT_MAC: &str = "02:00:00:00:00:99";
     here.ip(&[
         "neigh",
         "replace",
         CLIENT,
         "lladdr",
-        NOBODY,
+        ABSENT_MAC,
         "dev",
         SERVER_END,
         "nud",
@@ -131,7 +131,7 @@ fn connections_to_a_vanished_peer_end_by_peer_timeout() {
     eventually("the bytes are echoed, to no receiver", || {
         (node.stats().1 == bytes + LAST_WORDS.len() as u64).then_some(())
     });
-    // Remove the client's machine entirely.
+    // Then nothing leaves the client's machine either.
     there.ip(&["link", "set", CLIENT_END, "down"]);
     let gone = Instant::now();
     assert_eq!(node.descriptors().len(), before.len() + 2);

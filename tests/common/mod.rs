@@ -246,8 +246,8 @@ impl Node {
         String::from_utf8(line).expect("UTF-8")
     }
 
-    /// Reads the node's next message, which must be for `c1`, and checks its envelope and its `msg_id`. Returns
-    /// the rest of the body, with `in_reply_to`.
+    /// Reads the node's next message, which must be for `c1`, and checks its envelope and its `msg_id`.
+    /// Returns the rest of the body, with `in_reply_to`.
     pub fn reply(&mut self) -> Value {
         let line = self.line();
         let mut message: Value = serde_json::from_str(&line).expect("a line of JSON");

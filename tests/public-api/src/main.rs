@@ -1,4 +1,4 @@
-//! Prints the public API that a file of `rustdoc --output-format json` describes, an item a line.
+//! Prints the public API that a file of `rustdoc --output-format json` describes, one item a line.
 //! `.ci/public-api` compares it with `syscalls/public-api.txt`.
 
 use std::env;

@@ -1,8 +1,8 @@
 //! Decides which outside witnesses this machine has, and runs the tests that need them.
 //!
 //! A witness is anything outside the project that a test compares with or needs: strace, the kernel's
-//! headers, IPv6. A test whose witness is absent ends as ignored, with the reason in the output of
-//! `cargo test`. With `RAWECHO_WITNESSES=all` in the environment it fails instead; `.ci/run` sets
+//! headers, IPv6. A test whose witness is absent is reported as ignored, with the reason in the output
+//! of `cargo test`. With `RAWECHO_WITNESSES=all` in the environment it fails instead; `.ci/run` sets
 //! that.
 //!
 //! The decision is made when the tests run, not when they are built, because a test binary may run on another
@@ -50,11 +50,11 @@ pub enum Witness {
     PrivilegedPorts,
     /// The GNU C library in this test binary, for comparisons for which musl has no counterpart.
     Glibc,
-    /// Process namespaces that the user may create, for tests of a process with PID 1.
+    /// Permission to create a PID namespace, for tests of a process with PID 1.
     PidNamespaces,
     /// Rust's standard library for static builds with musl, for this machine.
     MuslTarget,
-    /// The same for aarch64, and `qemu-aarch64(1)` to run the binary.
+    /// Rust's standard library for static builds with musl for aarch64, and `qemu-aarch64(1)` to run them.
     Aarch64Program,
 }
 
@@ -95,7 +95,7 @@ impl Witness {
     }
 }
 
-/// The options with which `unshare(1)` runs a command as PID 1 of a process namespace.
+/// The options with which `unshare(1)` runs a command as PID 1 of a PID namespace.
 pub const PID_1: [&str; 4] = ["--user", "--map-root-user", "--pid", "--fork"];
 
 fn succeeds(command: &mut Command) -> bool {
@@ -107,7 +107,7 @@ fn succeeds(command: &mut Command) -> bool {
 }
 
 fn musl_absence(arch: &str) -> Option<String> {
-    // A guest of `.ci/kernels` has no cargo. The program is where cargo would build it.
+    // A guest of `.ci/kernels` has no cargo. Its copy of the program is where cargo would build it.
     if !Path::new(env!("CARGO")).exists() {
         return None;
     }
@@ -169,8 +169,8 @@ pub fn headers(arch: &str) -> Option<Vec<PathBuf>> {
     }
 }
 
-/// Returns whether the environment demands every witness. It panics on a value that it does not
-/// know.
+/// Returns whether the environment demands every witness. Panics if [`DEMAND`] has a value other than
+/// `all`.
 fn demanded() -> bool {
     match env::var(DEMAND) {
         Ok(value) => {
@@ -181,7 +181,7 @@ fn demanded() -> bool {
     }
 }
 
-/// Reports that a test runs with less than it is written for, or makes it fail if every witness is demanded.
+/// Reports that a test runs at a smaller scale, or makes it fail if every witness is demanded.
 /// The line goes directly to standard error, which the test harness does not capture.
 fn reduced(what: &str) {
     assert!(!demanded(), "{what} ({DEMAND}=all)");
@@ -190,7 +190,7 @@ fn reduced(what: &str) {
 }
 
 /// Returns how many clients a crowd may have: `wanted`, or as many as this process's hard limit of
-/// open files allows beside `others` descriptors. The soft limit is raised to the hard one.
+/// open files allows besides `others` descriptors. Raises the soft limit to the hard one.
 pub fn crowd(wanted: usize, others: usize) -> usize {
     let (_, hard) = rlimit::increase_nofile_limit(u64::MAX)
         .and_then(|_| rlimit::getrlimit(rlimit::Resource::NOFILE))
