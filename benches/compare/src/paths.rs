@@ -11,7 +11,7 @@ use anyhow::{Context, Result};
 /// # Errors
 /// If `cargo run` did not start this program.
 pub fn benches() -> Result<PathBuf> {
-    let compare = env::var_os("CARGO_MANIFEST_DIR").context("start this by `cargo run`")?;
+    let compare = env::var_os("CARGO_MANIFEST_DIR").context("start this with `cargo run`")?;
     let parent = PathBuf::from(compare).parent().map(Into::into);
     parent.context("compare/ is in benches/")
 }

@@ -19,10 +19,10 @@ const ORDER: u64 = 1;
 /// Without the wait, a server that serves a few connections well and starves the others would show the
 /// short latency of the few.
 ///
-/// The connections send their first messages in random order. In the order of opening, the messages of
-/// thousands of connections would for seconds arrive in the order in which the server's connections lie in
-/// memory. A server that keeps that order would then be faster: by 15 % at 10,000 × 1 KiB, measured, and
-/// not at all once the order has become random.
+/// The connections send their first messages in random order. If they sent in the order of opening, the
+/// messages of thousands of connections would arrive for seconds in the order in which the server's
+/// connections lie in memory. A server that keeps that order was then faster, by 15 % at 10,000 × 1 KiB, and
+/// not at all once the order had become random.
 ///
 /// # Errors
 /// If a connection breaks, a byte is wrong or the server gets stuck.

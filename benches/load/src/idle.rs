@@ -1,4 +1,4 @@
-//! Holds open connections while the caller reads the server's memory.
+//! Holds connections open while the caller reads the server's memory.
 
 use std::io::{Read, Write, stdin, stdout};
 

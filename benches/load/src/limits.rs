@@ -38,7 +38,7 @@ pub fn obstacle(shape: Shape, in_flight: u64) -> Result<Option<String>> {
     Ok((bytes > memory).then(|| {
         let mib = |bytes| bytes / (1024 * 1024);
         format!(
-            "it has {} MiB in flight, and TCP may use {} MiB (net.ipv4.tcp_mem)",
+            "the load has {} MiB in flight, and TCP may use {} MiB (net.ipv4.tcp_mem)",
             mib(bytes),
             mib(memory)
         )

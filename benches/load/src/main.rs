@@ -59,7 +59,7 @@ enum Mode {
         #[command(flatten)]
         shape: Shape,
     },
-    /// Connect, echo one message and close, again and again
+    /// Connect, echo one message and close, repeatedly
     Connect {
         #[command(flatten)]
         shape: Shape,

@@ -12,8 +12,8 @@ use nix::sys::socket::{
 use crate::connection::Connection;
 use crate::pattern::{MAX_IO, Pattern};
 
-/// The time without bytes from the server after which a run fails. It is longer than a SYN takes that is
-/// retransmitted twice because the backlog was full.
+/// The time without bytes from the server after which a run fails. It is longer than the 3 s until the second
+/// retransmission of a SYN that a full backlog dropped.
 pub const STALL: Duration = Duration::from_secs(10);
 
 /// Bytes echoed on a new connection before it counts as open. To the client, a connection in the kernel's
@@ -29,7 +29,8 @@ const BATCH: u64 = 64;
 /// connection keeps its port in TIME_WAIT. The search becomes slow well before half of them are in use.
 const PER_SOURCE: u64 = 4_000;
 
-/// The number of source addresses. After 800,000 connections, the ports of the first address are free again.
+/// The number of source addresses. After 800,000 connections, the ports of the first address can be used
+/// again: on loopback, Linux reuses a port in TIME_WAIT after a second (`net.ipv4.tcp_tw_reuse` is 2).
 const SOURCES: u64 = 200;
 
 /// Connects for the `nth` time to the server at `port`, with a blocking socket.

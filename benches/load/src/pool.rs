@@ -1,10 +1,10 @@
 //! Many connections behind one epoll, edge-triggered.
 //!
-//! With level-triggered events, the kernel puts a connection that it has just
-//! reported back at the head of its ready list, before connections that became
-//! ready in the meantime. Replies would be read in another order than they
-//! arrived in. Where server and load generator are about equally fast, p99
-//! would double, and would describe the load generator, not the server.
+//! With level-triggered events, the kernel puts a connection that it reports
+//! straight back into its ready list, ahead of those that become ready after
+//! the call returns. Replies would not be read in the order of arrival. Where
+//! server and load generator are about equally fast, p99 would double, and
+//! would describe the load generator, not the server.
 
 use std::time::Duration;
 
@@ -19,7 +19,7 @@ use crate::pattern::{MAX_IO, Pattern};
 /// stale when it is handled.
 const EVENTS: usize = 256;
 
-/// Non-blocking connections, each with the number of bytes that it is to have sent.
+/// Non-blocking connections, each with the number of bytes to send.
 pub struct Pool {
     epoll: Epoll,
     members: Vec<Member>,
@@ -63,13 +63,13 @@ impl Default for Events {
 }
 
 impl Pool {
-    /// Takes over open connections.
+    /// Makes open connections non-blocking and registers them with epoll.
     ///
     /// # Errors
     /// If the kernel refuses one of them.
     pub fn new(connections: Vec<Connection>, pattern: Pattern) -> Result<Self> {
         let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
-        // One registration suffices: a full buffer needs no change of it.
+        // A full buffer needs no other registration, because this one includes EPOLLOUT.
         let flags = EpollFlags::EPOLLIN
             | EpollFlags::EPOLLOUT
             | EpollFlags::EPOLLRDHUP
@@ -129,7 +129,7 @@ impl Pool {
         }))
     }
 
-    /// Sends `bytes` more on connection `index`, now or when the kernel's buffer has space.
+    /// Sends `bytes` more bytes on connection `index`, now or when the kernel's buffer has space.
     ///
     /// # Errors
     /// If the connection breaks.

@@ -17,7 +17,7 @@ const DIGITS: u8 = 3;
 const LONGEST: u64 = 60_000_000_000;
 
 /// Round trips that every message in flight completes before measuring begins. The first one fills the
-/// kernel's buffers, which takes seconds for much data. A server that is fast at that is not always fast
+/// kernel's buffers, which takes seconds for much data. A server that fills them fast is not always fast
 /// afterwards.
 const WARMUP_ROUND_TRIPS: u64 = 2;
 

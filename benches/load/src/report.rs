@@ -21,9 +21,9 @@ pub struct Report {
     pub rate: Option<u64>,
     /// Seconds of the measurement.
     pub seconds: f64,
-    /// Bytes that came back in a second of it, as a number of messages.
+    /// Bytes that came back in a second of the measurement, as a number of messages.
     pub messages_per_second: f64,
-    /// Bytes that came back in a second of it. As many were sent.
+    /// Bytes that came back in a second of the measurement. In the steady state, as many are sent.
     pub bytes_per_second: f64,
     /// Messages that came back from start to end, with those of the warm-up and the greetings: the divisor
     /// for counts of the server's whole run.

@@ -1,5 +1,5 @@
-/* libuv, after the TCP echo server of its guide: each read allocates a buffer. The write uses the same
- * buffer and frees it when it is complete. */
+/* libuv, after the TCP echo server of its guide: each read allocates a buffer. The write sends
+ * that buffer, and its callback frees the buffer. */
 
 #include <netinet/in.h>
 #include <stdio.h>

@@ -13,8 +13,8 @@ use clap::Parser;
 /// copy loops and the 64 KiB of libuv, which would use much memory with many connections.
 pub const BUFFER: usize = 16 * 1024;
 
-/// The size of a buffer that all connections share, in bytes. Its size does not multiply by the number of
-/// connections.
+/// The size of a buffer that all connections share, in bytes. It may be larger, because its memory does not
+/// grow with the number of connections.
 pub const SHARED_BUFFER: usize = 64 * 1024;
 
 /// The command line of a peer.

@@ -15,7 +15,7 @@ use crate::servers::{Role, Server};
 /// The data that is echoed.
 pub const DATA: &str = "hello world";
 
-/// Requests in a measurement. Each request uses a port, which stays in use for a second. With more requests,
+/// Requests in a measurement. Each uses a port, which Linux does not reuse for a second. With more requests,
 /// the kernel's search for a free port would dominate the measurement.
 pub const REQUESTS: u64 = 5_000;
 

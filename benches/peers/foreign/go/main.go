@@ -1,4 +1,4 @@
-// Command echo is Go's net: a goroutine for each connection.
+// Command echo uses Go's net package: a goroutine for each connection.
 //
 // It reads and writes in a loop. io.Copy would splice through a pipe. The pipe needs two more
 // descriptors for each connection, so the server would reach the limit of open files with
@@ -16,7 +16,7 @@ import (
 const bufferSize = 16 * 1024
 
 func main() {
-	port := flag.Int("port", 0, "port to listen on; 0 takes a free one")
+	port := flag.Int("port", 0, "port to listen on; 0 picks a free one")
 	flag.Parse()
 
 	// net.Conn sets TCP_NODELAY by default.
