@@ -205,7 +205,7 @@ impl Options {
         let sizes = or(&self.sizes, &[SMALL, 16384], &[SMALL, 1024, 16384, 65536]);
         let mut cells = Vec::new();
         for &in_flight in &self.in_flight {
-            // The numbers between matter to busy-polling only, and 16 messages in flight leave nothing to wait for.
+            // From 2 to 9 connections show only busy-polling, which 16 messages in flight leave no time for.
             let matters = |connections: &&u64| {
                 self.connections.is_some() || in_flight == 1 || !(2..10).contains(*connections)
             };

@@ -15,7 +15,7 @@ pub enum Measure {
     Closed,
     /// Closed loop, with a busy loop on each CPU.
     Neighbours,
-    /// Closed loop, with a real-time task that takes the server's CPU for moments.
+    /// Closed loop, with a real-time thread that takes the server's CPU for moments.
     Gaps,
     /// Closed loop, with a client that thinks before each message.
     Thinking,

@@ -1,8 +1,8 @@
 //! One message at a time on one blocking socket. A round trip takes only a `write` and a `read`, so that
 //! the server's share of the time is as large as possible.
 //!
-//! The client may think between an echo and its next message. It keeps its CPU meanwhile: a timer would
-//! add about 50 µs.
+//! The client may wait between an echo and its next message, its think time. It busy-waits, because a timer
+//! would add about 50 µs.
 
 use std::time::Duration;
 
@@ -14,8 +14,8 @@ use crate::open::STALL;
 use crate::pattern::{MAX_IO, Pattern};
 use crate::recorder::{Phase, Recorder};
 
-/// Sends a message of `size` bytes, waits for its echo and thinks for `think`, until the recorder has
-/// measured long enough.
+/// Repeatedly sends a message of `size` bytes, waits for its echo and busy-waits for `think`, until the
+/// recorder has measured long enough.
 ///
 /// # Errors
 /// If the connection breaks, a byte is wrong or the server gets stuck.

@@ -37,7 +37,7 @@ enum Mode {
         /// Messages in flight on each connection
         #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..))]
         in_flight: u64,
-        /// Microseconds from an echo to the connection's next message; needs the driver `blocking`
+        /// Microseconds from an echo to the next message; needs one connection with one small message in flight
         #[arg(long, default_value_t = 0)]
         think: u64,
         /// How to wait for the server
@@ -110,7 +110,7 @@ fn run(command: &Command) -> Result<Report> {
             } else {
                 ensure!(
                     think == 0,
-                    "only one connection with one small message in flight can think"
+                    "--think needs one connection with one message in flight, of at most 64 KiB, and the driver auto"
                 );
                 let mut pool = Pool::new(connections, pattern)?;
                 closed::run(&mut pool, shape, in_flight, &mut recorder)?;

@@ -1,4 +1,4 @@
-//! Throughput while something else takes the CPUs.
+//! Throughput while another process or thread takes CPU time from the server.
 
 use std::process::{Child, Command};
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
@@ -22,7 +22,7 @@ use crate::servers::Server;
 /// The duration of a measurement: many time slices of the scheduler, and several gaps.
 pub const SECONDS: f64 = 2.0;
 
-/// How long the real-time task takes the CPU, and how often: about what a hypervisor does.
+/// How long the real-time thread takes the CPU, and how often: about what a hypervisor does.
 const GAP: Duration = Duration::from_micros(500);
 const PERIOD: Duration = Duration::from_millis(500);
 
@@ -35,10 +35,10 @@ pub fn by_neighbours(bench: &Bench, cell: Cell, server: &Server) -> Result<Value
     take(bench, cell, server)
 }
 
-/// Measures while a real-time task takes the server's CPU for a moment twice a second.
+/// Measures while a real-time thread takes the server's CPU for [`GAP`] twice a second.
 ///
 /// # Errors
-/// If this process may not start a real-time task, which needs `CAP_SYS_NICE`.
+/// If this process may not start a real-time thread, which needs `CAP_SYS_NICE`.
 pub fn by_gaps(bench: &Bench, cell: Cell, server: &Server) -> Result<Values> {
     let gaps = Gaps::start(bench.cpus.server)?;
     let values = take(bench, cell, server)?;
@@ -84,15 +84,15 @@ struct Gaps {
 }
 
 impl Gaps {
-    /// Starts the thread and waits until it has the class.
+    /// Starts the thread and waits until it is in the class.
     fn start(cpu: CpuSet) -> Result<Self> {
         let (end, ended) = channel();
-        let (tell, told) = channel();
+        let (sender, started) = channel();
         let thread = spawn(move || {
             let real_time = become_real_time(cpu);
             let failed = real_time.is_err();
-            // The receiver waits for it.
-            let _ = tell.send(real_time);
+            // The receiver is open, because it waits for this result.
+            let _ = sender.send(real_time);
             if failed {
                 return;
             }
@@ -101,7 +101,7 @@ impl Gaps {
                 while begin.elapsed() < GAP {}
             }
         });
-        told.recv()??;
+        started.recv()??;
         Ok(Self { end, thread })
     }
 
