@@ -1,5 +1,5 @@
 //! Crowds of 5,000 clients of the worst kinds: clients that send and never read, clients that send
-//! a byte at a time, and silent clients. The node's memory stays within its named bounds, and a
+//! a byte at a time, and silent clients. The node's memory stays within its documented limits, and a
 //! well-behaved client keeps its latency.
 //!
 //! An ordinary run leaves out the test that measures the latency. To run it:

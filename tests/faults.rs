@@ -126,8 +126,8 @@ fn round_trip_succeeds_with_short_reads_and_writes() {
     }
 }
 
-/// A signal interrupts about every second call that it can. An interrupted `connect` continues, so it must not
-/// be repeated.
+/// A signal interrupts about every second call that it can. An interrupted `connect` continues, so it must
+/// not be repeated.
 #[test]
 fn round_trip_succeeds_when_calls_are_interrupted() {
     let calls = Cell::new(0);
@@ -420,8 +420,8 @@ fn busy_connection_yields_after_bounded_reads() {
     assert!(reads.get() <= 16, "{} reads in one turn", reads.get());
 }
 
-/// Returns a listening engine, its address, and the number of its accept4 calls. `accept` chooses the treatment
-/// of each accept4. The clock stands still, and every wait is short.
+/// Returns a listening engine, its address, and the number of its `accept4` calls. `accept` chooses the
+/// treatment of each `accept4`. The clock stands still, and every wait is short.
 fn accepting(
     accept: impl Fn() -> Intercept + 'static,
 ) -> (Engine<Faulty>, SocketAddr, Rc<Cell<usize>>) {
@@ -442,7 +442,7 @@ fn accepting(
     (engine, server, tries)
 }
 
-/// An aborted connection is skipped. After many in a row accept backs off, to avoid a busy loop.
+/// An aborted connection is skipped. After many in a row, accept backs off to avoid a busy loop.
 #[test]
 fn accept_backs_off_after_repeated_errors() {
     let (mut engine, server, tries) = accepting(|| Failed(Errno::ECONNABORTED));
@@ -533,7 +533,7 @@ fn failed_start_leaves_nothing_open() {
 }
 
 /// A permanently broken epoll set ends the loop with an error, so that the loop does not run forever.
-/// Transient failures are tolerated.
+/// The loop tolerates transient failures.
 #[test]
 fn lasting_epoll_errors_end_the_loop() {
     let broken = Rc::new(Cell::new(true));

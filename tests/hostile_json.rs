@@ -1,5 +1,5 @@
 //! Sends hostile lines to the node's standard input: nearly valid messages from a grammar, some with
-//! changed bytes, and a collection of JSON that has crashed parsers. The node does not exit and answers
+//! changed bytes, and a collection of JSON that has crashed parsers. The node keeps running and answers
 //! each line at most once, and a second parser accepts its replies as JSON.
 
 mod common;

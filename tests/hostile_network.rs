@@ -15,7 +15,7 @@ use std::thread;
 use common::{Node, client, converse, eventually};
 use sockets::reset_at_close;
 
-/// Numbers that look random and are the same in every run: splitmix64.
+/// A pseudo-random number generator, splitmix64, whose numbers are the same in every run.
 struct Random(u64);
 
 impl Random {

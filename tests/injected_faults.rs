@@ -91,8 +91,8 @@ const UNNOTICED: &[(&str, &str)] = &[
     ("accept4", "EAGAIN"),
 ];
 
-/// The most calls of one run, whatever fails. A run without a fault makes about 200. A node in a busy loop
-/// makes more than the limit in a second.
+/// The most calls of one run, whatever fails. A run without a fault makes about 200 calls. A node in a busy
+/// loop makes more than the limit in a second.
 const MAX_CALLS: usize = 5_000;
 
 /// The number of concurrent runs. A run waits most of the time.
@@ -225,7 +225,7 @@ fn one_reference() -> Reference {
     seen.retain(|call| !RUNTIME.contains(call));
     seen.extend(PROVOKED.iter().map(|(call, _)| *call));
     seen.sort_unstable();
-    // A provoked call may also come by itself.
+    // The session may also make a provoked call without that fault.
     seen.dedup();
     let mut listed: Vec<&str> = FAULTS.iter().map(|(call, _)| *call).collect();
     listed.sort_unstable();
@@ -351,7 +351,7 @@ fn serve_one_client(injects: &[&str]) -> (Finished, Trace) {
                 .set_read_timeout(Some(SHORT_TIMEOUT))
                 .expect("a timeout");
             let Exchange { sent, received, .. } = quick_client(client);
-            assert!(sent.starts_with(&received), "echoed wrongly");
+            assert!(sent.starts_with(&received), "the echo differs");
         }
         node.signal(libc::SIGTERM);
     }
@@ -530,7 +530,7 @@ impl Session {
         for data in ["hello", data] {
             let reply = self.ask(&json!({"type": "tcp_echo_send", "data": data}))?;
             if reply["type"] != "error" {
-                assert!(reply["echoed"] == data, "echoed wrongly");
+                assert!(reply["echoed"] == data, "the echo differs");
                 assert_eq!(reply["bytes"], data.len());
             }
         }
@@ -589,7 +589,7 @@ impl Session {
                     received,
                     ended,
                 } = talk(client);
-                assert!(sent.starts_with(&received), "echoed wrongly");
+                assert!(sent.starts_with(&received), "the echo differs");
                 if ended.is_ok() && sent == received {
                     return;
                 }

@@ -18,7 +18,7 @@ use rawecho::engine::READ_BUFFER_BYTES;
 use serde_json::json;
 use sockets::reset_at_close;
 
-/// Closes the connection by a reset.
+/// Closes the connection with a reset.
 fn reset(client: TcpStream) {
     reset_at_close(&client);
 }
@@ -41,8 +41,8 @@ fn push(mut client: &TcpStream, at_most: usize) -> usize {
     taken
 }
 
-/// Sends all `bytes` and shuts down the sending side, as `nc -N` and `ncat` do. Reads the whole echo, then end
-/// of file.
+/// Sends all `bytes` and shuts down the sending side, as `nc -N` and `ncat` do. Reads the whole echo, then
+/// end of file.
 fn half_close(server: SocketAddr, bytes: &[u8]) {
     let mut reader = client(server);
     let mut writer = reader.try_clone().expect("a second handle");
@@ -219,7 +219,7 @@ fn slow_reader_gets_all_its_bytes() {
     node.finish_well();
 }
 
-/// Clients that send and read as fast as they can do not keep the server from others.
+/// Clients that send and read as fast as they can starve neither other clients nor the node's own sends.
 #[test]
 fn busy_clients_do_not_starve_others() {
     let (mut node, server) = Node::listening();
@@ -327,7 +327,7 @@ fn idle_clients_use_no_processor() {
     node.finish_well();
 }
 
-/// All kinds of clients at the same time, from many threads.
+/// Four kinds of clients connect at the same time, from eight threads.
 #[test]
 fn mixed_clients_are_echoed_concurrently() {
     let (mut node, server) = Node::listening();

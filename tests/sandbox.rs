@@ -42,8 +42,8 @@ const DEPEND_ON_TIMING: &[(&str, &str)] = &[
 ];
 
 /// Calls that runc may make between the installation of the filter and `execve`: it closes descriptors, and
-/// Go's runtime schedules. runc 1.1 or 1.3 does not start without `fstat`, `fstatfs`, `getdents64`,
-/// `openat2`, `rt_sigreturn` and `statx`. Other versions and other timing need the others.
+/// Go's runtime schedules goroutines. runc 1.1 or 1.3 does not start without `fstat`, `fstatfs`,
+/// `getdents64`, `openat2`, `rt_sigreturn` and `statx`. Other versions and other timing need the others.
 const RUNC: [&str; 12] = [
     "fcntl",
     "fstat",
@@ -220,7 +220,7 @@ fn release_binary(arch: &str) -> PathBuf {
 }
 
 /// Runs the program through its main uses: node and server, with workers, with a trace, until end of input
-/// and until a signal. `start` starts it with a command line. It listens on `address`.
+/// and until a signal. `start` starts the program with a command line. The program listens on `address`.
 fn run_scenarios(address: IpAddr, start: &dyn Fn(&[&str]) -> Node) {
     let bind = format!("--bind={address}");
     node_answers(start(&[&bind]), address);

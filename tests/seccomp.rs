@@ -65,7 +65,7 @@ fn start_with_rules(args: &[&str], call: &Call, rules: Vec<SeccompRule>, errno: 
 fn each_refusal(mut check: impl FnMut(&'static Call, Errno)) {
     for call in CALLS {
         // Rust's runtime first checks the standard descriptors with `poll`, which is `ppoll` on aarch64, and
-        // aborts if it is refused.
+        // aborts if that call is refused.
         let needed = NEEDED_TO_START_OR_REPORT.contains(&call.name)
             || call.name == "ppoll" && cfg!(target_arch = "aarch64");
         if !needed {
@@ -92,7 +92,7 @@ fn node_answers_or_gives_a_reason_when_a_call_is_refused() {
         let request = |body: Value| json!({"src": "c1", "dest": "n1", "body": body}).to_string();
         let start = request(json!({"type": "tcp_echo_start", "port": 0, "msg_id": 2}));
         let echo = request(json!({"type": "echo", "echo": "hello", "msg_id": 3}));
-        // The program may have exited before it reads them.
+        // The program may have exited before it reads the requests.
         let stdin = node.stdin.as_mut().expect("a pipe");
         let _ = io::Write::write_all(stdin, format!("{INIT}\n{start}\n{echo}\n").as_bytes());
         let end = node.finish();
@@ -124,7 +124,7 @@ fn serve_works_or_gives_a_reason_when_a_call_is_refused() {
 }
 
 #[test]
-fn refused_descriptor_limit_says_what_the_program_continues_with() {
+fn refused_descriptor_limit_reports_the_limit_in_effect() {
     let prlimit64 = CALLS.iter().find(|call| call.name == "prlimit64");
     let prlimit64 = prlimit64.expect("a call of the table");
     // Refuse only calls whose argument `new_limit` is not null: those that set the limit.

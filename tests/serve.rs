@@ -63,8 +63,8 @@ fn line(stdout: &mut impl BufRead) -> Value {
     serde_json::from_str(&line).expect("a line of JSON")
 }
 
-/// Returns whether `server` can be bound, because no server listens. (A connect would show this too, but a
-/// listening server would count it.)
+/// Returns whether no server listens on `server`, which can then be bound. (A connect would show this too,
+/// but a listening server would count it.)
 fn is_free(server: SocketAddr) -> bool {
     TcpListener::bind(server).is_ok()
 }

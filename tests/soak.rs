@@ -2,10 +2,10 @@
 //! reply and every byte is checked. At the end the node has as many descriptors as at the start, and hardly
 //! more memory than after a third of the time.
 //!
-//! An ordinary run takes [`SECONDS`]. An hour:
-//! `SOAK_SECONDS=3600 cargo test --release --test soak -- --nocapture`. It uses every idle CPU;
-//! `SOAK_PAUSE_MS=10` leaves most of the CPU time to other programs, with a pause between the
-//! messages of a client.
+//! An ordinary run takes [`SECONDS`]. To run it for an hour:
+//! `SOAK_SECONDS=3600 cargo test --release --test soak -- --nocapture`. The run uses every idle CPU.
+//! `SOAK_PAUSE_MS=10` leaves most of the CPU time to other programs, by a pause between the messages of
+//! a client.
 
 mod common;
 #[allow(dead_code, reason = "other test files use the rest")]

@@ -1,5 +1,5 @@
 //! Standard input and output: lines of every form, from and to every kind of file, with a parent
-//! that reads slowly, has exited, or has set an unusual mode.
+//! that reads slowly, has closed its end, or has set an unusual mode.
 
 mod common;
 
@@ -119,7 +119,7 @@ fn input_and_output_may_be_files() {
     assert_eq!(written, format!("{INIT_OK}\n{STATS_OK}\n"));
 }
 
-/// Sends work also if the input is a file, which is always ready.
+/// The node also answers sends if its input is a file, which is always ready.
 #[test]
 fn sends_from_a_file_are_answered() {
     let start = r#"{"src":"c1","dest":"n1","body":{"type":"tcp_echo_start","msg_id":2,"port":0}}"#;
@@ -250,7 +250,7 @@ fn waiting_for_the_reader_uses_no_processor() {
         assert_eq!(outcome, 0);
         count
     };
-    // Once it writes, the node does not sleep before the pipe is full.
+    // Once the node writes, it does not sleep before the pipe is full.
     eventually("the pipe is full", || {
         (bytes_in_pipe() > 0 && node.sleeps()).then_some(())
     });
@@ -270,8 +270,7 @@ fn sigpipe(command: &mut Command, disposition: libc::sighandler_t) -> &mut Comma
     }
 }
 
-/// Checks that the program exits with code 1 and its reason, because the reader of its output has closed its
-/// end.
+/// Checks that the program exits with code 1 and reports the reason: the reader of its output closed its end.
 #[track_caller]
 fn ends_for_a_closed_output(mut node: Node) {
     assert_eq!(node.wait().code(), Some(1));
@@ -323,7 +322,7 @@ fn sigpipe_never_kills() {
         let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
         let ignored = u64::from_str_radix(ignored.expect("SigIgn").trim(), 16).expect("a mask");
         assert!(ignored & 1 << (libc::SIGPIPE - 1) != 0, "{ignored:x}");
-        // A signal from outside.
+        // A SIGPIPE from another process.
         node.signal(libc::SIGPIPE);
         for _ in 0..20 {
             let mut gone = client(server);

@@ -1,5 +1,5 @@
-//! A storm of connects while the server stops and starts. Nearly all connections that were made before a stop
-//! are served, with and without workers: at most [`MAX_LOST`] are lost.
+//! A storm of connects while the server stops and starts. Nearly all connections that were made before a
+//! stop are served, with and without workers: at most a share of [`MAX_LOST`] is lost.
 //!
 //! The long storm runs on request:
 //! `cargo test --release --test storm -- --ignored --nocapture`.
@@ -76,7 +76,7 @@ fn storm(workers: &str, connects: u64) -> (u64, u64, u64) {
     });
     let (connections, bytes) = node.stats();
     assert!(bytes >= counts.served.load(Relaxed), "each echo is counted");
-    assert!(connections >= bytes, "and each connection");
+    assert!(connections >= bytes, "each connection is counted");
     node.finish_well();
     (made(), counts.lost.load(Relaxed), stops)
 }

@@ -27,7 +27,7 @@ const CLIENT: &str = "192.0.2.2";
 const SERVER_END: &str = "to-client";
 const CLIENT_END: &str = "to-server";
 
-/// The tolerance. Linux's timers may expire late by an eighth of their time, and a busy machine delays more.
+/// The tolerance. Linux's timers may expire late by an eighth of their time, and a busy machine adds delay.
 const LATE: Duration = Duration::from_secs(20);
 
 /// The earliest end of a connection. Keepalive probes begin after half of the timeout.
@@ -131,7 +131,7 @@ fn connections_to_a_vanished_peer_end_by_peer_timeout() {
     eventually("the bytes are echoed, to no receiver", || {
         (node.stats().1 == bytes + LAST_WORDS.len() as u64).then_some(())
     });
-    // Then nothing leaves the client's machine either.
+    // From here on, nothing leaves the client's machine either.
     there.ip(&["link", "set", CLIENT_END, "down"]);
     let gone = Instant::now();
     assert_eq!(node.descriptors().len(), before.len() + 2);

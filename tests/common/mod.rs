@@ -281,7 +281,7 @@ impl Node {
         ids
     }
 
-    /// Returns the next `msg_id`, and the line of a request with it and the body's `fields`.
+    /// Returns the next `msg_id`, and the line of a request with that ID and the body's `fields`.
     fn request_line(&mut self, fields: &str) -> (u64, String) {
         let id = self.request_id;
         self.request_id += 1;
@@ -491,7 +491,7 @@ pub fn assert_error(reply: &Value, code: u64, mentions: &[&str]) {
     }
 }
 
-/// Calls `ready` until it returns a value.
+/// Calls `ready` until it returns a value. Panics if none has come after [`TIMEOUT`].
 #[track_caller]
 pub fn eventually<T>(what: &str, mut ready: impl FnMut() -> Option<T>) -> T {
     let deadline = Instant::now() + TIMEOUT;

@@ -27,7 +27,7 @@ pub struct Trace {
     pub injected: Vec<String>,
 }
 
-/// Starts a node with the command line `args` under strace, with an option `--inject=` for each of `injects`.
+/// Starts a node with the command line `args` under strace, with an `--inject=` for each of `injects`.
 pub fn start(args: &[&str], injects: &[&str]) -> (Node, Log) {
     let mut command = Command::new("timeout");
     command.args(["--foreground", "--signal=KILL", LIMIT, "strace"]);
@@ -54,7 +54,7 @@ fn write_log(strace: &mut Command) -> Log {
     Log(log)
 }
 
-/// Appends the program and its `args` to the command `strace`, and starts it as a node.
+/// Appends the program and its `args` to the command `strace`, and starts the command as a node.
 pub fn spawn(strace: &mut Command, args: &[&str]) -> Node {
     Node::spawn(with_pipes(strace.arg(program().get_program()).args(args)))
 }

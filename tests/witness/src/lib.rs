@@ -239,7 +239,7 @@ pub struct Test {
 /// Runs `tests` as the standard harness would, with its command line.
 pub fn run(tests: &[Test]) -> ExitCode {
     let demanded = demanded();
-    // Each witness is looked for once, and only if a test needs it.
+    // Look for each witness once, and only if a test needs it.
     static ABSENCES: Mutex<BTreeMap<Witness, Option<String>>> = Mutex::new(BTreeMap::new());
     let absence = |witness: Witness| {
         let mut absences = ABSENCES.lock().expect("no test runs in here");
