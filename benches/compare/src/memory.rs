@@ -6,7 +6,7 @@ use anyhow::{Context, Result};
 use nix::unistd::Pid;
 
 /// Memory in KiB, from `/proc/PID/smaps_rollup`, which is exact. The `VmRSS` of `/proc/PID/status`
-/// lags behind by up to 64 pages for each thread.
+/// is inaccurate, because the kernel counts pages in batches (`proc_pid_status(5)`).
 #[derive(Clone, Copy, Debug)]
 pub struct Memory {
     /// The resident set size.

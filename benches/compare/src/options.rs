@@ -63,7 +63,7 @@ pub struct Options {
 pub enum Group {
     /// Throughput and latency: connections × size × messages in flight
     Grid,
-    /// Throughput where it is hard to tell whether busy-polling pays: neighbours, gaps, thinking, a change
+    /// Throughput where busy-polling may not pay: busy CPUs, preemption, think times, a change of load
     Polling,
     /// CPU time and latency at 1,000, 10,000 and 50,000 messages a second
     Rate,
@@ -95,8 +95,8 @@ const SMALL: u64 = 64;
 /// The messages a second of the open loop.
 const RATES: [u64; 3] = [1_000, 10_000, 50_000];
 
-/// The microseconds that a client thinks: less than a wake-up takes, about as much as busy-polling lasts,
-/// and much more.
+/// The think times of a client, in microseconds: shorter than a wake-up, about as long as busy-polling, and
+/// much longer.
 const THINK: [u64; 3] = [10, 100, 1_000];
 
 impl Options {

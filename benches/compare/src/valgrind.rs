@@ -1,4 +1,4 @@
-//! Counts the heap allocations of a whole run of a program, by valgrind.
+//! Counts the heap allocations of a whole run of a program, with valgrind.
 
 use std::fs;
 use std::path::PathBuf;

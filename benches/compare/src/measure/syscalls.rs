@@ -49,7 +49,7 @@ fn only_child(strace: Pid) -> Result<Pid> {
     let first = children
         .split_whitespace()
         .next()
-        .context("strace runs nothing")?;
+        .context("strace has no child")?;
     Ok(Pid::from_raw(first.parse()?))
 }
 

@@ -19,7 +19,7 @@ use crate::servers::Server;
 /// The size of a read of the replies: the capacity of a pipe.
 const PIPE: usize = 64 * 1024;
 
-/// Messages before the first of a batch: `init` and `tcp_echo_start`.
+/// The `msg_id` of the first message of a batch, after `init` and `tcp_echo_start`.
 pub const FIRST: u64 = 3;
 
 /// A node that has answered `init`.
@@ -38,7 +38,7 @@ impl Node {
         Self::start_by(bench, Command::new(bench.path(server)?))
     }
 
-    /// Starts the node by `command`. Otherwise the same as [`start`](Self::start), errors included.
+    /// Starts the node with `command`, and otherwise does the same as [`start`](Self::start).
     ///
     /// # Errors
     /// See [`start`](Self::start).
@@ -151,7 +151,7 @@ impl Drop for Node {
     }
 }
 
-/// Many requests, one a line.
+/// Many requests, one on each line.
 pub struct Batch {
     text: String,
     lines: u64,
