@@ -446,7 +446,7 @@ fn run(cell: Option<(&Cell, usize)>) -> (Outcome, Trace) {
 /// Checks that `outcome` is allowed after the fault of `cell`.
 fn check(cell: &Cell, outcome: &Outcome, trace: &Trace) -> Result<(), String> {
     let &Cell { call, fault, when } = cell;
-    let end = outcome.end.as_ref().expect("it has ended");
+    let end = outcome.end.as_ref().expect("the node has exited");
     if end.stderr.contains("panicked") {
         return Err("a panic".into());
     }

@@ -115,7 +115,7 @@ fn serve_works_or_gives_a_reason_when_a_call_is_refused() {
             // Without these calls, the program may have exited, or it never replies.
             if !["accept4", "epoll_ctl", "epoll_pwait"].contains(&call.name) {
                 let client = TcpStream::connect(SocketAddr::from(([127, 0, 0, 1], port)));
-                converse(&client.expect("it listens"), b"hello");
+                converse(&client.expect("the server listens"), b"hello");
             }
             node.signal(libc::SIGTERM);
         }

@@ -132,7 +132,7 @@ fn listener<K: Kernel>(kernel: &K) -> (Socket<K>, Sockaddr) {
     let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
     listener.bind(&Sockaddr::from(any)).expect("a free port");
     listener.listen(16).expect("a listener");
-    let name = listener.getsockname().expect("its name");
+    let name = listener.getsockname().expect("an address");
     (listener, name)
 }
 
@@ -155,7 +155,7 @@ fn pair<K: Kernel>(kernel: &K) -> [Socket<K>; 2] {
     let (server, peer) = listener
         .accept4(SOCK_NONBLOCK | SOCK_CLOEXEC)
         .expect("a connection");
-    let own = client.getsockname().expect("its name");
+    let own = client.getsockname().expect("an address");
     assert_eq!(
         own.to_ip(),
         peer.to_ip(),
@@ -255,7 +255,7 @@ mod scenarios {
         let bound = socket(&kernel);
         let any_port = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
         bound.bind(&Sockaddr::from(any_port)).expect("a free port");
-        let name = bound.getsockname().expect("its name");
+        let name = bound.getsockname().expect("an address");
         let client = socket(&kernel);
         let outcome = match client.connect(&name) {
             Err(Errno::EINPROGRESS) => {

@@ -205,8 +205,12 @@ fn message_takes_one_read_and_one_write() {
     node.stats();
     drop(client);
     let trace = node.finish().stderr;
-    let (before, since) = trace.split_once("\"message 8\"").expect("it was read");
-    let (_, fd) = before.rsplit_once("read(").expect("by a read");
+    let (before, since) = trace
+        .split_once("\"message 8\"")
+        .expect("a read of message 8");
+    let (_, fd) = before
+        .rsplit_once("read(")
+        .expect("the read that got message 8");
     let fd = fd.trim_end_matches(", ");
     let added = format!("EPOLL_CTL_ADD, {fd}, {{events=EPOLLIN|EPOLLPRI|EPOLLRDHUP|EPOLLET, ");
     assert!(before.contains(&added), "{trace}");

@@ -143,17 +143,17 @@ fn full_disk_is_reported_once_and_in_the_exit_code() {
 fn closed_pipe_is_reported_once_and_in_the_exit_code() {
     let fifo = std::env::temp_dir().join(format!("rawecho-closed-pipe-{}", std::process::id()));
     let mut mkfifo = spawn(Command::new("mkfifo").arg(&fifo));
-    assert!(mkfifo.wait().expect("it ends").success(), "mkfifo");
+    assert!(mkfifo.wait().expect("mkfifo exits").success(), "mkfifo");
     let node = Node::start(&[&format!("--trace={}", fifo.display())]);
-    let reader = File::open(&fifo).expect("the node opens it, too");
+    let reader = File::open(&fifo).expect("the node opens the pipe too");
     close_for_good(reader);
     fs::remove_file(&fifo).expect("a file");
     assert_trace_failed(works(node.initialized()).finish(), "EPIPE");
 }
 
-/// With standard error closed, only the exit code can report the failure.
+/// If standard error has no reader, only the exit code can report the failure.
 #[test]
-fn closed_standard_error_shows_in_the_exit_code() {
+fn stderr_without_a_reader_shows_in_the_exit_code() {
     let (reader, writer) = pipe();
     let node = Node::spawn(traced().stderr(writer));
     close_for_good(reader);

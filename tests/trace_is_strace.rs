@@ -72,7 +72,9 @@ impl Run {
 
     fn write(&mut self, line: impl AsRef<[u8]>) {
         let input = self.input.as_mut().expect("a pipe");
-        input.write_all(line.as_ref()).expect("it is read");
+        input
+            .write_all(line.as_ref())
+            .expect("the program reads it");
     }
 
     /// Reads the next line that the program writes.
@@ -146,7 +148,7 @@ fn client(server: SocketAddr, bytes: &[u8]) -> TcpStream {
     client
         .set_read_timeout(Some(Duration::from_secs(10)))
         .expect("a timeout");
-    client.write_all(bytes).expect("it is read");
+    client.write_all(bytes).expect("the server reads it");
     let mut echo = vec![0; bytes.len()];
     client.read_exact(&mut echo).expect("an echo");
     assert_eq!(echo, bytes);
@@ -203,7 +205,7 @@ fn trace_of_a_session_with_errors_matches_strace() {
     let _ = (&leaves).read_to_end(&mut Vec::new());
     let silent = TcpStream::connect(server).expect("the server listens");
     let resets = client_that_resets(server);
-    // The connection is registered in epoll by the time of the reply.
+    // The reply comes after the connection to reset is registered with epoll.
     run.ask(STATS);
     close_for_good(resets);
     run.ask(STATS);
@@ -289,7 +291,7 @@ fn trace_of_failed_bind_and_closed_output_matches_strace() {
 fn closed_output() -> ChildStdout {
     let mut child = spawn(Command::new("true").stdout(Stdio::piped()));
     let output = child.stdout.take().expect("a pipe");
-    child.wait().expect("it exits");
+    child.wait().expect("`true` exits");
     output
 }
 

@@ -23,7 +23,7 @@ impl Cpus {
     /// Chooses one CPU for the servers and another one for the load generator.
     ///
     /// # Errors
-    /// If there are not two CPUs.
+    /// If both would be the same CPU.
     pub fn choose(options: &Options) -> Result<Self> {
         let all = sched_getaffinity(this_thread())?;
         let allowed = || (0..CpuSet::count()).filter(|cpu| all.is_set(*cpu) == Ok(true));

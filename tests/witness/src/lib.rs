@@ -216,7 +216,7 @@ pub fn task_port() -> u16 {
         return TASK_PORT;
     };
     let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
-    let port = free.local_addr().expect("it is bound").port();
+    let port = free.local_addr().expect("an address").port();
     reduced(&format!(
         "port {port} instead of {TASK_PORT} for the task's samples: {error}"
     ));
