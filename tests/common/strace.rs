@@ -21,6 +21,8 @@ pub struct Log(PathBuf);
 pub struct Trace {
     /// The names of the calls, in order.
     pub calls: Vec<String>,
+    /// The line of each of these calls.
+    pub lines: Vec<String>,
     /// The number of calls before the program's own first one.
     own: usize,
     /// The lines of calls whose results strace has injected.
@@ -74,6 +76,7 @@ impl Log {
         fs::remove_file(&self.0).expect("remove the log");
         let mut trace = Trace {
             calls: Vec::new(),
+            lines: Vec::new(),
             own: 0,
             injected: Vec::new(),
         };
@@ -87,6 +90,7 @@ impl Log {
                 trace.own = trace.calls.len() - 1;
             }
             trace.calls.push(name.into());
+            trace.lines.push(line.into());
             if line.ends_with("(INJECTED)") {
                 trace.injected.push(line.into());
             }
