@@ -16,7 +16,8 @@ pub fn write_line(lines: &mut Vec<u8>, value: &impl Serialize) {
     lines.push(b'\n');
 }
 
-/// A formatter that puts a space after each colon and comma.
+/// A formatter that puts a space after each colon and comma of objects and of raw JSON. The values written here
+/// have no other arrays.
 struct SpacedFormatter;
 
 impl Formatter for SpacedFormatter {
@@ -32,8 +33,9 @@ impl Formatter for SpacedFormatter {
         w.write_all(b": ")
     }
 
-    /// Writes raw JSON text with normalized white space between tokens. The text may contain a carriage
-    /// return, which some readers treat as the end of a line.
+    /// Writes the raw JSON text `fragment`. Replaces the white space between its tokens by one space after each
+    /// colon and comma. `fragment` may contain a carriage return there, which some readers would treat as the
+    /// end of the line.
     fn write_raw_fragment<W: ?Sized + io::Write>(
         &mut self,
         w: &mut W,

@@ -25,9 +25,9 @@ impl<'a> Request<'a> {
     /// Parses the request in `body`. Before the node is `initialized`, only `init` is accepted.
     ///
     /// # Errors
-    /// - [`Code::MalformedRequest`]: a field is missing or of the wrong type.
-    /// - [`Code::TemporarilyUnavailable`]: a request other than `init` before `init`.
-    /// - [`Code::NotSupported`]: an unknown type.
+    /// - [`Code::MalformedRequest`]: a field is missing or malformed.
+    /// - [`Code::TemporarilyUnavailable`]: the node is not `initialized`, and the request is not `init`.
+    /// - [`Code::NotSupported`]: the request type is unknown.
     pub fn parse(body: &Body<'a>, initialized: bool) -> Result<Request<'a>, Error> {
         if !body.msg_id.is_some_and(wire::is_integer) {
             return Err(ill_typed("msg_id", "an integer", body.msg_id));

@@ -46,7 +46,7 @@ pub struct SockaddrIn {
     pub sin_port: u16,
     /// The address, in network byte order.
     pub sin_addr: [u8; 4],
-    /// Padding to the size of the historic `struct sockaddr`.
+    /// Padding to the size of `struct sockaddr`, 16 bytes.
     pub sin_zero: [u8; 8],
 }
 
@@ -97,14 +97,14 @@ union Storage {
 
 /// A socket address with its length, as calls take and return it.
 ///
-/// A `Sockaddr` is made from a [`SocketAddr`], or written by a call, so its length fits its family. Of an
-/// address that is longer than an internet address (an `AF_UNIX` path), the kernel writes only the first
-/// 28 bytes, and a later call with this `Sockaddr` passes only these.
+/// A `Sockaddr` is made from a [`SocketAddr`], or written by a call, so its length fits its family. If
+/// an address is longer than an internet address, as an `AF_UNIX` path can be, the kernel writes only its
+/// first 28 bytes. A later call with this `Sockaddr` passes only these 28 bytes.
 #[derive(Clone, Copy)]
 pub struct Sockaddr {
     storage: Storage,
-    /// `socklen_t`: the length of the address. The kernel can return a length greater than the storage
-    /// (of an `AF_UNIX` path), which then holds the start of the address.
+    /// `socklen_t`: the length of the address. For an `AF_UNIX` path, the kernel can return a length greater
+    /// than the size of the storage. The storage then holds only the start of the address.
     len: u32,
 }
 
@@ -148,7 +148,7 @@ impl Sockaddr {
         if (self.len as usize) < mem::size_of::<u16>() {
             return AF_UNSPEC;
         }
-        // SAFETY: every variant starts with the family, all of the storage is initialized, and
+        // SAFETY: every field of the union starts with the family, all of the storage is initialized, and
         // any bits are a valid u16.
         i32::from(unsafe { self.storage.family })
     }
@@ -176,7 +176,7 @@ impl Sockaddr {
 
 impl From<SocketAddr> for Sockaddr {
     fn from(addr: SocketAddr) -> Sockaddr {
-        // `zeroed` also initializes the bytes beyond the shorter variant.
+        // `zeroed` also initializes the bytes beyond the shorter field.
         let mut sockaddr = Sockaddr::zeroed();
         match addr {
             SocketAddr::V4(addr) => {

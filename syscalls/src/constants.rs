@@ -1,6 +1,7 @@
-//! The macro that declares the constants of the kernel's headers.
+//! The macro that declares a family of constants of the kernel's headers, and the type of the family's table.
 
-/// The names and values of the constants that one argument can have.
+/// The names and values of one family of constants, such as the flags of an argument or the events of a
+/// struct's field.
 ///
 /// ```
 /// use syscalls::socket::{SHUTDOWN_HOW, SHUT_WR};
@@ -10,8 +11,8 @@
 /// ```
 pub type ConstantTable = &'static [(&'static str, i64)];
 
-/// Declares the constants of one family and the table of their names, so that each number is written
-/// once.
+/// Declares the constants of one family and the table of their names and values, so that each number is
+/// written once.
 macro_rules! constants {
     ($(#[$about:meta])* $family:ident: $type:ty { $($(#[$doc:meta])* $name:ident = $value:expr;)* }) => {
         $($(#[$doc])* pub const $name: $type = $value;)*

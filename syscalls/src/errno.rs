@@ -17,11 +17,11 @@ use core::fmt;
 ///
 /// # What the C library's wrapper adds
 ///
-/// The kernel has no `errno` variable. The wrapper compares the result with −4095 as
+/// The kernel has no `errno` variable. The wrapper tests for −4095 … −1 with one unsigned comparison, as
 /// [`into_result`] does. For an error, the wrapper stores the number in thread-local storage
 /// (`__errno_location`), so that each thread has its own `errno`, and returns −1. Some wrappers are
-/// cancellation points as well: while such a call waits, `pthread_cancel(3)` may end the thread (pthreads(7)
-/// lists them). A call by the bare instruction is not a cancellation point. To see a wrapper:
+/// cancellation points as well: while such a call waits, `pthread_cancel(3)` may end the thread
+/// (pthreads(7) lists them). A call by the bare instruction is not a cancellation point. To see a wrapper:
 /// `gdb -batch -ex 'disassemble read' /lib/x86_64-linux-gnu/libc.so.6`.
 ///
 /// # What a bare call bypasses
@@ -32,19 +32,18 @@ use core::fmt;
 ///
 /// | call by number | effect |
 /// |---|---|
-/// | `fork`, `vfork`, `clone` | No `pthread_atfork(3)` handler runs, and the C library's locks are not reset: if another thread held the lock of `malloc`, the child waits for it forever. The C library also caches the thread's ID, which is then that of the parent's thread. (Up to 2.24, glibc cached the process's ID too: getpid(2).) |
+/// | `fork`, `vfork`, `clone` | No `pthread_atfork(3)` handler runs. (The wrappers of `vfork` and `clone` run none either.) If the child has a copy of the memory, the C library's locks are not reset: if another thread held the lock of `malloc`, the child waits forever when it allocates. The C library also caches the thread's ID: in the child, the cached ID is that of the parent's thread. (Up to 2.24, glibc cached the process's ID too: getpid(2).) |
 /// | `setuid`, `setgid`, `setgroups` and their relatives | Changes the calling thread only. In the kernel, each thread has its own credentials; the wrapper sends each other thread a signal, whose handler makes the same call (nptl(7)). |
-/// | `exit_group`, `exit` | No `atexit(3)` handler runs, and the data in the buffer of `stdout` is lost. |
-/// | `write` to a descriptor that a `FILE` uses | The data precedes the data that the `FILE` still buffers. |
-/// | `rt_sigaction`, `rt_sigprocmask` | Can ignore or block signals 32 and 33, which the C library uses for cancellation, timers and `setuid`. The wrapper `sigaction` rejects these signals, and `sigprocmask` does not block them (nptl(7)). |
+/// | `exit_group`, and `exit` in the last thread | No `atexit(3)` handler runs, and the data in the buffer of `stdout` is lost. |
+/// | any call on a descriptor that a `FILE` uses | Bypasses the buffer of the `FILE`: the data of a `write`, for example, precedes the data that the `FILE` still buffers. The wrappers bypass it too. |
+/// | `rt_sigaction`, `rt_sigprocmask` | Can ignore, handle or block signals 32 and 33, which the C library uses for cancellation, timers and `setuid`. The wrapper `sigaction` rejects these signals, and `sigprocmask` does not block them (nptl(7)). |
 /// | `brk`, `munmap` of its memory, `set_robust_list`, `arch_prctl(ARCH_SET_FS)` | The C library loses its heap, its list of robust mutexes or its thread-local storage. |
 ///
 /// The table contains these calls of this crate: [`exit_group`](crate::process::exit_group),
 /// [`rt_sigaction_ignore`](crate::signal::rt_sigaction_ignore),
 /// [`rt_sigaction_exit`](crate::signal::rt_sigaction_exit),
-/// [`rt_sigprocmask`](crate::signal::rt_sigprocmask), and any call on a descriptor that a `FILE` uses. The
-/// other calls use the caller's memory and the kernel's descriptors, limits and clocks. The C library keeps
-/// no copy of these.
+/// [`rt_sigprocmask`](crate::signal::rt_sigprocmask), and any call on a descriptor that a `FILE` uses. For
+/// the other calls, the C library's wrappers keep no state.
 pub const MAX_ERRNO: usize = 4095;
 
 /// A Linux error number: `errno(3)`.
@@ -64,15 +63,17 @@ macro_rules! errnos {
         impl Errno {
             $(#[doc = concat!($message, " (", $number, ").")] pub const $name: Errno = Errno($number);)*
 
-            /// Every error number that Linux defines.
+            /// Every error number of `include/uapi/asm-generic/errno-base.h` and `errno.h`.
             pub const ALL: &[Errno] = &[$(Errno::$name),*];
 
-            /// Returns the symbolic name, such as `"EAGAIN"`; `"E?"` for a number Linux does not define.
+            /// Returns the symbolic name, such as `"EAGAIN"`, or `"E?"` for a number that is not in
+            /// [`ALL`](Errno::ALL).
             pub const fn name(self) -> &'static str {
                 match self { $(Errno::$name => stringify!($name),)* _ => "E?" }
             }
 
-            /// Returns the message of `strerror(3)`.
+            /// Returns the message of glibc's `strerror(3)` in the C locale, or `"Unknown error"` for a number
+            /// that is not in [`ALL`](Errno::ALL).
             pub const fn message(self) -> &'static str {
                 match self { $(Errno::$name => $message,)* _ => "Unknown error" }
             }
@@ -218,7 +219,7 @@ errnos! {
 }
 
 impl Errno {
-    /// Makes an error from `number`, an error number of the kernel's headers.
+    /// Makes an error from `number`, a positive error number. The kernel's headers need not define it.
     ///
     /// # Panics
     /// Panics if `number` is not in 1 … [`MAX_ERRNO`].
@@ -251,7 +252,7 @@ impl Errno {
 ///
 /// assert_eq!(into_result(3), Ok(3));
 /// assert_eq!(into_result(-11_isize as usize), Err(Errno::EAGAIN));
-/// // The lowest error value. The value below it is a result: an address can have it.
+/// // The lowest error value. The value below it is a result.
 /// assert_eq!(into_result(-4095_isize as usize), Err(Errno::new(4095)));
 /// assert_eq!(into_result(-4096_isize as usize), Ok(0xffff_ffff_ffff_f000));
 /// ```

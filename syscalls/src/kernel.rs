@@ -37,16 +37,16 @@ use crate::arch;
 ///
 /// # Safety
 /// Safe code that makes typed calls relies on the returned descriptors and on the written memory. An
-/// implementation must therefore return a result that Linux could return, or an error:
+/// implementation must therefore meet these conditions:
 ///
-/// - A call that succeeds in creating a descriptor returns a number that has no other owner. If an
-///   implementation over [`Linux`] returned 0 for a new socket, [`Fd`](crate::Fd) would close standard
-///   input.
+/// - A call returns a result that Linux could return, or an error. A call that succeeds in creating a
+///   descriptor returns a number that has no other owner. If an implementation over [`Linux`] returned 0
+///   for a new socket, [`Fd`](crate::Fd) would close standard input.
 /// - A call writes only what Linux would write, and only where Linux would.
 /// - The implementation keeps no address after it returns, unless Linux would.
-/// - A descriptor number denotes the same open file for every clone, and for every other value of the
-///   type. If each value has its own descriptors, as two simulations do, a number of one value must be
-///   harmless when passed to another.
+/// - A descriptor number denotes the same open file for every clone of a value. For any other value of the
+///   type, it either denotes that file too, or is harmless when passed to that value. (Two simulations, for
+///   example, each have their own descriptors.)
 ///
 /// Safe code cannot implement the trait:
 ///
@@ -65,19 +65,18 @@ pub unsafe trait Kernel: Clone {
     /// −4095 … −1 for an error, see [`into_result`](crate::into_result).
     ///
     /// # Safety
-    /// The caller upholds the contract of call `nr`: each argument that the call takes as an address
-    /// points to memory that may be read or written as the call does, and the effect of the call on the
-    /// process (on its descriptors, mappings, signal handlers …) does not break what other code relies
-    /// on.
+    /// The caller upholds the contract of call `nr`. Wherever the call reads or writes memory, at an address
+    /// in an argument or in a structure, that memory may be read or written. The effect of the call on the
+    /// process (on its descriptors, mappings, signal handlers …) does not break what other code relies on.
     ///
-    /// An implementation written in Rust may access that memory itself. Therefore the memory has exposed
-    /// provenance (`expose_provenance`), the part that the call reads is initialized, and no other code
-    /// changes the memory until this function returns.
+    /// An implementation written in Rust may access that memory itself. Therefore the provenance of each such
+    /// address is exposed (`expose_provenance`), and the memory that the call reads is initialized. Until
+    /// this function returns, no other code changes that memory, or reads memory that the call writes.
     unsafe fn syscall<const N: usize>(&self, nr: usize, args: [usize; N]) -> usize;
 }
 
-/// The kernel that this machine runs. The type has size 0, and a call through it compiles to the
-/// instruction alone.
+/// The kernel that this machine runs. The type has size 0. In a release build, a call through it compiles to
+/// the instruction and what loads its registers: see [`arch`].
 ///
 /// ```
 /// use syscalls::{Errno, Kernel, Linux, into_result};

@@ -1,5 +1,5 @@
 //! Checks that the programs of the course in `examples/` print the output that their comments and
-//! `examples/README.md` show, and do not exceed their maximum length. (`freestanding.rs` runs the last one.)
+//! `examples/README.md` show, and do not exceed their maximum length. (`freestanding.rs` runs the last program.)
 //!
 //! To run an example, a test starts this test program a second time, and that process calls the example's
 //! `main`. The examples therefore run wherever this test does, even in a virtual machine without cargo.
@@ -52,8 +52,8 @@ fn head(source: &str) -> String {
         .collect()
 }
 
-/// Returns the blocks of output in `text` that apply to this architecture: fenced as `text`, or as `text` with
-/// the architecture's name.
+/// Returns the code blocks in `text` that show this architecture's output. The fence of a block ends with
+/// "text", alone or followed by a space and the architecture's name.
 fn output_blocks(text: &str) -> Vec<&str> {
     let here = format!("```text {}\n", syscalls::arch::NAME);
     let mut blocks = vec![];
@@ -103,7 +103,8 @@ fn compare(mut lines: &[&str], expected: &str) {
 fn second_process(test: &str) -> Command {
     let mut command = Command::new(env::current_exe().expect("a path"));
     command
-        // `0` is the program's first argument. No test has that name, so the test harness ignores it.
+        // Example 3 reads its port from the first argument: 0 means any free port. No test is named "0", so
+        // the test harness ignores it.
         .args([
             "0",
             test,
