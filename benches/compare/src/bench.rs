@@ -206,9 +206,8 @@ fn is_the_question(measure: Measure, cell: Cell, server: &Server) -> bool {
         | (Measure::Workers, RAWECHO_WORKERS2 | RAWECHO_WORKERS2_SPIN0)
         | (Measure::OneCpu, RAWECHO_SPIN0) => true,
         (Measure::Closed, RAWECHO_SPIN0) => cell.connections <= FEW_CONNECTIONS,
-        (measure, name) if Measure::POLLING.contains(&measure) => {
-            WITH_AND_WITHOUT_POLLING.contains(&name)
-        }
+        // `fits` restricts it to the servers that the measure is about.
+        (measure, _) if Measure::POLLING.contains(&measure) => true,
         (Measure::Send, _) => server.role == Role::OnceFloor,
         _ => false,
     }

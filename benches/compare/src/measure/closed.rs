@@ -3,7 +3,7 @@
 use anyhow::Result;
 use nix::sched::CpuSet;
 
-use super::values;
+use super::{under_load, values};
 use crate::bench::{Bench, Load};
 use crate::sample::{Cell, Values};
 use crate::servers::Server;
@@ -15,12 +15,9 @@ pub fn take(
     server: &Server,
     [server_cpus, load_cpus]: [CpuSet; 2],
 ) -> Result<Values> {
-    let running = bench.start(server, server_cpus)?;
     let load = Load {
         cpus: Some(load_cpus),
         ..Load::closed(cell)
     };
-    let report = bench.run_load(&running, &load)?;
-    running.stop()?;
-    Ok(values(&report))
+    Ok(values(&under_load(bench, server, server_cpus, &load)?))
 }

@@ -2,19 +2,17 @@
 
 use anyhow::Result;
 
-use super::values;
+use super::{under_load, values};
 use crate::bench::{Bench, Load};
 use crate::sample::{Cell, Values};
 use crate::servers::Server;
 
 pub fn take(bench: &Bench, cell: Cell, server: &Server) -> Result<Values> {
-    let running = bench.start(server, bench.cpus.server)?;
     let load = Load {
         mode: "connect",
         cell,
         ..Load::default()
     };
-    let report = bench.run_load(&running, &load)?;
-    running.stop()?;
+    let report = under_load(bench, server, bench.cpus.server, &load)?;
     Ok(values(&report))
 }

@@ -13,7 +13,7 @@ use thread_priority::{
     set_thread_priority_and_policy, thread_native_id,
 };
 
-use super::values;
+use super::{under_load, values};
 use crate::bench::{Bench, Load};
 use crate::pin::spawn_on;
 use crate::sample::{Cell, Values};
@@ -47,13 +47,11 @@ pub fn by_gaps(bench: &Bench, cell: Cell, server: &Server) -> Result<Values> {
 }
 
 fn take(bench: &Bench, cell: Cell, server: &Server) -> Result<Values> {
-    let running = bench.start(server, bench.cpus.server)?;
     let load = Load {
         seconds: Some(SECONDS),
         ..Load::closed(cell)
     };
-    let report = bench.run_load(&running, &load)?;
-    running.stop()?;
+    let report = under_load(bench, server, bench.cpus.server, &load)?;
     Ok(values(&report))
 }
 

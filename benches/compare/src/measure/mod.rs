@@ -11,8 +11,9 @@ mod syscalls;
 
 use anyhow::Result;
 use load::report::Report;
+use nix::sched::CpuSet;
 
-use crate::bench::Bench;
+use crate::bench::{Bench, Load};
 use crate::node;
 use crate::sample::{Cell, Measure, Metric, Values};
 use crate::servers::Server;
@@ -27,8 +28,9 @@ const MICROSECONDS: f64 = 1e6;
 pub fn take(bench: &Bench, measure: Measure, cell: Cell, server: &Server) -> Result<Values> {
     let cpus = &bench.cpus;
     match measure {
-        Measure::Closed => closed::take(bench, cell, server, [cpus.server, cpus.load]),
-        Measure::Thinking => closed::take(bench, cell, server, [cpus.server, cpus.load]),
+        Measure::Closed | Measure::Thinking => {
+            closed::take(bench, cell, server, [cpus.server, cpus.load])
+        }
         Measure::Neighbours => disturbed::by_neighbours(bench, cell, server),
         Measure::Gaps => disturbed::by_gaps(bench, cell, server),
         Measure::Change => change::take(bench, cell, server),
@@ -49,6 +51,14 @@ pub fn take(bench: &Bench, measure: Measure, cell: Cell, server: &Server) -> Res
         Measure::Start => node::start::take(bench, server),
         Measure::Size => node::size::take(bench, server),
     }
+}
+
+/// Starts a server on `cpus`, runs one load against it and stops it.
+fn under_load(bench: &Bench, server: &Server, cpus: CpuSet, load: &Load) -> Result<Report> {
+    let running = bench.start(server, cpus)?;
+    let report = bench.run_load(&running, load)?;
+    running.stop()?;
+    Ok(report)
 }
 
 /// Returns the figures in a load generator's report.

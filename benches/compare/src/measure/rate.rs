@@ -2,7 +2,7 @@
 
 use anyhow::{Result, ensure};
 
-use super::values;
+use super::{under_load, values};
 use crate::bench::{Bench, Load};
 use crate::sample::{Cell, Values};
 use crate::servers::Server;
@@ -12,7 +12,6 @@ use crate::servers::Server;
 const KEPT_UP: f64 = 0.95;
 
 pub fn take(bench: &Bench, cell: Cell, server: &Server) -> Result<Values> {
-    let running = bench.start(server, bench.cpus.server)?;
     let more = vec!["--rate".into(), cell.rate.to_string()];
     let load = Load {
         mode: "rate",
@@ -20,8 +19,7 @@ pub fn take(bench: &Bench, cell: Cell, server: &Server) -> Result<Values> {
         more,
         ..Load::default()
     };
-    let report = bench.run_load(&running, &load)?;
-    running.stop()?;
+    let report = under_load(bench, server, bench.cpus.server, &load)?;
     let reached = report.messages_per_second;
     ensure!(
         reached >= KEPT_UP * cell.rate as f64,
