@@ -48,7 +48,7 @@ fn unanswerable_lines_are_reported_and_skipped() {
         (
             "src a lone surrogate",
             object(&[r#""src":"\udc00""#, to, body]),
-            "src",
+            "src: expected a Unicode string",
         ),
         ("no body", object(&[from, to]), "body"),
         ("body null", object(&[from, to, r#""body":null"#]), "body"),
@@ -140,6 +140,12 @@ fn malformed_bodies_get_code_12_and_unknown_types_code_10() {
             ["node_id:", "string"],
         ),
         (
+            "node_id a lone surrogate",
+            r#""type":"init","node_id":"\ud83d","node_ids":["n1"]"#,
+            12,
+            ["node_id:", "Unicode string"],
+        ),
+        (
             "init without node_ids",
             r#""type":"init","node_id":"n1""#,
             12,
@@ -156,6 +162,12 @@ fn malformed_bodies_get_code_12_and_unknown_types_code_10() {
             r#""type":"init","node_id":"n1","node_ids":["n1",2]"#,
             12,
             ["node_ids:", "strings"],
+        ),
+        (
+            "one of node_ids a lone surrogate",
+            r#""type":"init","node_id":"n1","node_ids":["n1","\ud83d"]"#,
+            12,
+            ["node_ids:", "Unicode strings"],
         ),
         (
             "start without port",
@@ -251,19 +263,19 @@ fn malformed_bodies_get_code_12_and_unknown_types_code_10() {
             "half a surrogate pair, the first",
             r#""type":"tcp_echo_send","data":"\ud83d""#,
             12,
-            ["data:", "string"],
+            ["data:", "Unicode string"],
         ),
         (
             "half a surrogate pair, the second",
             r#""type":"tcp_echo_send","data":"a\ude00b""#,
             12,
-            ["data:", "string"],
+            ["data:", "Unicode string"],
         ),
         (
             "surrogates in the wrong order",
             r#""type":"tcp_echo_send","data":"\ude00\ud83d""#,
             12,
-            ["data:", "string"],
+            ["data:", "Unicode string"],
         ),
         (
             "data given twice, last one bad",
@@ -277,6 +289,12 @@ fn malformed_bodies_get_code_12_and_unknown_types_code_10() {
             12,
             ["echo:", "JSON"],
         ),
+        (
+            "echo with a lone surrogate",
+            r#""type":"echo","echo":{"a":["\ud83d"]}"#,
+            12,
+            ["echo:", "whose strings are Unicode"],
+        ),
         ("no type", r#""data":"hello""#, 12, ["type:", "string"]),
         ("type null", r#""type":null"#, 12, ["type:", "string"]),
         (
@@ -284,6 +302,12 @@ fn malformed_bodies_get_code_12_and_unknown_types_code_10() {
             r#""type":["init"]"#,
             12,
             ["type:", "string"],
+        ),
+        (
+            "type a lone surrogate",
+            r#""type":"ec\ud83dho""#,
+            12,
+            ["type:", "Unicode string"],
         ),
         (
             "unknown type",

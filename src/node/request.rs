@@ -32,16 +32,16 @@ impl<'a> Request<'a> {
         if !body.msg_id.is_some_and(wire::is_integer) {
             return Err(ill_typed("msg_id", "an integer", body.msg_id));
         }
-        let r#type = field("type", "a string", body.r#type, wire::text)?;
+        let r#type = field("type", "a Unicode string", body.r#type, wire::text)?;
         if !initialized && r#type != "init" {
             let text = "the node has no id yet; send init first";
             return Err(Error::new(Code::TemporarilyUnavailable, text));
         }
         Ok(match &*r#type {
             "init" => {
-                let node_id = field("node_id", "a string", body.node_id, wire::text)?;
+                let node_id = field("node_id", "a Unicode string", body.node_id, wire::text)?;
                 let is_list = |ids| wire::is_array_of_strings(ids).then_some(());
-                field("node_ids", "an array of strings", body.node_ids, is_list)?;
+                field("node_ids", "an array of Unicode strings", body.node_ids, is_list)?;
                 Request::Init { node_id }
             }
             "tcp_echo_start" => {
@@ -50,14 +50,14 @@ impl<'a> Request<'a> {
                 Request::TcpEchoStart { port }
             }
             "tcp_echo_send" => {
-                let data = field("data", "a string of Unicode text", body.data, wire::text)?;
+                let data = field("data", "a Unicode string", body.data, wire::text)?;
                 Request::TcpEchoSend { data }
             }
             "tcp_echo_stats" => Request::TcpEchoStats,
             "tcp_echo_stop" => Request::TcpEchoStop,
             "echo" => {
                 let text = |echo| wire::is_text_throughout(echo).then_some(echo);
-                let echo = field("echo", "any JSON of Unicode text", body.echo, text)?;
+                let echo = field("echo", "JSON whose strings are Unicode", body.echo, text)?;
                 Request::Echo { echo }
             }
             unknown => {

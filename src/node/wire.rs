@@ -46,7 +46,7 @@ impl<'a> Message<'a> {
         let line = std::str::from_utf8(line)
             .map_err(|error| format!("not UTF-8 at byte {}", error.valid_up_to()))?;
         let Line { src, dest, body } = parse_line(line).map_err(|error| reason(line, &error))?;
-        let src = src.and_then(text).ok_or("src: expected a string")?;
+        let src = src.and_then(text).ok_or("src: expected a Unicode string")?;
         let dest = dest.and_then(text);
         let body = body.ok_or("body: expected an object, found none")?;
         Ok(Message { src, dest, body })
@@ -215,7 +215,7 @@ pub fn is_integer(json: &RawValue) -> bool {
     digits.bytes().all(|byte| byte.is_ascii_digit())
 }
 
-/// Returns whether `json` is an array of strings.
+/// Returns whether `json` is an array of Unicode strings.
 pub fn is_array_of_strings(json: &RawValue) -> bool {
     serde_json::from_str::<Vec<&RawValue>>(json.get())
         .is_ok_and(|items| items.iter().all(|item| text(item).is_some()))
