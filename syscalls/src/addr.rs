@@ -68,7 +68,7 @@ pub struct SockaddrIn6 {
     pub sin6_family: u16,
     /// The port, in network byte order.
     pub sin6_port: u16,
-    /// The flow label, in network byte order.
+    /// The traffic class and the flow label, in network byte order.
     pub sin6_flowinfo: u32,
     /// The address, in network byte order.
     pub sin6_addr: [u8; 16],

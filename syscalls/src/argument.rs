@@ -37,10 +37,10 @@ pub(crate) enum Arg {
     Unknown,
 }
 
-/// The data at an address. For data of variable length, the next argument is the length before the call
-/// (of the data that the call reads, or of the buffer that the call writes), and the call's result is the
-/// length of the written data. For an address or an option's value that the call writes, the next argument
-/// points to both lengths instead: [`Length`](Pointee::Length).
+/// The data at an address. For data of variable length (except a path, which ends with a NUL), the next
+/// argument is the length before the call (of the data that the call reads, or of the buffer that the call
+/// writes), and the call's result is the length of the written data. For an address or an option's value
+/// that the call writes, the next argument points to both lengths instead: [`Length`](Pointee::Length).
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Pointee {
     /// A file's path. It ends with a NUL.

@@ -43,8 +43,9 @@ pub struct Call {
     pub signature: &'static str,
     /// The first version of Linux that has the call on any architecture: syscalls(2). The ports to x86_64
     /// (in the 2.4 series) and aarch64 (3.7) have had each older call of the table from their start. On
-    /// i386, one call, `socketcall`, did the work of all socket calls until Linux 4.3 added separate calls;
-    /// x86_64 and aarch64 never had `socketcall` (socketcall(2)).
+    /// i386, one call, `socketcall`, did the work of the socket calls until Linux 4.3 added separate calls
+    /// (`recvmmsg` and `sendmmsg` had their own numbers before); x86_64 and aarch64 never had `socketcall`
+    /// (socketcall(2)).
     pub since: &'static str,
 }
 
@@ -93,7 +94,7 @@ macro_rules! calls {
                 $("[`", stringify!($name), "`]: crate::", $function, "\n",)*
             ) };
         }
-        /// The calls that this crate issues, in this order.
+        /// The calls that this crate issues, in the order of the table below.
         ///
         /// The number goes into `rax` (`x8` on aarch64), the arguments go into `rdi`, `rsi`, `rdx`,
         /// `r10`, `r8` and `r9` (`x0` to `x5`), and the result comes back in `rax` (`x0`).
@@ -102,7 +103,7 @@ macro_rules! calls {
         ///
         /// # Minimum kernel version
         ///
-        /// On x86_64, Linux has all of these calls since 3.0. On aarch64, every version has them: the port
+        /// On x86_64, Linux has had all of these calls since 3.0. On aarch64, every version has them: the port
         /// began with 3.7. (Rust's standard library needs 3.2 and 4.1.) Some constants are newer:
         /// [`SO_REUSEPORT`](crate::socket::SO_REUSEPORT) needs 3.9,
         /// [`IP_BIND_ADDRESS_NO_PORT`](crate::socket::IP_BIND_ADDRESS_NO_PORT) 4.2 and

@@ -133,8 +133,8 @@ impl<K: Kernel> Epoll<K> {
     ///   ready.
     /// - `ENOMEM`: the kernel is out of memory.
     /// - `ENOSPC`: the user has `/proc/sys/fs/epoll/max_user_watches` descriptors in sets already.
-    /// - `EINVAL`: `op` is unknown, or [`EPOLLEXCLUSIVE`] is set with [`EPOLL_CTL_MOD`] or with an
-    ///   event that it does not allow (epoll_ctl(2)).
+    /// - `EINVAL`: `op` is unknown; `op` is [`EPOLL_CTL_MOD`], and [`EPOLLEXCLUSIVE`] is set now or was set
+    ///   earlier; or [`EPOLLEXCLUSIVE`] is set with an event that it does not allow (epoll_ctl(2)).
     pub fn ctl(&self, op: i32, fd: &Fd<K>, event: EpollEvent) -> Result<(), Errno> {
         let event = (&raw const event).expose_provenance();
         let args = [self.0.arg(), op as usize, fd.arg(), event];

@@ -6,8 +6,8 @@ use core::fmt;
 ///
 /// The kernel has one register for the result. It reports failure by returning `-errno`, so a value
 /// in −4095 … −1 is an error. No call of this crate returns such a value when it succeeds: counts and
-/// descriptors are not negative, and the last page of the address space, where such a number would be
-/// an address, is never mapped.
+/// descriptors are not negative. Nor does `mmap`: the last page of the address space, where such a number
+/// would be an address, is never mapped.
 ///
 /// Other calls can return such a value on success. `fcntl(F_GETOWN)` returns the number of a process
 /// group as a negative number; a C library that checks the result as above mistakes a number greater than

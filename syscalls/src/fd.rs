@@ -9,8 +9,8 @@ use crate::{Errno, Kernel, into_result};
 
 /// A file descriptor that is closed when it is dropped.
 ///
-/// An `Fd` owns the descriptor, a `&Fd` borrows it. The descriptor is closed exactly once, and not while
-/// it is borrowed. `Fd<Linux>` has the size of the number, 4 bytes.
+/// An `Fd` owns the descriptor, a `&Fd` borrows it. The descriptor is never closed twice, and never
+/// while it is borrowed. `Fd<Linux>` has the size of the number, 4 bytes.
 ///
 /// ```
 /// use syscalls::event::{EFD_CLOEXEC, eventfd2};
@@ -82,11 +82,13 @@ use crate::{Errno, Kernel, into_result};
 /// the open file until it returns. A `read` that is blocked when another thread closes its descriptor
 /// therefore remains blocked, and then reads from the old file (close(2), "Multithreaded processes and
 /// close()"). But the number is free, and the next file that any thread opens may get it. A thread that
-/// then makes another call with the number uses the wrong file. To end a blocked `read`, call
-/// [`shutdown`](crate::Socket::shutdown) on the socket, or let the thread [`poll`](crate::poll) a second
-/// descriptor too, on which it can be woken. Safe code cannot make this mistake with an `Fd`, because
-/// [`close`](Fd::close) takes the `Fd` by value, when no borrow is left. `tests/questions.rs` makes the
-/// mistake with bare numbers.
+/// then makes another call with the number uses the wrong file. Safe code cannot make this mistake with
+/// an `Fd`, because [`close`](Fd::close) takes the `Fd` by value, when no borrow is left.
+/// `tests/questions.rs` makes the mistake with bare numbers.
+///
+/// To end a blocked `read` of a socket, call [`shutdown`](crate::Socket::shutdown). For another descriptor,
+/// let the thread wait in [`ppoll`](crate::poll::ppoll) for that descriptor and for one on which it can be
+/// woken.
 pub struct Fd<K: Kernel> {
     raw: i32,
     kernel: K,
@@ -170,8 +172,8 @@ impl<K: Kernel> Fd<K> {
 
 impl<K: Kernel> Drop for Fd<K> {
     fn drop(&mut self) {
-        // SAFETY: `self` owns the descriptor, and `close` does not drop it. The result is ignored:
-        // the descriptor is closed in any case.
+        // SAFETY: `self` owns the descriptor, and `close` does not drop the `Fd`. The result is
+        // ignored: the descriptor is closed in any case.
         unsafe { self.kernel.syscall(sc::nr::CLOSE, [self.arg()]) };
     }
 }

@@ -145,8 +145,8 @@ impl<K: Kernel> Fd<K> {
     /// - `EINTR`: a signal handler interrupted the call before it wrote anything.
     /// - `EPIPE`: the reader of the pipe or the peer of an `AF_UNIX` socket has closed, the sending side is
     ///   shut down, or the connection was reset and an earlier call has returned `ECONNRESET`. The process
-    ///   also gets `SIGPIPE`, which kills it unless it is
-    ///   [ignored](crate::signal::rt_sigaction_ignore).
+    ///   also gets `SIGPIPE`, which by default kills it: see
+    ///   [`rt_sigaction_ignore`](crate::signal::rt_sigaction_ignore).
     /// - `ECONNRESET`: the peer reset the connection, and no call has returned this error yet. The process
     ///   gets no signal.
     /// - `ENOSPC`, `EIO`, `EFBIG`: the file's device is full, the device failed, or the file is too large.

@@ -1,4 +1,4 @@
-//! The [`Kernel`] trait, through which every system call is made, and [`Linux`].
+//! The [`Kernel`] trait, through which every typed call is made, and [`Linux`].
 
 use crate::arch;
 
@@ -76,7 +76,7 @@ pub unsafe trait Kernel: Clone {
 }
 
 /// The kernel that this machine runs. The type has size 0. In a release build, a call through it compiles to
-/// the instruction and what loads its registers: see [`arch`].
+/// the instruction that enters the kernel and those that load its registers: see [`arch`].
 ///
 /// ```
 /// use syscalls::{Errno, Kernel, Linux, into_result};

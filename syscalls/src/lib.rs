@@ -26,15 +26,16 @@
 //!
 //! 1. [`Fd::read`] turns its arguments into three integers: the descriptor's number, the buffer's
 //!    address, the buffer's length.
-//! 2. [`Kernel::syscall`] takes the call's number and these integers. Every call goes through this
-//!    trait. [`Linux`] is the real kernel and has size 0; tests replace it, and a [tracer](trace) wraps
-//!    it.
+//! 2. [`Kernel::syscall`] takes the call's number and these integers. Every typed call goes through
+//!    this trait. [`Linux`] is the real kernel and has size 0; tests replace it, and a [tracer](trace)
+//!    wraps it.
 //! 3. [`arch::syscall3`] puts each integer into its register and executes the instruction, `syscall` or
 //!    `svc 0`. The processor switches to kernel mode and jumps to the kernel's entry point.
 //! 4. The kernel finds the call by its number, checks the arguments, does the work, and stores the result in
 //!    a register. If the call must wait, the kernel suspends the thread. The kernel does not check
-//!    beforehand that an address is mapped: if the copy from or to the address faults, it handles the fault,
-//!    and the call returns `EFAULT`.
+//!    beforehand that an address is mapped. If a copy from or to the address faults, the kernel handles the
+//!    fault: it provides the page and continues the copy. If the address is not valid, the call returns
+//!    `EFAULT` instead.
 //! 5. [`into_result`] distinguishes a result from an error by one comparison.
 //!
 //! # Where to read on
@@ -75,7 +76,7 @@ pub mod message;
 ///
 #[doc = include_str!("one_echo.md")]
 pub mod one_echo {}
-/// Lists facts about system calls that often cause errors, each with the page that explains it.
+/// Lists often overlooked facts about system calls, each with the page that explains it.
 ///
 #[doc = include_str!("pitfalls.md")]
 pub mod pitfalls {}

@@ -138,8 +138,8 @@ impl<'a> RecvMessage<'a> {
         self.msg_len as usize
     }
 
-    /// Returns the flags that the kernel set for the message: 0 or some of
-    /// [`MESSAGE_FLAGS`](crate::socket::MESSAGE_FLAGS), such as `MSG_TRUNC`.
+    /// Returns the flags that the kernel set for the message, such as
+    /// [`MSG_TRUNC`](crate::socket::MSG_TRUNC): recvmsg(2) lists them.
     pub fn flags(&self) -> i32 {
         self.msg_hdr.msg_flags as i32
     }

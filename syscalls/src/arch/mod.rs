@@ -34,18 +34,18 @@
 //! | `movslq (%rdi), %rdi` | `ldrsw x0, [x0]` | load the descriptor |
 //! | `xorl %eax, %eax` | `mov w8, #63` | the number of `read` |
 //! | `syscall` | `svc #0` | enter the kernel and return |
-//! | `cmpq $-4095, %rax` | `cmn x0, #1, lsl #12` | compare the result with −4095 |
+//! | `cmpq $-4095, %rax` | `cmn x0, #1, lsl #12` | compare the result with −4095 (aarch64: −4096) |
 //! | `movq $-1, %rcx`<br>`cmovaeq %rcx, %rax` | `csinv x0, x0, xzr, ls` | if it is an error, return −1 |
 //! | `retq` | `ret` | |
 //!
 //! # From the instruction to the call's function
 //!
-//! Names such as `IA32_LSTAR` and `VBAR_EL1` are registers of the processor that only the kernel can access.
-//! When it boots, Linux writes the address of its entry code into them. Exception level 0 is Arm's name for
-//! user mode, level 1 for kernel mode. (On a host with virtualization host extensions, VHE, the kernel runs
-//! at level 2: read EL2 for EL1.) A vector is one entry in a table of entry points. Page tables map a
-//! program's addresses to memory. `sysret`, `iret` and `eret` return to the program. The names of the
-//! kernel's functions and files, here and in the rest of this documentation, are those of Linux 6.18.
+//! `IA32_LSTAR` and `VBAR_EL1` are registers of the processor that only the kernel can access. When it boots,
+//! Linux writes the address of its entry code into them. Exception level 0 is Arm's name for user mode,
+//! level 1 for kernel mode. (On a host with virtualization host extensions, VHE, the kernel runs at level 2:
+//! read EL2 for EL1.) A vector is one entry in a table of entry points. Page tables map a program's addresses
+//! to memory. `sysret`, `iret` and `eret` return to the program. The names of the kernel's functions and files,
+//! here and in the rest of this documentation, are those of Linux 6.18.
 //!
 //! | | x86_64 | aarch64 |
 //! |---|---|---|
@@ -68,10 +68,10 @@
 //!
 //! Each architecture has its own table. The table of x86_64 has grown in chronological order since the port
 //! was made. The number of a removed call, such as `create_module`, is not reused and returns `ENOSYS`.
-//! aarch64 uses the table that the kernel has for new ports (`include/uapi/asm-generic/unistd.h`). Its
-//! original part is ordered by subject, later calls follow in chronological order, and it omits calls that
-//! a newer call replaces, such as `open` and `epoll_wait`. A call that Linux 5.1 or later added to both
-//! tables has the same number in both.
+//! aarch64 uses the table that the kernel has for new ports (`scripts/syscall.tbl`; before Linux 6.11,
+//! `include/uapi/asm-generic/unistd.h`). Its original part is ordered by subject, later calls follow in
+//! chronological order, and it omits calls that a newer call replaces, such as `open` and `epoll_wait`.
+//! A call that Linux 5.1 or later added to both tables has the same number in both.
 //!
 //! # Arguments of 32 bits
 //!
@@ -94,7 +94,8 @@
 //!
 //! The order is that of `syscall_trace_enter` (`kernel/entry/syscall-common.c`, `arch/arm64/kernel/ptrace.c`).
 //! A filter must compare the architecture first, because the same number means another call in another
-//! architecture's table. `tests/seccomp.rs` installs a filter that makes `close` of one descriptor fail.
+//! architecture's table. `tests/seccomp.rs` installs a filter that makes `close` of one descriptor fail. (The
+//! test omits the comparison, because its process makes native calls only.)
 //!
 //! # Pointers and time of check
 //!

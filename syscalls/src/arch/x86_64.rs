@@ -60,8 +60,8 @@
 //! to the kernel's tables by a write to `CR3`, and the exit code switches back. (`SWITCH_TO_KERNEL_CR3` in
 //! `arch/x86/entry/calling.h`; `arch/x86/mm/pti.c`.) Each write takes "on the order of a hundred cycles"
 //! (`Documentation/arch/x86/pti.rst`, "Runtime Cost"), so a call costs some 200 cycles more, 70 ns at 3 GHz.
-//! On a processor without PCID, each write also flushes the TLB. These figures are those of the kernel's
-//! documentation: the machine on which the figures of this crate were measured is not vulnerable.
+//! On a processor without PCID, each write also flushes the TLB. These figures are derived from the
+//! kernel's documentation: the machine on which the figures of this crate were measured is not vulnerable.
 //! `cat /sys/devices/system/cpu/vulnerabilities/meltdown` shows whether yours is. To measure the cost there,
 //! run `cargo run -q -p rawecho-syscalls --release --example cost` after a boot with `pti=on` on the kernel's
 //! command line, then after a boot with `pti=off`.
