@@ -41,7 +41,12 @@ impl<'a> Request<'a> {
             "init" => {
                 let node_id = field("node_id", "a Unicode string", body.node_id, wire::text)?;
                 let is_list = |ids| wire::is_array_of_strings(ids).then_some(());
-                field("node_ids", "an array of Unicode strings", body.node_ids, is_list)?;
+                field(
+                    "node_ids",
+                    "an array of Unicode strings",
+                    body.node_ids,
+                    is_list,
+                )?;
                 Request::Init { node_id }
             }
             "tcp_echo_start" => {
