@@ -10,8 +10,10 @@
 //!   echoed more bytes in the same time, sleeping if there is no difference, since it costs less. The
 //!   first to win [`WINS`] pairs wins the trial. A disturbance spoils one window and decides nothing.
 //! - **Between trials** the winner is used, in windows long enough for a preemption to show. Polling
-//!   is given up if it does not stay ahead of the trial's sleeping windows by more than these differed
-//!   by chance. A rate that changes asks for another trial.
+//!   is given up if it does not stay ahead of sleeping. A rate that changes asks for another trial.
+//! - **A check** decides whether polling is given up: a window of sleeping that is as long. Where neighbours
+//!   take the processor for milliseconds, most of a trial's short windows are not interrupted, and echo three
+//!   times as much as a long one. Once a long window is known, polling is measured against it.
 //! - **A trial that nothing asks for** comes after [`SLEEPING_PAUSE_TURNS`] or [`POLLING_PAUSE_TURNS`]
 //!   turns. The worse mode then takes 1 or 2 % of the time.
 //! - **Polling mostly in vain** is given up at once: its time is over before anything comes, so it
@@ -55,6 +57,10 @@ const SLEEPING_PAUSE_TURNS: u32 = 8192;
 /// The same for polling. A trial's sleeping windows cost more then: after every 8192 turns, they took 4 %
 /// of the time of two clients, which polling serves four times as fast.
 const POLLING_PAUSE_TURNS: u32 = 4 * SLEEPING_PAUSE_TURNS;
+
+/// The same for polling that is measured against a long window of sleeping. The trial mostly leads to another
+/// check, which takes several times as long as the trial's windows of sleeping.
+const CHECK_PAUSE_TURNS: u32 = 4 * POLLING_PAUSE_TURNS;
 
 /// Polling is given up when it has been in vain this many times more often than not.
 const MAX_IN_VAIN: u32 = 16;
@@ -150,8 +156,13 @@ pub struct Polling {
     turns: u32,
     /// The trial's sleeping windows.
     sleeping: Rates,
-    /// The winner's expected rate, or that of the first window since.
-    usual: Option<u64>,
+    /// The rate of sleeping in long windows, if that is known. Polling then has to stay ahead of this rate,
+    /// and not of the trial's windows.
+    long_sleeping: Option<u64>,
+    /// The winner's windows.
+    usual: Rates,
+    /// The windows of polling, during a [check](Polling::check_sleeping).
+    checked: Option<Rates>,
 }
 
 impl Polling {
@@ -169,7 +180,9 @@ impl Polling {
             in_vain: 0,
             turns: 0,
             sleeping: Rates::default(),
-            usual: None,
+            long_sleeping: None,
+            usual: Rates::default(),
+            checked: None,
         }
     }
 
@@ -187,7 +200,7 @@ impl Polling {
             self.in_vain + 1
         };
         if self.in_vain >= MAX_IN_VAIN {
-            self.decide(Mode::Sleep, None);
+            self.decide(Mode::Sleep);
         }
     }
 
@@ -245,7 +258,7 @@ impl Polling {
         };
         wins[winner as usize] += 1;
         if wins[winner as usize] == WINS {
-            self.decide(winner, None);
+            self.decide(winner);
         } else {
             self.stage = Stage::Trial { sleeping, wins };
             self.enter(Mode::Sleep);
@@ -254,19 +267,24 @@ impl Polling {
 
     /// Goes on with the winner of a trial, a window of which has ended.
     fn confirm(&mut self, rate: u64, since: Duration, turns: u32, now: Duration) {
-        let usual = *self.usual.get_or_insert(rate);
-        let may_change = self.mode == Mode::Sleep || now.saturating_sub(since) >= MIN_POLLING;
-        let changed = may_change && rate.abs_diff(usual) > usual / CHANGE;
-        let pause = match self.mode {
-            Mode::Sleep => SLEEPING_PAUSE_TURNS,
-            Mode::Poll => POLLING_PAUSE_TURNS,
+        let checked = self.checked.take();
+        if let Some(polling) = checked.filter(|polling| polling.mean() > rate + rate / CHANGE) {
+            self.decide(Mode::Poll);
+            self.usual = polling;
+            self.long_sleeping = Some(rate);
+            return;
+        }
+        let changed = self.has_changed(rate, now.saturating_sub(since));
+        self.usual.add(rate);
+        let pause = match (self.mode, self.long_sleeping) {
+            (Mode::Sleep, _) => SLEEPING_PAUSE_TURNS,
+            (Mode::Poll, None) => POLLING_PAUSE_TURNS,
+            (Mode::Poll, Some(_)) => CHECK_PAUSE_TURNS,
         };
-        let mean = self.sleeping.mean();
         if changed || turns >= pause {
-            self.start_trial();
-        } else if self.mode == Mode::Poll && !self.window.pays(rate, mean, self.sleeping.chance()) {
-            // If sleeping turns out much slower than this, the trial was disturbed: try again.
-            self.decide(Mode::Sleep, Some(mean.max(rate)));
+            self.start_trial(changed);
+        } else if self.mode == Mode::Poll && !self.stays_ahead(rate) {
+            self.check_sleeping();
         } else {
             self.stage = Stage::Decided {
                 since: Some(since),
@@ -276,19 +294,68 @@ impl Polling {
         }
     }
 
-    fn start_trial(&mut self) {
+    /// Whether a window that echoed at `rate` shows another situation than those before it, which took
+    /// `time`. The windows of polling differ more, where neighbours preempt it.
+    fn has_changed(&self, rate: u64, time: Duration) -> bool {
+        let Rates { min, max, .. } = self.usual;
+        let least = match self.mode {
+            Mode::Sleep => max,
+            Mode::Poll => min,
+        };
+        let may_change = self.mode == Mode::Sleep || time >= MIN_POLLING;
+        let outside = rate > max + max / CHANGE || rate < least - least / CHANGE;
+        self.usual.count > 0 && may_change && outside
+    }
+
+    /// Whether polling, a window of which has echoed at `rate`, is still better than sleeping.
+    fn stays_ahead(&self, rate: u64) -> bool {
+        let (sleeping, chance) = match self.long_sleeping {
+            Some(sleeping) => (sleeping, 0),
+            None => (self.sleeping.mean(), self.sleeping.chance()),
+        };
+        self.window.pays(rate, sleeping, chance)
+    }
+
+    /// Sleeps for a window, and gives polling up unless it was faster by [`CHANGE`]. A window much slower than
+    /// expected is a change.
+    fn check_sleeping(&mut self) {
+        let polling = self.usual;
+        let expected = self.long_sleeping.unwrap_or(self.sleeping.mean());
+        self.decide(Mode::Sleep);
+        self.usual.add(expected);
+        self.checked = Some(polling);
+    }
+
+    /// Starts a trial, because the rate has `changed` or because the last one is long ago. The winner's windows
+    /// are still valid in the second case.
+    fn start_trial(&mut self, changed: bool) {
+        match (changed, self.mode) {
+            (true, _) => {
+                self.long_sleeping = None;
+                self.usual = Rates::default();
+            }
+            (false, Mode::Sleep) => {
+                self.long_sleeping = Some(self.usual.mean());
+                self.usual = Rates::default();
+            }
+            (false, Mode::Poll) => self.long_sleeping = None,
+        }
         self.sleeping = Rates::default();
         self.stage = FIRST_PAIR;
         self.enter(Mode::Sleep);
     }
 
-    /// Uses `mode` until the next trial. `usual` is the rate that is expected of it, if any.
-    fn decide(&mut self, mode: Mode, usual: Option<u64>) {
+    /// Uses `mode` until the next trial.
+    fn decide(&mut self, mode: Mode) {
         self.stage = Stage::Decided {
             since: None,
             turns: 0,
         };
-        self.usual = usual;
+        if mode == Mode::Sleep {
+            self.long_sleeping = None;
+            self.usual = Rates::default();
+        }
+        self.checked = None;
         self.in_vain = 0;
         self.enter(mode);
     }
