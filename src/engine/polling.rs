@@ -1,68 +1,70 @@
-//! When to poll instead of sleep: decided by what gets done.
+//! Whether a wait polls or sleeps, decided by what each of the two echoes.
 //!
-//! A thread that sleeps in epoll takes 5 to 60 µs to be woken from another processor, about as long
-//! as an echo or longer. A thread that polls is there at once. But it uses its processor meanwhile: it
-//! keeps a client on the same one from running, and where other programs want it, it uses up its time
-//! slice and then waits for milliseconds. Which is better depends on the clients, on the machine and on
-//! what else runs there, and no rule knows all of that. So [`Polling`] tries both and compares.
+//! To wake a thread that sleeps in epoll from another processor takes 5 to 60 µs, about as long as an
+//! echo or longer. A thread that polls finds an event at once, but occupies its processor in the meantime: a
+//! client on the same processor cannot run, and where other programs compete for the processor, the thread
+//! uses up its time slice and then waits for milliseconds. Which is better depends on the clients, the
+//! machine and its other work, and no fixed rule covers all of that. So [`Polling`] tries both and compares.
 //!
-//! - **A trial** is a series of short windows: sleep, poll, sleep, poll… Polling wins a pair if it
-//!   echoed more bytes in the same time, sleeping if there is no difference, since it costs less. The
-//!   first to win [`WINS`] pairs wins the trial. A disturbance spoils one window and decides nothing.
-//! - **Between trials** the winner is used, in windows long enough for a preemption to show. Polling
-//!   is given up if it does not stay ahead of sleeping. A rate that changes asks for another trial.
-//! - **A check** decides whether polling is given up: a window of sleeping that is as long. Where neighbours
-//!   take the processor for milliseconds, most of a trial's short windows are not interrupted, and echo three
-//!   times as much as a long one. Once a long window is known, polling is measured against it.
-//! - **A trial that nothing asks for** comes after [`SLEEPING_PAUSE_TURNS`] or [`POLLING_PAUSE_TURNS`]
-//!   turns. The worse mode then takes 1 or 2 % of the time.
-//! - **Polling mostly in vain** is given up at once: its time is over before anything comes, so it
-//!   costs processor time and hardly saves any.
+//! - **A trial** alternates short windows of sleeping and of polling. Polling wins a pair of windows if it
+//!   echoed more bytes in the same time. Sleeping wins if there is no difference, because it costs less. The
+//!   first mode to win [`WINS`] pairs wins the trial. A disturbance spoils one window and decides nothing.
+//! - **Between trials** the winner is used, in windows long enough to include a preemption. If polling does
+//!   not stay ahead of sleeping, a check follows. If the rate changes, a trial follows.
+//! - **A check** is one window of sleeping, as long as those of polling. Polling resumes only if it was much
+//!   faster. A trial cannot decide that where neighbours take the processor for milliseconds: most of its
+//!   short windows are not interrupted, and echo three times as much as a long one. Polling is measured
+//!   against the long window afterwards.
+//! - **Without a change**, a trial follows after [`SLEEPING_PAUSE_TURNS`], [`POLLING_PAUSE_TURNS`] or
+//!   [`CHECK_PAUSE_TURNS`] turns. The worse mode then takes 1 to 3 % of the time.
+//! - **Polls that mostly find nothing** end polling at once, because they cost processor time and save
+//!   hardly any wake-ups.
 //!
-//! The clock is read once in several turns that echo something. An idle server sleeps and reads nothing.
+//! The clock is read once in several turns that echo something. An idle server sleeps and does not read it.
 
 use std::time::Duration;
 
-/// Turns between two readings of the clock: each costs about a fiftieth of a turn. They are also what
-/// a mode's first window leaves out, because the mode before still has an effect.
+/// Turns between two readings of the clock, each of which costs about a fiftieth of a turn. A mode's first
+/// window begins after this many turns, because the previous mode still has an effect on them.
 const TURNS_PER_LOOK: u32 = 8;
 
-/// The least length of a trial's window: some ten turns, and much more than an interrupt takes.
+/// The least length of a trial's window: ten turns or more, and much more than an interrupt takes.
 const TRIAL_WINDOW: Duration = Duration::from_micros(500);
 
-/// Pairs of a trial that a mode has to win.
+/// The pairs that a mode has to win to win a trial.
 const WINS: u32 = 3;
 
 /// Windows of one mode differ by less than this fraction, 1/25.
 const MARGIN: u64 = 25;
 
 /// The least length of a window between trials: more than two time slices of Linux's scheduler (about
-/// 3 ms), so what polling loses by preemption is in it.
+/// 3 ms each), so that it includes what a mode loses by preemption.
 const WINDOW: Duration = Duration::from_millis(8);
 
-/// The least turns in such a window: the rate of messages that come at random then varies by 6 %.
+/// The least number of turns in such a window. The rate of messages that arrive at random then varies by
+/// 6 %.
 const WINDOW_TURNS: u32 = 256;
 
-/// A rate that differs by this fraction, 1/4, has changed.
+/// A rate that differs by this fraction, 1/4, has changed, or is much faster.
 const CHANGE: u64 = 4;
 
 /// The least time of polling before a change of the rate starts a trial. On a virtual machine the rate of
 /// polling often varies by a quarter, and each trial costs milliseconds of sleeping windows.
 const MIN_POLLING: Duration = Duration::from_millis(48);
 
-/// The turns of sleeping after which a trial takes place although nothing has changed. They are counted
-/// in turns, not in time: slow clients take few, for which a trial's polls in vain would cost much.
+/// The turns of sleeping after which a trial follows although nothing has changed. They are counted in turns
+/// and not in time, because slow clients cause few turns, and the polls of a trial would cost much for those.
 const SLEEPING_PAUSE_TURNS: u32 = 8192;
 
 /// The same for polling. A trial's sleeping windows cost more then: after every 8192 turns, they took 4 %
 /// of the time of two clients, which polling serves four times as fast.
 const POLLING_PAUSE_TURNS: u32 = 4 * SLEEPING_PAUSE_TURNS;
 
-/// The same for polling that is measured against a long window of sleeping. The trial mostly leads to another
-/// check, which takes several times as long as the trial's windows of sleeping.
+/// The same for polling that is measured against a long window of sleeping. The trial usually leads to
+/// another check, which takes several times as long as the trial's windows of sleeping.
 const CHECK_PAUSE_TURNS: u32 = 4 * POLLING_PAUSE_TURNS;
 
-/// Polling is given up when it has been in vain this many times more often than not.
+/// Polling is given up when this many more polls found nothing than found an event.
 const MAX_IN_VAIN: u32 = 16;
 
 /// How to wait.
@@ -88,22 +90,22 @@ struct Window {
     opened: Option<Duration>,
     turns: u32,
     bytes: u64,
-    /// Times that nothing was ready, so there was something to poll for.
+    /// The number of waits at which nothing was ready at first, so that the engine polled.
     polls: u32,
 }
 
 impl Window {
-    /// Bytes a second; `None` if no time has passed.
+    /// Returns the bytes echoed per second; `None` if no time has passed.
     fn rate(&self, now: Duration) -> Option<u64> {
         let length = now.saturating_sub(self.opened?).as_nanos();
         let rate = (u128::from(self.bytes) * 1_000_000_000).checked_div(length)?;
         Some(u64::try_from(rate).unwrap_or(u64::MAX))
     }
 
-    /// Whether the polling of this window, which echoed at `rate`, is better than sleeping, which echoed
-    /// at `sleeping`: faster by more than `chance`. Where nearly every turn finds something ready, the
-    /// same rate will do: polling costs nothing then, and it still helps, since the first sleep would
-    /// make the other side sleep, too.
+    /// Returns whether the polling of this window, which echoed at `rate`, is better than sleeping, which
+    /// echoed at `sleeping`: faster by more than `chance`. Where most turns find something ready at once, the
+    /// same rate suffices. Polling costs hardly anything there, and it helps: after the first sleep of the
+    /// server, its clients would sleep too.
     fn pays(&self, rate: u64, sleeping: u64, chance: u64) -> bool {
         let margin = sleeping / MARGIN;
         let hardly_polls = self.polls < self.turns / 4;
@@ -111,7 +113,7 @@ impl Window {
     }
 }
 
-/// The rates of several windows of one mode.
+/// The rates of several windows of one mode, in bytes per second.
 #[derive(Clone, Copy, Debug, Default)]
 struct Rates {
     count: u64,
@@ -136,41 +138,41 @@ impl Rates {
         self.sum.checked_div(self.count).unwrap_or(0)
     }
 
-    /// How far a window may be above the mean by chance. If clients send at random, the few messages of
-    /// a window vary much.
+    /// Returns how far a window may be above the mean by chance. If clients send at random times, the few
+    /// messages of a short window vary much.
     fn chance(&self) -> u64 {
         (self.max - self.min) / 2
     }
 }
 
-/// Decides how to wait, and learns from what comes of it.
+/// Decides how to wait, and learns from the outcome.
 #[derive(Clone, Copy, Debug)]
 pub struct Polling {
     limit: Duration,
     mode: Mode,
     stage: Stage,
     window: Window,
-    /// Polls in vain since polling was last given up, less those that were not.
+    /// The polls since the last decision that found nothing, minus those that found an event.
     in_vain: u32,
     /// Turns since the last look at the clock.
     turns: u32,
     /// The trial's sleeping windows.
     sleeping: Rates,
-    /// The rate of sleeping in long windows, if that is known. Polling then has to stay ahead of this rate,
-    /// and not of the trial's windows.
+    /// The rate of sleeping in long windows, if known. Polling then has to stay ahead of this rate, and not of
+    /// the trial's windows.
     long_sleeping: Option<u64>,
-    /// The winner's windows.
+    /// The winner's windows between trials.
     usual: Rates,
     /// The windows of polling, during a [check](Polling::check_sleeping).
     checked: Option<Rates>,
 }
 
 impl Polling {
-    /// The default limit: long enough for a client on another processor to read the echo and send the
-    /// next message, on a machine that takes up to 40 µs to wake it.
+    /// The default limit: enough for a client on another processor to read the echo and send the next message,
+    /// on a machine where it takes up to 40 µs to wake the client.
     pub const DEFAULT: Duration = Duration::from_micros(60);
 
-    /// Polls for at most `limit` before a sleep; zero: never.
+    /// Creates a policy that polls for at most `limit` before a sleep, and never polls if `limit` is zero.
     pub fn new(limit: Duration) -> Polling {
         Polling {
             limit,
@@ -186,12 +188,12 @@ impl Polling {
         }
     }
 
-    /// How long to poll before the next sleep, if at all.
+    /// Returns how long to poll before the next sleep; `None` means not at all.
     pub(super) fn wanted(&self) -> Option<Duration> {
         (self.mode == Mode::Poll).then_some(self.limit)
     }
 
-    /// Learns that a poll, which had found nothing ready at first, ended with or without an event.
+    /// Records that a poll ended, after nothing was ready at first, and whether it `found` an event.
     pub(super) fn polled(&mut self, found: bool) {
         self.window.polls += 1;
         self.in_vain = if found {
@@ -214,7 +216,7 @@ impl Polling {
         self.turns >= TURNS_PER_LOOK
     }
 
-    /// Learns the time, and what follows from it if the window is long enough.
+    /// Evaluates the window if it is long enough at `now`.
     pub(super) fn look(&mut self, now: Duration) {
         let turns = std::mem::take(&mut self.turns);
         self.window.turns += turns;
@@ -240,7 +242,7 @@ impl Polling {
         }
     }
 
-    /// Goes on with a trial, one of whose windows has ended.
+    /// Continues a trial after the end of a window that echoed at `rate`.
     fn compare(&mut self, rate: u64, sleeping: u64, mut wins: [u32; 2]) {
         if self.mode == Mode::Sleep {
             self.sleeping.add(rate);
@@ -265,7 +267,8 @@ impl Polling {
         }
     }
 
-    /// Goes on with the winner of a trial, a window of which has ended.
+    /// Evaluates a window of a trial's winner that echoed at `rate` and ended at `now`. `turns` counts the turns
+    /// since `since`, when the first such window opened.
     fn confirm(&mut self, rate: u64, since: Duration, turns: u32, now: Duration) {
         let checked = self.checked.take();
         if let Some(polling) = checked.filter(|polling| polling.mean() > rate + rate / CHANGE) {
@@ -294,8 +297,9 @@ impl Polling {
         }
     }
 
-    /// Whether a window that echoed at `rate` shows another situation than those before it, which took
-    /// `time`. The windows of polling differ more, where neighbours preempt it.
+    /// Returns whether a window that echoed at `rate` shows a change from those before it, which took `time`. A
+    /// window of polling must differ from the slowest or the fastest of them, because where neighbours preempt
+    /// polling, its windows vary much.
     fn has_changed(&self, rate: u64, time: Duration) -> bool {
         let Rates { min, max, .. } = self.usual;
         let least = match self.mode {
@@ -307,7 +311,7 @@ impl Polling {
         self.usual.count > 0 && may_change && outside
     }
 
-    /// Whether polling, a window of which has echoed at `rate`, is still better than sleeping.
+    /// Returns whether polling, a window of which echoed at `rate`, is still better than sleeping.
     fn stays_ahead(&self, rate: u64) -> bool {
         let (sleeping, chance) = match self.long_sleeping {
             Some(sleeping) => (sleeping, 0),
@@ -316,8 +320,8 @@ impl Polling {
         self.window.pays(rate, sleeping, chance)
     }
 
-    /// Sleeps for a window, and gives polling up unless it was faster by [`CHANGE`]. A window much slower than
-    /// expected is a change.
+    /// Starts a check: a window of sleeping, after which polling resumes if it was faster by [`CHANGE`]. If that
+    /// window is much slower than expected, a trial follows.
     fn check_sleeping(&mut self) {
         let polling = self.usual;
         let expected = self.long_sleeping.unwrap_or(self.sleeping.mean());
@@ -326,8 +330,8 @@ impl Polling {
         self.checked = Some(polling);
     }
 
-    /// Starts a trial, because the rate has `changed` or because the last one is long ago. The winner's windows
-    /// are still valid in the second case.
+    /// Starts a trial, because the rate has `changed` or because the last trial was long ago. In the second
+    /// case, the winner's windows are still valid.
     fn start_trial(&mut self, changed: bool) {
         match (changed, self.mode) {
             (true, _) => {

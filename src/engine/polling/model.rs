@@ -1,8 +1,9 @@
-//! A server, its clients and two processors, on a simulated clock.
+//! A model of a server, its clients and two processors, on a simulated clock.
 //!
-//! Times are in nanoseconds. Clients share one thread on a processor of their own, or on the server's.
-//! A processor's thread that sleeps takes `wake` to run again. A busy neighbour takes turns with the
-//! thread, a time slice each, and a thread that has slept enough goes first.
+//! All times are in nanoseconds. The clients share one thread, on its own processor or on the server's. A
+//! sleeping thread takes `wake` to run again. A busy neighbour and the thread take turns, a time slice each. A
+//! thread that has used less of the processor than its neighbour runs as soon as it wakes up, much as under
+//! Linux's scheduler before 6.6.
 
 use std::time::Duration;
 
@@ -11,26 +12,26 @@ use super::Polling;
 pub const MICRO: u64 = 1_000;
 const MILLI: u64 = 1_000_000;
 
-/// What a wait that finds something costs, and one message's read and write.
+/// The cost of a wait that finds an event, and of reading and writing one message.
 const WAIT: u64 = MICRO / 2;
 const ECHO: u64 = 5 * MICRO;
 
-/// What an epoll call that finds nothing costs.
+/// The cost of an epoll call that finds nothing.
 const EMPTY: u64 = 350;
 
-/// What the sender pays for waking the other side.
+/// The sender's cost of waking the other side.
 const WAKER: u64 = MICRO;
 
-/// What a thread that goes to sleep and comes back pays itself.
+/// A thread's own cost of going to sleep and waking up.
 const SWITCH: u64 = 3 * MICRO;
 
-/// What a look at the clock costs.
+/// The cost of reading the clock.
 const LOOK: u64 = 80;
 
 /// The scheduler's time slice, which a busy neighbour uses up.
 const SLICE: i64 = 3 * MILLI as i64;
 
-/// A server that sleeps at once, polls after each event, or decides.
+/// How a server waits: it sleeps at once, polls after each event, or lets [`Polling`] decide.
 #[derive(Clone, Copy, Debug)]
 pub enum Policy {
     Never,
@@ -38,14 +39,14 @@ pub enum Policy {
     Decides(Polling),
 }
 
-/// What the clients do.
+/// The behaviour of the clients.
 #[derive(Clone, Copy, Debug)]
 pub enum Clients {
     /// Each sends its next message `think` after an echo.
     Closed { count: usize, think: u64 },
-    /// A message each `interval`, whatever the server does.
+    /// They send a message every `interval`, regardless of the server.
     Regular { interval: u64 },
-    /// The same, at random: `interval` is the mean.
+    /// The same at random times: `interval` is the mean.
     Random { interval: u64 },
 }
 
@@ -56,7 +57,7 @@ pub struct Situation {
     pub clients: Clients,
     pub one_cpu: bool,
     pub neighbours: bool,
-    /// A gap of 0.5 ms in the server's processor, each half second.
+    /// Whether the server's processor stands still for 0.5 ms every half second.
     pub gaps: bool,
     pub seed: u64,
 }
@@ -74,7 +75,7 @@ impl Situation {
     }
 }
 
-/// What was done in a time.
+/// What a server did in a period.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Done {
     pub messages: u64,
@@ -83,23 +84,23 @@ pub struct Done {
 }
 
 impl Done {
-    /// Messages a second.
+    /// Returns the messages echoed per second.
     pub fn rate(self) -> f64 {
         self.messages as f64 * 1e9 / self.nanoseconds as f64
     }
 
-    /// The server's nanoseconds of processor time for a message.
+    /// Returns the server's processor time for a message.
     pub fn cpu_per_message(self) -> f64 {
         self.cpu as f64 / self.messages as f64
     }
 }
 
-/// A thread with a processor of its own, but for its neighbour.
+/// A thread on a processor that it may share with a busy neighbour.
 #[derive(Clone, Copy, Debug, Default)]
 struct Thread {
     now: u64,
     cpu: u64,
-    /// How much more of the processor it has had than its neighbour.
+    /// The processor time that it has used, minus its neighbour's.
     lead: i64,
 }
 
@@ -120,13 +121,13 @@ impl Thread {
         }
     }
 
-    /// Sleeps until `until`, and is woken.
+    /// Sleeps until `until`, and wakes up.
     fn sleep(&mut self, until: u64, world: &mut World, server: bool) {
         let slept = until.saturating_sub(self.now);
         self.now = self.now.max(until);
         if world.at.neighbours {
             self.lead -= slept as i64;
-            // It goes first, unless it has had more than its share.
+            // It runs first, unless it has used more than its share.
             if self.lead > 0 {
                 self.now += self.lead as u64;
                 self.lead = 0;
@@ -139,7 +140,7 @@ impl Thread {
     }
 }
 
-/// Messages on the way: when each is there.
+/// Messages in flight: the arrival and the sending time of each.
 type Queue = std::collections::VecDeque<(u64, u64)>;
 
 #[derive(Debug)]
@@ -150,7 +151,7 @@ struct World {
 }
 
 impl World {
-    /// A number from a seeded generator (xorshift64*).
+    /// Returns a number from a seeded generator (xorshift64*).
     fn random(&mut self) -> u64 {
         self.random ^= self.random >> 12;
         self.random ^= self.random << 25;
@@ -158,7 +159,7 @@ impl World {
         self.random.wrapping_mul(0x2545_F491_4F6C_DD1D) >> 33
     }
 
-    /// `time`, a tenth more or less; sometimes an interrupt comes too.
+    /// Returns `time` changed by at most a tenth, and sometimes increased by an interrupt.
     fn jitter(&mut self, time: u64) -> u64 {
         let interrupt = if self.random() % 1000 == 0 {
             20 * MICRO
@@ -174,10 +175,10 @@ pub struct Model {
     policy: Policy,
     server: Thread,
     client: Thread,
-    /// To the server, by arrival; and to the client. With each, when it was sent.
+    /// The messages to the server, ordered by arrival, and those to the clients.
     requests: Queue,
     replies: Queue,
-    /// When closed-loop clients have thought enough.
+    /// The times at which closed-loop clients send their next messages.
     thinking: Vec<u64>,
     next_open: u64,
     server_sleeps: bool,
@@ -224,7 +225,7 @@ impl Model {
         }
     }
 
-    /// Whether the server polls now.
+    /// Returns whether the server polls now.
     pub fn polls(&self) -> bool {
         match self.policy {
             Policy::Never => false,
@@ -233,7 +234,7 @@ impl Model {
         }
     }
 
-    /// Runs for a time, and says what was done in it.
+    /// Runs for `time`. Returns what the server did.
     pub fn run(&mut self, time: Duration) -> Done {
         let began = self.server.now;
         let cpu = self.server.cpu;
@@ -247,14 +248,14 @@ impl Model {
         self.done
     }
 
-    /// Whether the server has something to serve at its time.
+    /// Returns whether a request has arrived by the server's time.
     fn ready(&self) -> bool {
         self.requests
             .front()
             .is_some_and(|first| first.0 <= self.server.now)
     }
 
-    /// One turn of the server.
+    /// Runs one turn of the server.
     fn turn(&mut self, until: u64) {
         self.clients_until(self.server.now);
         if !self.ready() {
@@ -302,7 +303,7 @@ impl Model {
         }
     }
 
-    /// Polls until something is there or the time is over.
+    /// Polls until a request arrives or the limit has elapsed.
     fn poll(&mut self) {
         let limit = match self.policy {
             Policy::Decides(polling) => polling.wanted().expect("wants to poll"),
@@ -311,14 +312,14 @@ impl Model {
         let end = self.server.now + limit.as_nanos() as u64;
         let mut brought = false;
         while !brought && self.server.now < end {
-            // All the polls before the next event find nothing.
+            // Every poll before the next event finds nothing.
             let request = self.requests.front().map_or(u64::MAX, |first| first.0);
             let event = request
                 .min(self.client.now.max(self.client_event()))
                 .min(end);
             let polls = event.saturating_sub(self.server.now).div_ceil(EMPTY).max(1);
             self.server.run(polls * EMPTY, &mut self.world, true);
-            // On one processor the clients wait for the server to sleep.
+            // On one processor, the clients run only while the server sleeps.
             if !self.world.at.one_cpu {
                 self.clients_until(self.server.now);
             }
@@ -329,7 +330,7 @@ impl Model {
         }
     }
 
-    /// When the clients have something to do.
+    /// Returns the time of the clients' next event.
     fn client_event(&self) -> u64 {
         let reply = self.replies.front().map_or(u64::MAX, |first| first.0);
         let thought = self.thinking.iter().copied().min().unwrap_or(u64::MAX);
@@ -340,7 +341,7 @@ impl Model {
         reply.min(thought).min(open)
     }
 
-    /// The time to the next message in an open loop.
+    /// Returns the time until the next message of an open loop.
     fn open_interval(&mut self) -> Option<u64> {
         match self.world.at.clients {
             Clients::Closed { .. } => None,
@@ -352,7 +353,7 @@ impl Model {
         }
     }
 
-    /// Lets the clients' thread run until it is at `until`.
+    /// Runs the clients' thread until its time is `until`.
     fn clients_until(&mut self, until: u64) {
         if self.world.at.one_cpu && !self.server_sleeps {
             return;
@@ -364,7 +365,7 @@ impl Model {
                 return;
             }
             if let Some(interval) = self.open_interval() {
-                // The clients never sleep, and their time is not the question.
+                // Open-loop clients never sleep, and their processor time does not matter.
                 self.client.now = self.client.now.max(event);
                 if self.next_open <= event {
                     self.requests.push_back((event, event));

@@ -1,7 +1,7 @@
 use super::model::{Clients, Done, MICRO, Model, Policy, Situation};
 use super::*;
 
-/// What each policy gets done in one situation.
+/// The results of each policy in one situation.
 #[derive(Debug)]
 struct Outcome {
     #[expect(dead_code, reason = "shown when a test fails")]
@@ -55,7 +55,7 @@ fn closed(count: usize, think: u64) -> Clients {
     Clients::Closed { count, think }
 }
 
-/// What waking a thread takes on machines where the limit suffices.
+/// The times, in microseconds, that it takes to wake a thread on machines where the limit suffices.
 const WAKES: [u64; 2] = [5, 25];
 
 #[test]
@@ -92,8 +92,8 @@ fn more_clients_get_the_better_mode() {
     }
 }
 
-/// Waking the client takes longer than the limit. What little polling finds would cost five times the
-/// processor time.
+/// Waking the client takes as long as the limit, so most polls find nothing. Polling would cost five times the
+/// processor time for few more messages.
 #[test]
 fn polling_ends_when_it_mostly_finds_nothing() {
     for count in [1, 2] {
@@ -126,8 +126,8 @@ fn busy_neighbours_get_the_better_mode() {
     }
 }
 
-/// A client that thinks for less than the limit is served by polling, like one that does not think.
-/// One that thinks longer must not cost twice the processor time.
+/// A client with a think time below the limit is served by polling, like one without. A client with a longer
+/// think time must not cost much more processor time.
 #[test]
 fn thinking_clients_are_polled_for_only_if_that_finds_them() {
     let outcome = Outcome::of(Situation::new(5, closed(1, 10 * MICRO)));
@@ -143,7 +143,7 @@ fn thinking_clients_are_polled_for_only_if_that_finds_them() {
     }
 }
 
-/// The clients' rate is given, so polling gets no more done: it would only cost.
+/// The clients' rate is fixed, so polling would only cost processor time.
 #[test]
 fn open_loop_clients_are_served_without_polling() {
     for wake in [5, 25, 60] {
@@ -152,7 +152,7 @@ fn open_loop_clients_are_served_without_polling() {
             let outcome = Outcome::of(Situation::new(wake, Clients::Regular { interval }));
             outcome.costs(1.1);
         }
-        // A rate that varies by chance looks like a change, or like a gain, now and then.
+        // A rate that varies by chance sometimes looks like a change, or like a gain.
         for interval in [1000, 100, 20] {
             let interval = interval * MICRO;
             for seed in 1..=4 {
@@ -166,11 +166,11 @@ fn open_loop_clients_are_served_without_polling() {
     }
 }
 
-/// The change comes at several times, some of them within a trial.
+/// The change happens at several times, some of them within a trial.
 #[test]
 fn mode_adapts_to_a_change_within_100_ms() {
-    // At 60 µs trials take longer. Two clients are left out there: what is right for them is a matter of
-    // processor time (`polling_ends_when_it_mostly_finds_nothing`).
+    // At 60 µs, trials take longer. Two clients are left out there, because the better mode for them depends on
+    // the price of processor time (`polling_ends_when_it_mostly_finds_nothing`).
     for (wake, share) in [(5, 0.94), (25, 0.94), (60, 0.88)] {
         let clients = |count| Situation::new(wake, closed(count, 0));
         let few = if wake == 60 { 4 } else { 2 };
@@ -215,8 +215,7 @@ fn mode_adapts_to_a_change_within_100_ms() {
     }
 }
 
-/// Sleeping serves two clients at 60 µs and one at 25 µs at the same rate, but polling pays only for the
-/// second.
+/// Sleeping serves two clients at 60 µs as fast as one client at 25 µs, but polling pays only for the latter.
 #[test]
 fn change_that_leaves_the_rate_alone_is_found_by_the_next_trial() {
     let to = Situation::new(25, closed(1, 0));
@@ -228,7 +227,7 @@ fn change_that_leaves_the_rate_alone_is_found_by_the_next_trial() {
     assert!(model.run(Duration::from_millis(100)).rate() > 0.97 * always.rate());
 }
 
-/// What a policy does with a machine on which a turn takes a given time.
+/// The result of [`run_turns`].
 #[derive(Clone, Copy, Debug, Default)]
 struct Turns {
     /// The number of turns.
@@ -237,8 +236,8 @@ struct Turns {
     asleep: u64,
 }
 
-/// Runs the policy for `seconds`. `turn` returns how long a turn takes, in nanoseconds, that polls or
-/// sleeps and begins at the time given.
+/// Runs the policy for `seconds`. `turn` returns the nanoseconds that a turn takes, from whether it polls and
+/// from the time of its begin.
 fn run_turns(seconds: u64, mut turn: impl FnMut(bool, u64) -> u64) -> Turns {
     let mut polling = Polling::new(Polling::DEFAULT);
     let mut now = 0;
@@ -260,14 +259,14 @@ fn run_turns(seconds: u64, mut turn: impl FnMut(bool, u64) -> u64) -> Turns {
     turns
 }
 
-/// Each trial leaves the clients to sleeping windows for a while.
+/// During the sleeping windows of a trial, the clients are served more slowly.
 #[test]
 fn steady_polling_is_seldom_interrupted_by_trials() {
     let asleep = run_turns(1, |polls, _| if polls { 6 } else { 35 } * MICRO).asleep;
     assert!(asleep < 20_000 * MICRO, "{asleep} ns of sleeping windows");
 }
 
-/// On a virtual machine, the rate of polling goes up and down. Not every change may start a trial.
+/// On a virtual machine, the rate of polling varies. Not every variation may start a trial.
 #[test]
 fn varying_rate_of_polling_starts_few_trials() {
     let asleep = run_turns(1, |polls, now| {
@@ -297,7 +296,7 @@ impl Neighbours {
         }
     }
 
-    /// Returns for how long they take the processor at `now`, which is mostly not at all.
+    /// Returns for how long they take the processor at `now`: usually zero.
     fn stall(&mut self, now: u64) -> u64 {
         if now < self.next_stall {
             return 0;
@@ -316,8 +315,8 @@ impl Neighbours {
     }
 }
 
-/// A trial's windows of sleeping are mostly too short for an interruption. Measured with two clients and
-/// with one on Linux 6.18: how long a turn of polling takes, and one of sleeping.
+/// Most of a trial's windows of sleeping contain no interruption. The times of a turn of polling and of one of
+/// sleeping were measured on Linux 6.18, with two clients and with one.
 #[test]
 fn preempted_polling_is_compared_with_preempted_sleeping() {
     for (polling, sleeping) in [(6, 16), (21, 32)] {
@@ -340,8 +339,8 @@ fn preempted_polling_is_compared_with_preempted_sleeping() {
     }
 }
 
-/// After two seconds only polling is interrupted, which leaves its rate within the range of before. The next
-/// check finds it.
+/// After two seconds, only polling is interrupted. Its rate stays in its previous range, so this is found by
+/// the next trial without a change.
 #[test]
 fn long_window_of_another_situation_is_replaced() {
     for seed in 1..=4 {
