@@ -192,7 +192,7 @@ impl World {
         }
     }
 
-    /// Returns 1 half of the time, and otherwise a random number below `count`.
+    /// Returns 1 in half of the cases, and otherwise a random number from 1 to `count - 1`.
     fn short(&mut self, count: usize) -> usize {
         if self.rng.bool() {
             1
@@ -211,7 +211,7 @@ impl World {
         }
         if state.readable(end) > 0 || state.is_at_end(end) {
             if self.happens(Fault::ReadAgain) {
-                // The bytes cause another event right after.
+                // Count another event, as if the bytes arrived right after the read.
                 self.conns[conn].ends[end].event_count += 1;
                 return Err(Errno::EAGAIN);
             }
@@ -225,7 +225,7 @@ impl World {
         }
         let mut count = self.conns[conn].readable(end).min(len);
         if count > 1 && self.happens(Fault::ReadShort) {
-            // The remaining bytes cause another event right after.
+            // Count another event, as if the remaining bytes arrived right after the read.
             self.conns[conn].ends[end].event_count += 1;
             count = self.short(count);
         }
@@ -253,7 +253,7 @@ impl World {
         Ok(bytes)
     }
 
-    /// Records that the program's own client has made progress.
+    /// Records progress on `conn`, if the program's own client made it.
     pub(crate) fn client_moved(&mut self, conn: usize) {
         if let Owner::Inside(attempt) = self.conns[conn].owner {
             self.attempts[attempt].moved_at = self.now;
@@ -316,7 +316,8 @@ impl World {
         outcome
     }
 
-    /// Returns how many of `len` bytes a write puts into `output`.
+    /// Puts up to `len` bytes into `output`, and returns how many. Linux writes up to `PIPE_BUF` bytes into a
+    /// pipe entirely or not at all (`pipe(7)`); the simulator may write only a part of them.
     fn room_in(
         &mut self,
         len: usize,
@@ -549,14 +550,14 @@ impl World {
             _ => {}
         }
         if events & EPOLLET != 0 && (self.stream(fd).is_none() || events & EPOLLOUT != 0) {
-            // The kernel accepts other descriptors; the simulator has no events for them.
+            // The kernel accepts these, too. The simulator counts events only for the input of a connection.
             return Err(self.misused("edge-triggered epoll_ctl", Errno::EINVAL));
         }
         let position = self.epolls[epoll].position(fd);
         match (op, position) {
             (EPOLL_CTL_ADD, Some(_)) => Err(self.misused("epoll_ctl", Errno::EEXIST)),
             (EPOLL_CTL_ADD, None) => {
-                // The program creates its eventfds at its start, when it may still exit with an error.
+                // The program registers its eventfds at its start, when it may still exit with an error.
                 if !matches!(file, File::Event(_)) && self.happens(Fault::EpollCtlFails) {
                     let errno = *choose(&mut self.rng, &[Errno::ENOMEM, Errno::ENOSPC]);
                     if let File::Socket(socket) = file {
@@ -629,8 +630,8 @@ impl World {
             let late = self.now + self.rng.u64(..20 * MILLISECOND);
             self.advance(late);
         }
-        // A stale event may have been collected before its descriptor was closed. A late return reports
-        // everything that is ready by then.
+        // A stale event stands for one that was collected before its descriptor was closed. All other events
+        // are those of descriptors that are ready by now, because the wait may return late.
         let mut events = self.ready(epoll);
         // A spurious event whose descriptor is really ready is left out: the real event is reported.
         let is_true = |event: &Event| events.iter().any(|&(position, ..)| position == event.0);
@@ -652,7 +653,7 @@ impl World {
         Ok(count)
     }
 
-    /// Draws spurious events, and stale events for closed descriptors.
+    /// Draws at most one spurious event, and at most one stale event, for a descriptor that has left the set.
     fn spurious(&mut self, epoll: usize) -> Vec<Event> {
         let mut events = Vec::new();
         if !self.epolls[epoll].gone.is_empty() && self.happens(Fault::StaleEvent) {
@@ -660,7 +661,7 @@ impl World {
             events.push((None, data, happened & (EPOLLIN | EPOLLOUT)));
         }
         // Standard input and output get spurious events only as non-blocking pipes, and an eventfd gets none:
-        // the kernel reports none for a pipe or an eventfd that nothing else reads or writes.
+        // the kernel reports none for a pipe or an eventfd, unless another user of the same end acts first.
         let may_be_spurious = |entry: &Registration| match self.table[entry.fd] {
             Some(File::Stdin) => self.stdin.kind == Kind::NonblockingPipe,
             Some(File::Stdout) => self.stdout.kind == Kind::NonblockingPipe,

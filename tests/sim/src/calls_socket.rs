@@ -15,7 +15,7 @@ use crate::memory::Memory;
 use crate::net::{CLIENT, Conn, Fin, Owner, Phase, SERVER};
 use crate::world::{Actor, Attempt, File, MILLISECOND, Socket, State, World};
 
-/// `net.core.somaxconn`.
+/// The default of `net.core.somaxconn` since Linux 5.4.
 const SOMAXCONN: usize = 4096;
 
 /// The numbers of the socket options that the simulator implements.

@@ -13,9 +13,9 @@ pub(crate) enum Disconnect {
     AfterTheEnd,
     /// Closes when the whole echo has arrived.
     AfterTheEcho,
-    /// Closes after sending this many bytes, whatever has been echoed.
+    /// Closes after sending at least this many bytes, whatever has been echoed.
     Closing(u32),
-    /// Resets after sending this many bytes.
+    /// Resets after sending at least this many bytes. Those in flight are lost.
     Resetting(u32),
     /// Never reads, and resets after this time.
     WithoutReading(u64),
@@ -32,7 +32,7 @@ pub(crate) struct ClientPlan {
     pub(crate) bytes: u32,
     /// The most bytes that it writes or reads in one call.
     pub(crate) piece: u32,
-    /// The longest time between two of its actions.
+    /// The longest delay between an event and its next action.
     pub(crate) gap: u64,
     pub(crate) disconnect: Disconnect,
     /// The number of bytes after which it pauses once, and for how long.
@@ -140,7 +140,8 @@ impl World {
         };
         if let State::Listening { queue, backlog, .. } = &self.sockets[listener].state {
             if queue.len() >= *backlog {
-                // The kernel drops the request, and the client's kernel retransmits it.
+                // The kernel drops the request, and the client's kernel retransmits it. Linux queues one
+                // connection more than `backlog` before it drops requests.
                 self.schedule_in(Actor::Client(id), 1_000 * MILLISECOND);
                 return;
             }
@@ -320,8 +321,8 @@ impl World {
         self.schedule_in(Actor::Stdin, 0);
     }
 
-    /// Checks that every client that keeps reading has received its whole echo, unless something
-    /// outside the program ended its connection.
+    /// Checks that every client that keeps reading has received its whole echo, unless its connection has an
+    /// excuse, or the program closed it with nothing left to echo.
     pub(crate) fn check_clients(&mut self) {
         for id in 0..self.clients.len() {
             let client = &self.clients[id];

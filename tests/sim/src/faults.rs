@@ -44,7 +44,7 @@ faults! {
     WriteAgain "write: EAGAIN although there is space";
     AcceptAgain "accept4: EAGAIN although a connection is queued";
     SpuriousEvent "epoll_pwait: a spurious event";
-    StaleEvent "epoll_pwait: an event for a closed descriptor";
+    StaleEvent "epoll_pwait: an event for a descriptor that has left the set";
     FewEvents "epoll_pwait: fewer events than are ready";
     LateWake "epoll_pwait: returns late";
     EmptyWake "epoll_pwait: returns early, without events";
@@ -71,8 +71,8 @@ faults! {
     #[rare] ReadFails "read: ECONNRESET, ETIMEDOUT, the connection is reset";
     #[rare] WriteFails "write: EPIPE, ECONNRESET, the connection is reset";
     #[rare] Reset "the network resets a connection";
-    #[rare] Silence "the network delivers nothing for seconds";
-    Slow "the network is slow for a while";
+    #[rare] Silence "the network delivers nothing on a connection for seconds";
+    Slow "the network takes up to 200 ms for a delivery";
     OutputSlow "the reader of standard output pauses";
     #[rare] OutputCloses "the reader of standard output closes its end";
     ErrorsBlocked "standard error is full or closed";
@@ -81,7 +81,7 @@ faults! {
     ClientPauses "a client pauses";
     ClientNeverReads "a client sends and never reads";
     ClientStays "a client never disconnects";
-    ClientGoesEarly "a client resets its connection before it sends a byte";
+    ClientGoesEarly "a client resets its connection before its first byte arrives";
     Preempted "a thread is preempted before or after a call";
 }
 
@@ -113,7 +113,8 @@ impl Counts {
 
 /// The probability of a kind, and the number of times that it may still happen in this run.
 ///
-/// The bound makes a run fair: once it is reached, the call succeeds, so that progress can be required.
+/// The bound makes a run fair: once it is reached, the fault no longer happens, so that progress can be
+/// required.
 #[derive(Clone, Copy, Default)]
 struct Chance {
     one_in: u32,
@@ -132,7 +133,7 @@ pub(crate) struct Faults {
     pub(crate) counts: Counts,
 }
 
-/// On average, one run in this many has no injected fault.
+/// On average, at least one run in this many has no injected fault.
 const CALM_RUNS: u32 = 8;
 
 /// The most times that a kind happens in a run: a kind that is not rare, and a rare kind.
@@ -155,7 +156,7 @@ impl Faults {
         if rng.u32(..CALM_RUNS) == 0 {
             return faults;
         }
-        // Most runs have few kinds, so that they make progress; some have nearly all.
+        // Half of the runs have few kinds, so that they make progress; a quarter have nearly all.
         let share = *choose(&mut rng, &[1, 2, 4, 7]);
         for (chance, fault) in faults.chances.iter_mut().zip(Fault::ALL) {
             let happens = rng.u32(..8) < share;

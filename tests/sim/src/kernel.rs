@@ -85,8 +85,8 @@ unsafe impl Kernel for Sim {
         if let Some(result) = self.trace_call(nr, padded, &memory) {
             return result.unwrap_or_else(Errno::to_result);
         }
-        // A violation unwinds the program, which closes its descriptors. Those calls are no longer
-        // part of the run.
+        // A violation or a panic unwinds the program, which closes its descriptors. Those calls are no
+        // longer part of the run.
         if thread::panicking() {
             return 0;
         }
@@ -105,7 +105,7 @@ unsafe impl Kernel for Sim {
 }
 
 impl World {
-    /// Returns a world in which nothing happens by itself.
+    /// Returns a world without outside clients, input, faults and checks.
     pub(crate) fn calm() -> World {
         let (mut plan, _) = plan::draw(0, &Omissions::default());
         plan.clients = Vec::new();

@@ -2,21 +2,23 @@
 //!
 //! [`Sim`] handles every call of the program in memory: sockets, pipes, epoll, time. A seed
 //! determines every choice, including which thread runs next and which faults happen ([`Fault`]).
-//! During a run, these invariants must hold at every call:
+//! These invariants must hold, each at every call or at the end of the run:
 //!
 //! - each client gets its own bytes, in order, without duplicates, and a connection ends only when
-//!   all its bytes are echoed, unless the client or a fault has ended it;
-//! - every request gets exactly one correct reply, in order; an error's code fits the fault that
-//!   happened, and nothing else is written;
+//!   all its bytes are echoed, unless the client, a fault, the deadline of a stop or the program's
+//!   exit ends it;
+//! - every request gets exactly one correct reply, in order; an error's code fits its cause, and
+//!   nothing else is written to standard output;
 //! - reported counters equal the simulator's own counts at some moment between a request and its
 //!   reply (with workers, each counter by itself);
-//! - every call is valid: the program uses only open descriptors, closes none twice and leaks none;
-//! - no call except the loop's wait blocks, and the loop does not repeat calls without progress;
+//! - every call is valid: the program uses only open descriptors, and closes each of its own once;
+//! - no call except the loop's wait blocks, and calls without progress are bounded;
 //! - every client that keeps reading finishes; requests and stops end by their deadlines;
 //! - no connection buffers more than its bound.
 //!
-//! [`run()`] makes one run; [`shrink`] searches for the smallest part of it that still violates the
-//! same invariant. A run depends only on its seed: no real time, address or unordered map affects it.
+//! [`run()`] makes one run; [`shrink`] searches for a shorter one that still violates the same
+//! invariant. A run depends only on its seed and its [`Omissions`]: no real time, address or unordered
+//! map affects it.
 //!
 //! Modules:
 //!

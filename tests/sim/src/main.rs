@@ -1,4 +1,4 @@
-//! Runs a range of seeds on all cores, or a single seed with its trace.
+//! Runs a range of seeds in parallel, or a single seed, with its trace if requested.
 
 use std::collections::BTreeMap;
 use std::process::{self, ExitCode};
@@ -24,8 +24,8 @@ Usage: cargo run --profile sim -p sim -- [--seeds N] [--from S] [--jobs J] [--br
   --trace     show the calls of that seed, even without a violation
 ";
 
-/// The real time after which a run is reported as hanging. A program that keeps making calls reaches their
-/// limit earlier.
+/// The real time after which a run is reported as hanging. A program that keeps making calls exceeds
+/// the limit on calls earlier.
 const HUNG: Duration = Duration::from_secs(120);
 
 /// The interval at which the main thread checks whether the runs have ended, or hang.
@@ -140,7 +140,7 @@ fn lock(sum: &Mutex<Sum>) -> MutexGuard<'_, Sum> {
 fn many(arguments: &Arguments) -> ExitCode {
     let end = arguments.from.saturating_add(arguments.seeds);
     let next = AtomicU64::new(arguments.from);
-    // Seeds after the lowest failing one are not run, so the lowest is reported.
+    // No thread starts a seed after the lowest failing one. All seeds before it run, so the lowest is reported.
     let stop = AtomicU64::new(end);
     let sum = Mutex::new(Sum::default());
     let started = Instant::now();
@@ -243,7 +243,7 @@ fn print_shortest(seed: u64, report: &Report) {
     let calls = &shortest.trace;
     let skipped = calls.len().saturating_sub(SHOWN);
     if skipped > 0 {
-        println!("({skipped} calls before)");
+        println!("({skipped} lines before)");
     }
     for line in &calls[skipped..] {
         println!("{line}");

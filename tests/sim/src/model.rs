@@ -39,7 +39,7 @@ pub(crate) enum RequestKind {
     Stats,
     Stop,
     Unknown,
-    /// A request whose field of this name is malformed.
+    /// A request whose field of this name is malformed or missing.
     Malformed(&'static str),
     NoMessageId,
 }
@@ -74,7 +74,7 @@ pub(crate) struct Model {
     listening: Option<Server>,
     /// The number of the program's attempts that belong to answered requests.
     attempts: usize,
-    /// The number of the last call of those attempts.
+    /// The number of the last call that closed a socket of those attempts.
     attempts_until: u64,
 }
 
@@ -395,7 +395,7 @@ impl World {
         match code {
             CRASH | TIMEOUT if sent.is_empty() => {
                 return Err(
-                    "no byte was sent, and the code is for a send after its first byte".into(),
+                    "no byte was sent, but the code is for a failure after the first byte".into(),
                 );
             }
             _ if gave_up && attempt.stood_still < STALL_TIMEOUT => {
@@ -435,8 +435,8 @@ impl World {
     }
 
     /// Checks that the counters had the values in `reply` at some moment between the reading of the
-    /// request and now. If calls for earlier requests came after that reading, the interval begins
-    /// with the last of them.
+    /// request and now. If a socket of an earlier request was closed after that reading, the interval
+    /// begins with that close.
     fn check_stats(&mut self, id: u64, read_at: u64, reply: &Reply<'_>) -> Checked {
         let from = read_at.max(self.model.attempts_until);
         let sum = |(connections, bytes): (u64, u64), count: &Count| {

@@ -10,8 +10,8 @@ use syscalls::epoll::{EPOLLERR, EPOLLHUP, EPOLLIN, EPOLLOUT, EPOLLRDHUP};
 pub(crate) const CLIENT: usize = 0;
 pub(crate) const SERVER: usize = 1;
 
-/// The number of bytes after which a tiny buffer grows to [`GROWN`] bytes. A kernel's buffers grow too, and a
-/// long stream would take too many calls byte by byte.
+/// The number of bytes after which a smaller buffer grows to [`GROWN`] bytes. A kernel's buffers grow too, and
+/// a long stream would take too many calls byte by byte.
 const GROWS_AFTER: usize = 2_000;
 const GROWN: usize = 4_096;
 
@@ -33,7 +33,7 @@ pub(crate) enum Phase {
     Queued,
     /// Accepted by the program.
     Accepted,
-    /// Never established.
+    /// Never established, or aborted before it was accepted.
     Failed,
 }
 
@@ -86,7 +86,7 @@ pub(crate) struct End {
     pub(crate) closed: bool,
     pub(crate) shut_read: bool,
     pub(crate) shut_write: bool,
-    /// Whether the connection has been reset, by the other end or by the network.
+    /// Whether the connection has been reset, by the other end or by the network, or could not be established.
     pub(crate) reset: bool,
     /// The error that the next call reports: `SO_ERROR`.
     pub(crate) error: Option<Errno>,
@@ -117,14 +117,14 @@ pub(crate) struct Conn {
     pub(crate) came: Vec<u8>,
     /// Whether it has read end of file.
     pub(crate) client_saw_end: bool,
-    /// Whether an `accept4` failed by a fault while the connection was in the queue. The program may
-    /// then close its listener without having served the connection.
+    /// Whether `accept4`, or `epoll_ctl` on the listener, failed while the connection was in the queue. The
+    /// program may then close its listener without having served the connection.
     pub(crate) refused_while_queued: bool,
     pub(crate) queued_at_call: u64,
     pub(crate) accepted_at_call: u64,
     /// The error with which the connect fails in the background, if it does.
     pub(crate) fails: Option<Errno>,
-    /// Whether the network delivered nothing on it for seconds.
+    /// Whether a fault has suspended deliveries on it, for less than 8 seconds.
     pub(crate) was_silent: bool,
 }
 

@@ -49,19 +49,21 @@ pub(crate) struct Plan {
     pub(crate) all_clients: usize,
 }
 
-/// The numbers of bytes that a client may send: mostly small ones, so that many runs fit into a second.
+/// The numbers of bytes that a client may send, unless it never reads: mostly small ones, so that many runs
+/// fit into a second.
 const CLIENT_BYTES: [u32; 9] = [0, 1, 5, 64, 1_000, 4_096, 10_000, 70_000, 300_000];
 
 /// The largest number of workers in a run that has workers.
 const MOST_WORKERS: usize = 3;
 
-/// The descriptor limits of a run that is short of descriptors: the program's own five, and a few more.
+/// The hard descriptor limits of a run that is short of descriptors: the program's own five, and a few more.
+/// The descriptors for workers and for clients that stay are added.
 const LOW_FD_LIMITS: [u64; 4] = [8, 10, 12, 16];
 
 /// The descriptors that each worker needs: its epoll set and its eventfd. All workers share one more.
 const PER_WORKER: u64 = 2;
 
-/// The descriptor limit of any other run.
+/// The hard descriptor limit of any other run.
 const HIGH_FD_LIMIT: u64 = 1_024;
 
 /// Draws the run of `seed` without `omissions`.

@@ -133,7 +133,7 @@ impl World {
                 if tried > 0 {
                     self.violated(
                         "every action belongs to a request",
-                        format!("{tried} sockets were made without a request"),
+                        format!("{tried} attempts to make a socket have no request"),
                     );
                 }
             }
@@ -181,8 +181,8 @@ impl World {
     }
 }
 
-/// Searches for the smallest part of the run of `seed` that still violates `invariant`. Returns the
-/// omissions that lead to it, and its report with the trace.
+/// Omits the parts of the run of `seed` one after another, and keeps an omission if the run still violates
+/// `invariant`, in no more calls than before. Returns the omissions, and the report of that run with its trace.
 pub fn shrink(seed: u64, invariant: &str) -> (Omissions, Report) {
     let mut omissions = Omissions::default();
     let shows = |omissions: &Omissions| {

@@ -9,10 +9,10 @@ use crate::model::{Request, RequestKind};
 /// The ports that start requests name. 0 picks a free port.
 const PORTS: [u16; 4] = [8080, 8080, 9090, 0];
 
-/// Lengths of messages: empty, small, around the size of a buffer, larger than all buffers.
+/// Lengths of messages: empty, small, around the size of a buffer, and the largest capacity of a connection.
 const LENGTHS: [usize; 8] = [0, 1, 11, 100, 1_000, 5_000, 66_000, 200_000];
 
-/// The fields that can be malformed in a malformed request.
+/// The fields of which one is malformed or missing in a malformed request.
 const FIELDS: [&str; 5] = ["port", "data", "type", "node_id", "echo"];
 
 /// A line of the input.
@@ -162,7 +162,7 @@ fn line(rng: &mut Rng, kind: RequestKind, id: u64) -> Line {
     } else {
         String::new()
     };
-    // The order of fields is random.
+    // The fields have one of two orders.
     let text = if rng.bool() {
         format!("{{\"src\":\"{src}\",\"dest\":\"{dest}\",\"body\":{{{body}{msg_id}}}}}")
     } else {

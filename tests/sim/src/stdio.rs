@@ -3,7 +3,8 @@
 use fastrand::Rng;
 use syscalls::epoll::{EPOLLERR, EPOLLHUP, EPOLLIN, EPOLLOUT};
 
-/// `PIPE_BUF`: poll reports a pipe as writable when it has space for this many bytes.
+/// `PIPE_BUF`: poll reports a simulated pipe as writable when it has space for this many bytes. Linux does so
+/// when one of the pipe's page-sized buffers is free.
 pub(crate) const PIPE_BUF: usize = 4096;
 
 /// The file behind a descriptor that the program inherited.
@@ -31,7 +32,7 @@ pub(crate) struct Input {
     pub(crate) closed: bool,
     pub(crate) due: u64,
     pub(crate) rng: Rng,
-    /// Offsets before which the writer waits for replies, or for the clients to finish.
+    /// Offsets at which the writer waits for replies, or for the clients to finish.
     pub(crate) gates: Vec<Gate>,
     /// The most bytes that the writer writes at once.
     pub(crate) piece: u32,
@@ -79,7 +80,7 @@ pub(crate) struct Output {
     /// The reader closes its end after this many bytes.
     pub(crate) closes_after: Option<usize>,
     pub(crate) read: usize,
-    /// The written bytes that are not yet a whole line.
+    /// The bytes of standard output that are not yet a whole line, or all bytes of standard error.
     pub(crate) line: Vec<u8>,
 }
 

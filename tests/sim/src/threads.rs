@@ -2,7 +2,7 @@
 //!
 //! A thread runs until it makes a call. Before and after the call, another thread may run; if the call
 //! blocks, another one must. The seed decides which, so a run with threads is deterministic too. If all
-//! threads are blocked, time advances to the next event.
+//! threads are blocked, time advances to the next event or deadline.
 
 use std::any::Any;
 use std::cell::{Cell, RefCell};

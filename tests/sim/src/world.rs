@@ -1,8 +1,9 @@
 //! Contains everything outside the program: the kernel's state, the network, the clients, and time.
 //!
-//! Time is a number of nanoseconds. Each call adds a little to it, and when the program waits, it jumps to the
-//! time of the next event. All actors (the clients, the network, the writer of the requests) are scheduled in
-//! one agenda, ordered by time and then by insertion, so that the seed determines every event.
+//! Time is a number of nanoseconds. Each call adds a little to it. When all threads of the program wait, time
+//! jumps to the next event or deadline. All actors (the clients, the network, the writer of the requests and
+//! the reader of the replies) are scheduled in one agenda, ordered by time and then by insertion, so that the
+//! seed determines every event.
 
 use core::net::SocketAddr;
 use std::cmp::Reverse;
@@ -30,7 +31,7 @@ pub(crate) const SECOND: u64 = 1_000_000_000;
 /// The time that a call takes, in nanoseconds.
 const CALL_COST: u64 = 500;
 
-/// The number of calls in a row that the program may make without progress. A busy loop makes more.
+/// The largest number of calls that the program may make without progress. A busy loop makes more.
 const IDLE_CALLS: i64 = 3_000;
 
 /// The number of further calls that each step of progress allows. It covers a whole busy-poll, because the
@@ -76,9 +77,9 @@ pub(crate) enum State {
     Listening {
         queue: VecDeque<usize>,
         backlog: usize,
-        /// Whether the last attempt to accept has failed.
+        /// Whether the last `accept4` ran out of a resource, or an `epoll_ctl` has failed since.
         failed: bool,
-        /// The error of the last attempt to accept that failed.
+        /// The error of the last such failure.
         failure: Option<Errno>,
     },
     Stream {
@@ -108,7 +109,7 @@ pub(crate) struct Socket {
 #[derive(Debug, Default)]
 pub(crate) struct Attempt {
     pub(crate) listened: bool,
-    /// Whether it has been registered in epoll, as a listener must be.
+    /// Whether its listener has been registered in epoll.
     pub(crate) watched: bool,
     pub(crate) port: u16,
     /// The first call that failed while the server was set up.
@@ -168,7 +169,7 @@ pub(crate) struct World {
     pub(crate) stdout: Output,
     pub(crate) stderr: Output,
     pub(crate) model: Model,
-    /// Whether an invalid call is a violation. It is not when the simulator is compared with a real
+    /// Whether violations are recorded. They are not when the simulator is compared with a real
     /// kernel.
     pub(crate) strict: bool,
     pub(crate) violation: Option<Violation>,
@@ -191,7 +192,7 @@ pub(crate) struct World {
     pub(crate) running: usize,
     /// The clients' ports in use, each with its connection.
     pub(crate) ports: BTreeMap<u16, usize>,
-    /// The largest number of bytes that a connection had read and not written.
+    /// The largest number of bytes that the program had read from one connection and not written back.
     pub(crate) most_owed: usize,
 }
 
@@ -304,7 +305,7 @@ impl World {
                 break;
             }
             self.agenda.pop();
-            // Skip it if the actor has been rescheduled to an earlier time since.
+            // Skip an outdated entry: the actor has been rescheduled since.
             if *self.due(actor) != at {
                 continue;
             }
@@ -340,7 +341,7 @@ impl World {
         let unanswered = self.model.unanswered();
         let unread = self.stdin.available();
         format!(
-            "{unanswered} requests are not answered, {unread} bytes of them not read; waiting clients: [{}]",
+            "{unanswered} requests are not answered, {unread} bytes of input are not read; waiting clients: [{}]",
             waiting.join(", ")
         )
     }
@@ -358,7 +359,7 @@ impl World {
             self.violated(
                 "no busy loop",
                 format!(
-                    "{IDLE_CALLS} calls without progress; {}",
+                    "the allowance of calls without progress is used up; {}",
                     self.pending_work()
                 ),
             );
@@ -447,7 +448,8 @@ impl World {
         attempt.excuses.push((call, errno));
     }
 
-    /// Records that `accept4` has failed for lack of a resource, after which the program backs off accept.
+    /// Records that `accept4` has failed for lack of a resource, or that `listener` could not be registered in
+    /// epoll. The program then backs off accept.
     pub(crate) fn blame_accept(&mut self, listener: usize, errno: Errno) {
         if let State::Listening {
             queue,
@@ -474,7 +476,7 @@ impl World {
 
     // The network.
 
-    /// Schedules delivery on `conn`, if anything is in flight.
+    /// Delivers what is in flight on `conn`, at once or later.
     pub(crate) fn kick(&mut self, conn: usize) {
         if !self.conns[conn]
             .flows

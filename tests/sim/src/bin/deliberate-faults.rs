@@ -27,7 +27,7 @@ const PARTS: [&str; 6] = [
     "tests",
 ];
 
-/// The simulator's output after a violation, and after a run that hangs.
+/// The parts of the simulator's output that report a violation, and a run that hangs.
 const FOUND: &str = " violates ";
 const HUNG: &str = ": the program hangs";
 
