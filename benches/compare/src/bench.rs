@@ -18,13 +18,13 @@ use crate::servers::{
     RAWECHO_WORKERS2_SPIN0, Role, SERVERS, Server, role,
 };
 
-/// The servers that are measured on the load generator's CPU, beside rawecho.
+/// The servers that are measured with the load generator on their CPU, beside rawecho.
 const ON_ONE_CPU: [&str; 4] = ["tokio", "mio", "std", FLOOR_EPOLL];
 
 /// The servers that show what busy-polling gains and costs, beside rawecho.
 const WITH_AND_WITHOUT_POLLING: [&str; 2] = [RAWECHO_SPIN0, FLOOR_POLL];
 
-/// The servers whose allocations valgrind can count, beside rawecho. Go does not allocate with
+/// The servers whose allocations valgrind counts, beside rawecho. Go does not allocate with
 /// `malloc`, and valgrind supports `io_uring` only in part.
 const COUNTED: [&str; 6] = ["tokio", "mio", "smol", "std", "libuv", FLOOR_EPOLL];
 
@@ -145,7 +145,7 @@ pub struct Load {
     pub seconds: Option<f64>,
     /// The seconds of load before the measurement, if they are not those of the options.
     pub warmup: Option<f64>,
-    /// The load generator's CPUs, if they are not the CPU of its own.
+    /// The load generator's CPUs, if they are not those of [`Cpus::load`].
     pub cpus: Option<CpuSet>,
 }
 
@@ -199,7 +199,7 @@ pub fn report(output: &Output) -> Result<Report> {
     serde_json::from_str(line).with_context(|| line.to_owned())
 }
 
-/// Returns whether a measure needs this server.
+/// Returns whether a measure includes this server even if the command line does not name it.
 fn is_the_question(measure: Measure, cell: Cell, server: &Server) -> bool {
     match (measure, server.name) {
         (_, RAWECHO)

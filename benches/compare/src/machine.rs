@@ -20,7 +20,7 @@ pub struct Header {
     pub command: String,
     /// Model of the CPU.
     pub cpu: String,
-    /// The number of CPUs.
+    /// The number of CPUs that this process may use.
     pub cores: usize,
     /// The version of Linux.
     pub kernel: String,
@@ -28,9 +28,9 @@ pub struct Header {
     pub open_files: u64,
     /// The one-minute load average at the start of the run.
     pub load_average: String,
-    /// The number of rounds: each measures every cell once.
+    /// The number of rounds. Each measures every cell once, but some measures are only in the first.
     pub rounds: u64,
-    /// The seconds that one measurement lasts.
+    /// The seconds that a measurement lasts, unless its measure or its load needs another duration.
     pub seconds: f64,
     /// The number of lines, in millions, that the measure of the node's memory sends.
     pub million_lines: u64,

@@ -11,13 +11,13 @@ use crate::sample::{Cell, Measure};
 /// Measures rawecho and its peers side by side and writes the report.
 #[derive(Clone, Debug, Parser)]
 pub struct Options {
-    /// Measure a small grid in 3 short rounds, to check that everything works
+    /// Run 3 short rounds with a smaller grid, to check that everything works
     #[arg(long)]
     pub quick: bool,
     /// Number of rounds [default: 5, quick: 3]
     #[arg(long, value_parser = clap::value_parser!(u64).range(1..))]
     rounds: Option<u64>,
-    /// Seconds that one measurement lasts [default: 0.5, quick: 0.3]
+    /// Seconds that most measurements last [default: 0.5, quick: 0.3]
     #[arg(long)]
     seconds: Option<f64>,
     /// Seconds of load before a measurement
@@ -95,8 +95,8 @@ const SMALL: u64 = 64;
 /// The messages a second of the open loop.
 const RATES: [u64; 3] = [1_000, 10_000, 50_000];
 
-/// The think times of a client, in microseconds: shorter than a wake-up, about as long as busy-polling, and
-/// much longer.
+/// The think times of a client, in microseconds: shorter than the 60 µs for which rawecho busy-polls at most,
+/// longer, and much longer.
 const THINK: [u64; 3] = [10, 100, 1_000];
 
 impl Options {
@@ -105,7 +105,7 @@ impl Options {
         self.rounds.unwrap_or(if self.quick { 3 } else { 5 })
     }
 
-    /// Returns the seconds that one measurement lasts.
+    /// Returns the seconds that most measurements last.
     pub fn seconds(&self) -> f64 {
         self.seconds.unwrap_or(if self.quick { 0.3 } else { 0.5 })
     }
@@ -205,7 +205,7 @@ impl Options {
         let sizes = or(&self.sizes, &[SMALL, 16384], &[SMALL, 1024, 16384, 65536]);
         let mut cells = Vec::new();
         for &in_flight in &self.in_flight {
-            // From 2 to 9 connections show only busy-polling, which 16 messages in flight leave no time for.
+            // Cells with 2 to 9 connections show only busy-polling, for which 16 in flight leave no time.
             let matters = |connections: &&u64| {
                 self.connections.is_some() || in_flight == 1 || !(2..10).contains(*connections)
             };

@@ -93,8 +93,7 @@ impl Results {
         cells
     }
 
-    /// Returns the servers with a measurement of `measure`, failed ones included, in the order of the
-    /// table.
+    /// Returns the servers with a measurement of `measure`, even a failed one, in the order of the table.
     pub fn servers(&self, measure: Measure) -> Vec<&'static str> {
         let tried = |name| {
             self.samples

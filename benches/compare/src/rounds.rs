@@ -1,7 +1,8 @@
 //! Runs the measurements, round after round.
 //!
-//! A round measures each cell on all servers, one right after the other, in a random order. Other load on
-//! the machine then affects all servers alike, and the ratio of two servers is computed within a round.
+//! A round measures each cell on all servers that take part in it, one right after the other, in a random
+//! order. Other load on the machine then affects all servers alike, and the ratio of two servers is computed
+//! within a round. Only the first round includes the measures for which [`Measure::once`] is true.
 
 use std::time::Instant;
 

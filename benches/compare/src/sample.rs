@@ -13,9 +13,9 @@ use crate::report::number;
 pub enum Measure {
     /// Closed loop.
     Closed,
-    /// Closed loop, with a busy loop on each CPU.
+    /// Closed loop, with a busy loop on the server's CPU and one on the load generator's.
     Neighbours,
-    /// Closed loop, with a real-time thread that takes the server's CPU for moments.
+    /// Closed loop, with a real-time thread that takes the server's CPU for 0.5 ms twice a second.
     Gaps,
     /// Closed loop, with a client that thinks before each message.
     Thinking,

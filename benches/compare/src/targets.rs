@@ -395,7 +395,8 @@ fn round_trips(results: &Results) -> Verdict {
     verdict
 }
 
-/// Reports the gain of a second thread, and the CPU time that the load generator uses beside it.
+/// Returns the target for two threads, and for each cell the gain of the second thread with the CPU time that
+/// the load generator uses.
 fn workers(results: &Results) -> Vec<Verdict> {
     let cpus = results.header.cores;
     let cells = results.cells(Measure::Workers);

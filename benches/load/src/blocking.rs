@@ -18,7 +18,7 @@ use crate::recorder::{Phase, Recorder};
 /// recorder has measured long enough.
 ///
 /// # Errors
-/// If the connection breaks, a byte is wrong or the server gets stuck.
+/// If the connection breaks, a byte is wrong or the server sends nothing for [`STALL`].
 ///
 /// # Panics
 /// If `size` is more than [`MAX_IO`]: the client does not read while it writes,

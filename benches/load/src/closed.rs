@@ -21,11 +21,11 @@ const ORDER: u64 = 1;
 ///
 /// The connections send their first messages in random order. If they sent in the order of opening, the
 /// messages of thousands of connections would arrive for seconds in the order in which the server's
-/// connections lie in memory. A server that keeps that order was then faster, by 15 % at 10,000 × 1 KiB, and
-/// not at all once the order had become random.
+/// connections lie in memory. Meanwhile, a server that keeps that order is faster, by 15 % at 10,000 × 1 KiB.
+/// Once the order has become random, it is not.
 ///
 /// # Errors
-/// If a connection breaks, a byte is wrong or the server gets stuck.
+/// If a connection breaks, a byte is wrong or the server sends nothing for [`STALL`].
 pub fn run(pool: &mut Pool, shape: Shape, in_flight: u64, recorder: &mut Recorder) -> Result<()> {
     let mut sent_at = SentAt::new(pool.len(), in_flight);
     let now = recorder.now();

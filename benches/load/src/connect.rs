@@ -23,7 +23,7 @@ use crate::shape::Shape;
 /// connection.
 ///
 /// # Errors
-/// If a connection breaks, a byte is wrong or the server gets stuck.
+/// If a connection breaks, a byte is wrong or the server sends nothing for [`STALL`].
 pub fn run(port: u16, shape: Shape, pattern: &Pattern, recorder: &mut Recorder) -> Result<u64> {
     let mut started = 0;
     let mut exchanges = Vec::new();

@@ -88,7 +88,10 @@ impl Connection {
             self.received + length as u64
         );
         self.received += length as u64;
-        ensure!(self.received <= self.sent, "the server sent bytes twice");
+        ensure!(
+            self.received <= self.sent,
+            "the server sent more bytes than it received"
+        );
         Ok(length)
     }
 }

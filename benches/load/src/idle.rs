@@ -10,8 +10,8 @@ use crate::open::STALL;
 use crate::pattern::{MAX_IO, Pattern};
 use crate::shape::Shape;
 
-/// Reports on stdout that the connections are open and holds them until stdin ends. Then it echoes one more
-/// message over each, because the server must not have lost any.
+/// Reports on stdout that the connections are open and holds them until stdin ends. Then echoes one more
+/// message over each, to check that the server has kept all connections.
 ///
 /// # Errors
 /// If a connection has broken in the meantime.

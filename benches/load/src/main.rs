@@ -70,7 +70,7 @@ enum Mode {
 
 #[derive(Clone, Copy, PartialEq, ValueEnum)]
 enum Driver {
-    /// `blocking` for one small message on one connection, else `epoll`
+    /// `blocking` for one message of at most 64 KiB on one connection, else `epoll`
     Auto,
     /// Non-blocking sockets behind one epoll
     Epoll,

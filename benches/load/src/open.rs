@@ -12,8 +12,8 @@ use nix::sys::socket::{
 use crate::connection::Connection;
 use crate::pattern::{MAX_IO, Pattern};
 
-/// The time without bytes from the server after which a run fails. It is longer than the 3 s until the second
-/// retransmission of a SYN that a full backlog dropped.
+/// The time without bytes from the server after which a run fails. It is long enough for several
+/// retransmissions of a dropped segment: with TCP's minimum timeout of 0.2 s, five take about 6 s.
 pub const STALL: Duration = Duration::from_secs(10);
 
 /// Bytes echoed on a new connection before it counts as open. To the client, a connection in the kernel's
@@ -24,8 +24,8 @@ pub const GREETING: u64 = 64;
 /// backlog of the servers, so no SYN is dropped.
 const BATCH: u64 = 64;
 
-/// The number of connections from one address before the next is used. Linux has 28,232 ephemeral ports for
-/// each pair of addresses. It tries the odd or the even ones first, one after the other, and a closed
+/// The number of connections from one address before the next is used. By default, Linux has 28,232 ephemeral
+/// ports for each pair of addresses. It tries the odd or the even ones first, one after the other, and a closed
 /// connection keeps its port in TIME_WAIT. The search becomes slow well before half of them are in use.
 const PER_SOURCE: u64 = 4_000;
 
@@ -62,7 +62,7 @@ pub fn dial(nth: u64, port: u16) -> Result<TcpStream> {
 /// Opens `count` connections and echoes [`GREETING`] bytes over each.
 ///
 /// # Errors
-/// If not all can be opened. The error says how many were.
+/// If not all can be opened. The error says how many were open before the batch that failed.
 pub fn open(count: u64, port: u16, pattern: &Pattern) -> Result<Vec<Connection>> {
     let mut connections = Vec::with_capacity(count as usize);
     while (connections.len() as u64) < count {

@@ -1,8 +1,8 @@
 //! The bytes that connections send and expect back.
 
 /// Bytes after which a connection's stream repeats: the largest prime below 64 KiB. No message or buffer
-/// size is a multiple of so large a prime, so a lost, doubled or swapped message shifts the pattern and is
-/// detected.
+/// size of the benchmarks is a multiple of it, so a lost, doubled or swapped message shifts the pattern and
+/// is detected.
 const PERIOD: usize = 65_521;
 
 /// Bytes between the starts of two successive connections' patterns. It does not divide the period, so the

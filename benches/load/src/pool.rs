@@ -19,7 +19,7 @@ use crate::pattern::{MAX_IO, Pattern};
 /// stale when it is handled.
 const EVENTS: usize = 256;
 
-/// Non-blocking connections, each with the number of bytes to send.
+/// Non-blocking connections, each with the number of bytes to send on it in total.
 pub struct Pool {
     epoll: Epoll,
     members: Vec<Member>,
@@ -157,8 +157,8 @@ impl Pool {
     /// position in the stream after them.
     ///
     /// Epoll does not report the same bytes again, so none may be left. All are read when a read does not fill
-    /// the buffer, or when every byte that had been sent at the time of the event has come back. Bytes that
-    /// arrive later cause an event of their own, so `take` may send more without an endless loop here.
+    /// the buffer, or when every byte that had been sent before this call has come back. Bytes that arrive
+    /// later cause an event of their own, so `take` may send more without an endless loop here.
     ///
     /// # Errors
     /// Those of [`Connection::receive`] and of `take`.

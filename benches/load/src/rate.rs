@@ -14,7 +14,7 @@ use crate::pool::{Events, Pool};
 use crate::recorder::{Phase, Recorder};
 use crate::shape::Shape;
 
-/// The time in which the last messages must come back.
+/// The time after the measurement in which the last messages must come back.
 const DRAIN: Duration = Duration::from_secs(5);
 
 const NANOSECONDS: u128 = 1_000_000_000;

@@ -10,18 +10,18 @@ use crate::clock::{Clock, cpu_time, nanoseconds};
 use crate::report::Report;
 use crate::shape::Span;
 
-/// Significant digits of a latency. Its error is 0.1 %, far below the spread between runs.
+/// Significant digits of a latency. Its error is at most 0.1 %, far below the spread between runs.
 const DIGITS: u8 = 3;
 
 /// The longest latency that is recorded, in nanoseconds. It is far above all deadlines here.
 const LONGEST: u64 = 60_000_000_000;
 
-/// Round trips that every message in flight completes before measuring begins. The first one fills the
-/// kernel's buffers, which takes seconds for much data. A server that fills them fast is not always fast
-/// afterwards.
+/// The least number of round trips, on average over the messages in flight, before measuring begins. The first
+/// one fills the kernel's buffers, which takes seconds for much data. A server that fills them fast is not
+/// always fast afterwards.
 const WARMUP_ROUND_TRIPS: u64 = 2;
 
-/// Round trips that every message in flight completes while measuring.
+/// The least number of round trips, on average over the messages in flight, while measuring.
 const MEASURED_ROUND_TRIPS: u64 = 3;
 
 /// The phase of a run.
@@ -116,7 +116,7 @@ impl Recorder {
         Ok(self.phase)
     }
 
-    /// Returns whether every message in flight has completed `turns` round trips since byte `bytes`.
+    /// Returns whether the messages in flight have completed `turns` round trips on average since byte `bytes`.
     fn turned(&self, bytes: u64, turns: u64) -> bool {
         self.bytes - bytes >= turns * self.bytes_in_flight
     }
@@ -131,7 +131,8 @@ impl Recorder {
         self.bytes
     }
 
-    /// Counts a message that was sent, or due, at `from` and came back at `to`.
+    /// Records the latency of a message that was sent, or due, at `from` and came back at `to`, except during
+    /// the warm-up.
     pub fn message(&mut self, from: u64, to: u64) {
         if self.phase != Phase::WarmUp {
             self.histogram.saturating_record(to.saturating_sub(from));

@@ -1,4 +1,4 @@
-//! The report of a run: one JSON object on stdout.
+//! The report of a run: one JSON object, the last line on stdout.
 
 use hdrhistogram::Histogram;
 use serde::{Deserialize, Serialize};
@@ -8,13 +8,13 @@ use serde::{Deserialize, Serialize};
 pub struct Report {
     /// The mode that ran.
     pub mode: String,
-    /// `epoll`, or `blocking` for one connection with one message in flight.
+    /// How the load generator waited for the server: `epoll` or `blocking`.
     pub driver: String,
     /// Connections that were open at the same time.
     pub connections: u64,
     /// Bytes in a message.
     pub size: u64,
-    /// Messages in flight on each connection.
+    /// Messages in flight on each connection, or 0 if the mode does not fix them.
     pub in_flight: u64,
     /// Messages a second that the run was to send.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -21,7 +21,7 @@ pub struct Span {
     /// Seconds to measure; a closed loop with much data in flight takes longer
     #[arg(long, default_value = "1", value_parser = seconds)]
     pub seconds: Duration,
-    /// Seconds of the same load before the measurement; likewise
+    /// Seconds of the same load before the measurement; a closed loop with much data in flight takes longer
     #[arg(long, default_value = "0.2", value_parser = seconds)]
     pub warmup: Duration,
 }

@@ -1,5 +1,6 @@
 /* The floor with unconditional busy-polling: it polls a level-triggered epoll set for 60 us after each event
- * before it sleeps. Closes a connection whose read or write fails, and exits when another call fails. */
+ * before it sleeps. It closes a connection that ends or whose read or write fails, and exits when another call
+ * fails. */
 
 #include <netinet/in.h>
 #include <netinet/tcp.h>

@@ -1,6 +1,7 @@
-//! The code that all peers share: the command line, the line that announces the port, and the buffer sizes.
+//! The code that the servers in Rust share: the command line, the line that announces the port, and the buffer
+//! sizes.
 //!
-//! No peer handles SIGTERM, whose default action terminates the process.
+//! None of them handles SIGTERM, whose default action terminates the process.
 
 pub mod bare;
 

@@ -22,7 +22,8 @@ use crate::servers::Server;
 /// The duration of a measurement: many time slices of the scheduler, and several gaps.
 pub const SECONDS: f64 = 2.0;
 
-/// How long the real-time thread takes the CPU, and how often: about what a hypervisor does.
+/// The time for which the real-time thread takes the CPU, and the time between two gaps. A hypervisor might
+/// do the same.
 const GAP: Duration = Duration::from_micros(500);
 const PERIOD: Duration = Duration::from_millis(500);
 
@@ -38,7 +39,8 @@ pub fn by_neighbours(bench: &Bench, cell: Cell, server: &Server) -> Result<Value
 /// Measures while a real-time thread takes the server's CPU for [`GAP`] twice a second.
 ///
 /// # Errors
-/// If this process may not start a real-time thread, which needs `CAP_SYS_NICE`.
+/// If this process may not start a real-time thread, which needs `CAP_SYS_NICE` or an
+/// `RLIMIT_RTPRIO` of at least 1.
 pub fn by_gaps(bench: &Bench, cell: Cell, server: &Server) -> Result<Values> {
     let gaps = Gaps::start(bench.cpus.server)?;
     let values = take(bench, cell, server)?;
@@ -74,7 +76,7 @@ impl Drop for Neighbour {
     }
 }
 
-/// A thread of the real-time class `SCHED_FIFO`, which preempts everything else on its CPU.
+/// A thread with the real-time policy `SCHED_FIFO`, which preempts all normal threads on its CPU.
 struct Gaps {
     /// Ends the thread when dropped.
     end: Sender<()>,
@@ -82,7 +84,7 @@ struct Gaps {
 }
 
 impl Gaps {
-    /// Starts the thread and waits until it is in the class.
+    /// Starts the thread and waits until it has the policy.
     fn start(cpu: CpuSet) -> Result<Self> {
         let (end, ended) = channel();
         let (sender, started) = channel();
@@ -110,7 +112,7 @@ impl Gaps {
     }
 }
 
-/// Moves the calling thread to `cpu` and into the class `SCHED_FIFO`.
+/// Moves the calling thread to `cpu` and gives it the policy `SCHED_FIFO`.
 fn become_real_time(cpu: CpuSet) -> Result<()> {
     sched_setaffinity(Pid::from_raw(0), &cpu)?;
     let priority = ThreadPriorityValue::try_from(1).map_err(|why| anyhow!(why))?;
@@ -120,5 +122,5 @@ fn become_real_time(cpu: CpuSet) -> Result<()> {
         ThreadSchedulePolicy::Realtime(RealtimeThreadSchedulePolicy::Fifo),
     )
     .map_err(|error| anyhow!("{error:?}"))
-    .context("a real-time thread needs CAP_SYS_NICE")
+    .context("a real-time thread needs CAP_SYS_NICE or an RLIMIT_RTPRIO of at least 1")
 }

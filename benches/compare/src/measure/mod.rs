@@ -1,4 +1,4 @@
-//! The measures of a server, one file each.
+//! The measures of a server. Similar ones share a file.
 
 mod allocations;
 mod change;

@@ -7,8 +7,7 @@ use crate::bench::{Bench, Load};
 use crate::sample::{Cell, Values};
 use crate::servers::Server;
 
-/// The share of the rate that a server must reach. Below it, the server has not done the work that its
-/// CPU time is divided by.
+/// The share of the rate that a server must reach. Below it, the figures are not those for this rate.
 const KEPT_UP: f64 = 0.95;
 
 pub fn take(bench: &Bench, cell: Cell, server: &Server) -> Result<Values> {

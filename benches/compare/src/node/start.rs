@@ -9,8 +9,8 @@ use crate::bench::Bench;
 use crate::sample::{Metric, Values};
 use crate::servers::Server;
 
-/// The number of starts in a round, of which the median counts. At the first starts, the binary may not
-/// be in the page cache.
+/// The number of starts in a round, of which the median counts. At the first start, the binary may not be
+/// in the page cache.
 const STARTS: usize = 21;
 
 pub fn take(bench: &Bench, server: &Server) -> Result<Values> {

@@ -7,7 +7,7 @@ use crate::bench::Bench;
 use crate::sample::{Metric, Values};
 use crate::servers::Server;
 
-/// Requests in a measurement: about a second's work.
+/// Requests in a measurement: a second's work at the target of 500,000 a second.
 const REQUESTS: u64 = 500_000;
 
 pub fn take(bench: &Bench, server: &Server) -> Result<Values> {

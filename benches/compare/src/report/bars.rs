@@ -24,14 +24,15 @@ const BAR: i32 = 15;
 const HEAD: i32 = 40;
 /// The start of the bars, right of the names.
 const LEFT: i32 = 110;
-/// The length of the longest bar. Its value is drawn to the right of it.
+/// The length from the start of the bars to the end of the longest whisker. A bar's value is drawn to the right
+/// of its whisker.
 const LONGEST: f64 = 310.0;
 
 /// A question: its title, and the measurements that answer it.
 struct Question {
     title: &'static str,
     measure: Measure,
-    /// The cell, unless the measure's first one is shown.
+    /// The cell, or `None` for the measure's first one.
     cell: Option<Cell>,
     metric: Metric,
     better: Better,

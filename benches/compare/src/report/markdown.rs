@@ -137,7 +137,7 @@ fn head(text: &mut String, header: &Header) {
     *text += &format!(
         "on {cores} × {cpu}, Linux {kernel}, at most {open_files} open files; \
          load average over the minute before the start: {load_average}. \
-         Rounds: {rounds}; a measurement lasts {seconds} s. \
+         Rounds: {rounds}; most measurements last {seconds} s. \
          A figure is the median of the rounds, with the minimum and the maximum in parentheses; \
          a ratio is computed within each round, and its median is shown. \
          A cell is connections × bytes in a message × messages in flight. \
@@ -167,7 +167,8 @@ fn targets(text: &mut String, results: &Results) {
     }
     *text += "\nyes: the median reaches the target. \
               Within spread: the median does not, but at least one round does. \
-              No: no round does.\n\n";
+              No: no round does. \
+              A target for several cells has the worst verdict of its cells.\n\n";
 }
 
 /// Compares rawecho in every cell with the best peer of that cell, and with the floor.
@@ -235,7 +236,8 @@ fn polling(text: &mut String, results: &Results) {
     *text += "\n";
 }
 
-/// Writes a table of all servers in all cells of a measure.
+/// Writes a table of the measured servers in all cells of a measure. That of the grid leaves out servers that
+/// are measured with few connections only.
 fn table(text: &mut String, results: &Results, title: &str, measure: Measure, metric: Metric) {
     let servers = match measure {
         Measure::Closed => results.servers_of_grid(),
@@ -326,7 +328,7 @@ fn failures(text: &mut String, results: &Results) {
     if failures.is_empty() {
         return;
     }
-    *text += "## Not measured\n\n| what | cell | server | times | why |\n| --- | --- | --- | --- | --- |\n";
+    *text += "## Failed measurements\n\n| what | cell | server | times | why |\n| --- | --- | --- | --- | --- |\n";
     for ((measure, cell, server), (times, why)) in failures {
         *text += &format!("| {measure:?} | {cell} | {server} | {times} | {why} |\n");
     }

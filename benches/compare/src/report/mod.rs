@@ -38,7 +38,7 @@ pub fn write(results: &Results, folder: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Formats a number with about three significant digits, and commas between thousands.
+/// Formats a number with up to three decimals, none from 100, and commas between thousands.
 pub fn number(value: f64) -> String {
     let magnitude = value.abs();
     if magnitude == 0.0 {

@@ -1,4 +1,5 @@
-//! The colours of the plots. A server has the same colour in all of them.
+//! The colours of the plots. The plots of the grid distinguish peers by colour. Bar charts show names, and
+//! colour a bar by the server's role.
 
 use plotters::style::RGBColor;
 

@@ -22,7 +22,8 @@ const PANEL: (u32, u32) = (620, 330);
 const HEAD: u32 = 92;
 /// The width of a server's name in the legend.
 const NAME: u32 = 130;
-/// The largest number of steps on an axis.
+/// The largest number of steps on a linear axis. If a logarithmic axis has more, only powers of ten
+/// have labels.
 const LINES: f64 = 8.0;
 /// The share of a column's width that its servers occupy.
 const CROWD: f64 = 0.84;
@@ -194,7 +195,7 @@ fn draw_panel(area: &Area, plot: &Plot, cells: &[Cell]) -> Result<()> {
             .draw_series([PathElement::new(ends, GRID)])
             .map_err(failed)?;
     }
-    // If the axis spans many powers of ten, there is only room for their labels.
+    // If the axis spans many powers of ten, there is only room for the labels of the powers.
     let many = lines.len() as f64 > LINES + 1.0;
     let whole = |value: f64| height(value).fract().abs() < 1e-6;
     for line in lines {

@@ -1,4 +1,4 @@
-// Command echo uses Go's net package: a goroutine for each connection.
+// Command echo is an echo server on Go's net package: a goroutine for each connection.
 //
 // It reads and writes in a loop. io.Copy would splice through a pipe. The pipe needs two more
 // descriptors for each connection, so the server would reach the limit of open files with
@@ -19,7 +19,7 @@ func main() {
 	port := flag.Int("port", 0, "port to listen on; 0 picks a free one")
 	flag.Parse()
 
-	// net.Conn sets TCP_NODELAY by default.
+	// A net.TCPConn has TCP_NODELAY set by default.
 	listener, err := net.Listen("tcp4", fmt.Sprintf("127.0.0.1:%d", *port))
 	if err != nil {
 		log.Fatal(err)

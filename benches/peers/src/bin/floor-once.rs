@@ -1,5 +1,5 @@
 //! The minimal calls of one thread for one echo on a connection of its own:
-//! connect, accept, write, read, write, read, close, close.
+//! socket, connect, accept, write, read, write, read, close, close.
 //!
 //! The node's `tcp_echo_send`, which does the same, is compared with this floor.
 

@@ -1,7 +1,7 @@
 //! The most that busy-polling can gain: one connection at a time, `epoll_wait`
 //! with a zero timeout in a loop, `read` and `write`. It does not sleep while a
-//! connection is open. With one message in flight, a server that busy-polls can
-//! come close to this floor but not exceed it.
+//! connection is open. With one message in flight, a server that busy-polls
+//! epoll can come close to this floor but not exceed it.
 //!
 //! Not for production: it uses a whole CPU and serves only one client at a time.
 
