@@ -155,7 +155,7 @@ fn copy(from: &Path, to: &Path) {
     }
 }
 
-/// Runs the tests of the copy. Returns whether all passed, and their output.
+/// Runs [`TESTS`] in the copy. Returns whether all passed, and their output.
 fn run_tests(copy: &Path) -> (bool, String) {
     let mut cargo = Command::new(env!("CARGO"));
     cargo.current_dir(copy).args([

@@ -1,6 +1,7 @@
 //! Checks that the hand-written assembly passes each argument in the right register and returns the result.
-//! For every call, with success and with error, it must agree with `sc` (another crate's assembly) and with
-//! the C library's `syscall`: in the result, and in the bytes that the kernel writes to memory.
+//! For every call, with success and with error (`exit_group` cannot fail), it must agree with `sc` (another
+//! crate's assembly) and with the C library's `syscall`: in the result, and in the bytes that the kernel
+//! writes to memory.
 //!
 //! `registers.rs` checks that a call changes nothing else.
 
@@ -134,8 +135,9 @@ fn fd(of: &impl AsRawFd) -> usize {
     of.as_raw_fd() as usize
 }
 
-/// An address without memory, and a descriptor that is not open.
+/// An address at which no memory is mapped.
 const NOWHERE: usize = 8;
+/// A number that is never an open descriptor: −1.
 const CLOSED: usize = -1isize as usize;
 
 const LEN_IN: usize = mem::size_of::<libc::sockaddr_in>();
@@ -194,8 +196,8 @@ fn connecting(run: &mut Run) {
     run.call("accept4", &[fd(&socket), 0, 0, 1]);
     for (name, flags) in [("accept", None), ("accept4", Some(flags))] {
         let client = TcpStream::connect(listener).expect("the listener accepts");
-        // SAFETY: no memory is passed. (The listener becomes blocking. A connection is queued, so accept
-        // returns.)
+        // SAFETY: no memory is passed. (This makes the listener blocking, so accept waits until the connection
+        // is queued.)
         unsafe { libc::fcntl(socket.as_raw_fd(), libc::F_SETFL, 0) };
         let (mut addr, mut len) = (empty(), LEN_IN as u32);
         let args = [fd(&socket), at(&mut addr), at(&mut len)];

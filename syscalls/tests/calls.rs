@@ -1,5 +1,5 @@
-//! Checks each typed call against the running kernel: its success, and the errors that a program can provoke.
-//! The standard library or the C library confirms each effect, at the other end of a connection where there
+//! Checks each typed call against the running kernel: its success, and errors that a program can provoke.
+//! The standard library or the C library confirms most effects, at the other end of a connection where there
 //! is one. Most tests of sockets run over IPv4 and over IPv6.
 //!
 //! For each call there is a test whose name starts with the name of the call.
@@ -846,7 +846,7 @@ fn close_and_drop_close_once() {
     assert_eq!(theirs.read(&mut [0; 1]).unwrap(), 0, "end of file");
     // The child has no other thread that could open a file, so the number stays free.
     in_child(|| {
-        // SAFETY: the descriptor is open in this process, and nothing relies on it.
+        // SAFETY: nothing in this process uses the file that another test may have opened with this number.
         unsafe { libc::close(number) };
         // SAFETY: nothing relies on the number in this process.
         let fd = unsafe { Fd::from_raw(Linux, number) };
@@ -1181,7 +1181,7 @@ fn prlimit64_reads_and_sets_a_limit() {
     });
 }
 
-fn exit_group_ends_the_process_with_the_lowest_8_bits() {
+fn exit_group_ends_the_process_with_the_lowest_8_bits_of_its_argument() {
     let ended = child::in_child(|| exit_group(&Linux, 0x1_2a));
     assert_eq!(ended, Ok(0x2a));
 }
@@ -1216,7 +1216,7 @@ witness::tests! {
     rt_sigaction_exit_makes_a_signal_end_the_process_with_code_128_plus_its_number;
     clock_gettime_agrees_with_the_c_library;
     prlimit64_reads_and_sets_a_limit;
-    exit_group_ends_the_process_with_the_lowest_8_bits;
+    exit_group_ends_the_process_with_the_lowest_8_bits_of_its_argument;
     [each loopback] {
         socket_has_the_family_type_and_flags_asked_for;
         bind_sets_the_local_address;

@@ -103,8 +103,8 @@ fn compare(mut lines: &[&str], expected: &str) {
 fn second_process(test: &str) -> Command {
     let mut command = Command::new(env::current_exe().expect("a path"));
     command
-        // Example 3 reads its port from the first argument: 0 means any free port. No test is named "0", so
-        // the test harness ignores it.
+        // Example 3 reads its port from the first argument: 0 means any free port. The test harness takes it
+        // for the name of a test, and no test has this name.
         .args([
             "0",
             test,

@@ -75,7 +75,7 @@ struct Server {
 
 impl Server {
     fn start() -> Server {
-        // Run the program by the command that cargo is configured to run programs of this target with, if any.
+        // If the environment names a runner for programs of this target, run the program by it, as cargo does.
         let runner = format!(
             "CARGO_TARGET_{}_RUNNER",
             TARGET.to_uppercase().replace('-', "_")
@@ -133,7 +133,7 @@ fn server_echoes_every_connection() {
             data.as_bytes()
         );
     }
-    // These connections wait in the accept queue.
+    // All but the first of these connections wait in the accept queue.
     let waiting: Vec<_> = (0..50).map(|_| server.connect()).collect();
     for connection in waiting {
         assert_eq!(round_trip(connection, b"at last"), b"at last");

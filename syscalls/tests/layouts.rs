@@ -169,7 +169,7 @@ fn epoll_event_is_packed_on_x86_64_only() {
 fn types_without_a_layout_have_the_expected_size() {
     assert_eq!(SIGNALFD_SIGINFO_SIZE, size_of::<libc::signalfd_siginfo>());
     assert_eq!(std::mem::offset_of!(libc::signalfd_siginfo, ssi_signo), 0);
-    // `_NSIG / 8`, which glibc passes as `sigsetsize`.
+    // The size of the kernel's `sigset_t`: `rt_sigaction` fails with `EINVAL` for any other `sigsetsize`.
     assert_eq!(SigSet::SIZE, 8);
     // `Linux` has size 0, so a descriptor has the size of its number.
     assert_eq!(size_of::<Fd<Linux>>(), size_of::<libc::c_int>());

@@ -1,7 +1,8 @@
 //! Tests the documentation's claims about calls and the kernel: restarts as a handler sees them, the signal
-//! restorer, the upper half of an argument, the table of 32-bit calls, structures that change during a call,
-//! descriptors that are closed while in use, `fork` by number, writes of two threads, the accept queue, the
-//! reuse of ports, addresses of sends, the timeout of `recvmmsg`, and the end of a connection.
+//! restorer, the upper half of an argument, the numbers of 32-bit and x32 calls, structures that change during
+//! a call, descriptors that are closed while in use, `fork` by number, `vfork`, writes of two threads, the
+//! accept queue, the reuse of ports, addresses of sends, the timeout of `recvmmsg`, and the end of a
+//! connection.
 
 use std::arch::global_asm;
 use std::fs;
@@ -82,8 +83,8 @@ fn sleeps(id: i32) -> bool {
     stat.expect("a thread").contains(") S ")
 }
 
-/// Interrupts a thread that waits in `questions_read` by `signal`, whose handler has `flags`. Returns the
-/// program counter that the handler saw, and the result of the read.
+/// Sends `signal`, whose handler has `flags`, to a thread that waits in `questions_read`. Returns the program
+/// counter that the handler saw, and the result of the read.
 fn interrupted_read(signal: i32, flags: i32) -> (usize, isize) {
     // SAFETY: all zero bits are a valid action, and the handler only stores a number.
     unsafe {
@@ -134,7 +135,7 @@ fn restarted_call_is_the_same_instruction_executed_again() {
         length,
         "the instruction's length in bytes"
     );
-    // Each of the two handlers has its own signal.
+    // Each of the two sets of flags has its own signal.
     let restarted = interrupted_read(libc::SIGUSR1, libc::SA_RESTART);
     assert_eq!(
         restarted,

@@ -47,7 +47,7 @@ struct Stack {
     /// The stack pointer points here.
     before: Machine,
     after: Machine,
-    /// The last word below the stack pointer, which reading the flags overwrites on x86_64.
+    /// A copy of the last word of `below`: on x86_64, reading the flags overwrites that word.
     last_below: u64,
     /// The caller's stack pointer, while `probe` runs.
     saved: u64,
@@ -277,7 +277,7 @@ fn survives(nr: usize, args: &[usize], flags: u64) -> usize {
         last_below, expected[511],
         "the word below the stack pointer"
     );
-    // `probe` itself has overwritten this word.
+    // On x86_64, `probe` itself has overwritten this word.
     expected[511] = below[511];
     assert_eq!(below, expected, "the memory below the stack pointer");
     result as usize
@@ -315,7 +315,7 @@ macro_rules! hold {
     ($call:expr) => {{
         let [mut a, mut b, mut c, mut d, mut e, mut f, mut g] = black_box([1u64, 2, 3, 4, 5, 6, 7]);
         let [mut h, mut i, mut j, mut k, mut l, mut m] = black_box([8u64, 9, 10, 11, 12, 13]);
-        // The two blocks do nothing. They make the compiler keep each value in a register.
+        // The two blocks contain no instruction. Each requires all values in registers at once.
         macro_rules! in_registers {
                     () => {
                         asm!(

@@ -174,7 +174,7 @@ fn interrupted_reads_are_restarted() {
         };
         (call, release)
     });
-    // According to signal(7), a timeout prevents the restart. In fact it does not.
+    // According to signal(7), the timeout argument of `recvmmsg` prevents the restart. In fact it does not.
     for timeout in [None, Some(Duration::from_secs(60))] {
         restarts(|| {
             let call = move || {
@@ -306,7 +306,7 @@ fn interrupted_open_of_a_fifo_is_restarted() {
 }
 
 #[test]
-fn epoll_pwait_and_ppoll_are_never_restarted() {
+fn epoll_pwait_and_ppoll_are_not_restarted_after_a_handler() {
     let set = &Epoll::new(Linux, EPOLL_CLOEXEC).unwrap();
     for signal in [RESTARTING, PLAIN] {
         let long = Some(Duration::from_secs(60));

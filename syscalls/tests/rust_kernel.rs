@@ -313,7 +313,7 @@ unsafe impl Kernel for Model {
     }
 }
 
-/// Makes every typed call, and examines every result.
+/// Makes every typed call, and checks that it succeeds. (`exit_group` panics in [`Model`].)
 fn every_call<K: Kernel>(k: &K) {
     let fd = openat(k.clone(), c"/path", O_RDONLY, 0).unwrap();
     let mut bytes = [0; 40];

@@ -1,4 +1,4 @@
-//! Builds an example, for tests that examine the binary.
+//! Builds an example, for tests that run it or examine its machine code.
 
 use std::path::PathBuf;
 use std::process::Command;

@@ -3,8 +3,8 @@
 use std::fs;
 use std::path::Path;
 
-/// Returns the text of the files directly in `src`, or an empty string if the test binary runs without the
-/// source, as in a virtual machine.
+/// Returns the text of the files directly in `src`, or an empty string if the test binary runs on a machine
+/// without them.
 pub fn read() -> String {
     let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let Ok(entries) = fs::read_dir(dir) else {

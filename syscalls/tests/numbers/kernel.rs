@@ -29,7 +29,7 @@ fn table_of(arch: &str) -> &'static str {
     table.expect("a table for each architecture").1
 }
 
-/// The facts of a table: `call read` is `0`, `struct pollfd` is `size 8, align 4, fd 0 4, …`.
+/// The facts of a table: `call accept` is `43`, `layout struct pollfd` is `size 8, align 4, fd 0 4, …`.
 type Facts = BTreeMap<String, String>;
 
 fn parse(table: &str) -> Facts {
@@ -61,7 +61,7 @@ pub fn call_numbers_match_kernel_tables() {
             assert_eq!(
                 Some(&*ours.to_string()),
                 kernels,
-                "{} on {arch}: correct its row in src/calls.rs",
+                "{} on {arch}: correct its row in syscalls/src/calls.rs",
                 call.name
             );
         }
@@ -75,7 +75,10 @@ pub fn error_numbers_match_kernel_tables() {
         .collect();
     for (arch, table) in TABLES {
         let kernels = of_kind(table, "errno ");
-        assert_eq!(ours, kernels, "src/errno.rs, and the table of {arch}");
+        assert_eq!(
+            ours, kernels,
+            "syscalls/src/errno.rs, and the table of {arch}"
+        );
     }
 }
 
@@ -134,7 +137,7 @@ fn uapi(layout: &Layout) -> Option<(&'static str, &'static str)> {
         "struct sigaction" => ("asm/signal.h", "struct sigaction"),
         "sigset_t" => ("asm/signal.h", "sigset_t"),
         "struct msghdr" | "struct mmsghdr" | "struct linger" => return None,
-        other => panic!("name the header of {other} in tests/numbers/kernel.rs"),
+        other => panic!("name the header of {other} in syscalls/tests/numbers/kernel.rs"),
     })
 }
 

@@ -1,7 +1,8 @@
 //! Compares call numbers, error numbers with their names and messages, and constants with the C
 //! library's on this architecture.
 //!
-//! Each test iterates over a whole table of the crate, so it fails for a new row without a counterpart here.
+//! The tests compare whole tables, so one of them fails for a new row of the crate without a counterpart in
+//! `SYS`, `OPTIONS` or `FAMILIES`.
 
 use syscalls::{CALLS, ConstantTable};
 

@@ -1,8 +1,8 @@
 //! Checks every number that the crate takes from the kernel: of calls and errors, of constants, and in struct
 //! layouts.
 //!
-//! `kernel` compares them with tables of the kernel's headers, which are part of the repository, and those
-//! tables with the installed headers. `libc` compares all but the layouts with the C library.
+//! `kernel` compares them with tables in the repository that were made from the kernel's headers, and
+//! compares those tables with the installed headers. `libc` compares all but the layouts with the C library.
 //! (`../layouts.rs` compares the layouts.)
 
 mod kernel;

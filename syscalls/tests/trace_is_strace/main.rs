@@ -50,8 +50,8 @@ fn registers_match_strace(loopback: IpAddr) {
     if let Some(file) = env::var_os(TRACE_TO) {
         second_process(file.as_encoded_bytes(), Format::Registers, loopback);
     }
-    // strace shows each call's number, and its arguments as register values. It decodes only these two calls,
-    // because `calls_of_the_layer` recognizes the trace's own calls by them.
+    // strace shows each call's number, and its arguments as register values. It decodes only `openat` and
+    // `ppoll`, because `calls_of_the_layer` searches for those of the trace in their decoded form.
     let options = ["-n", "-e", "raw=!openat,ppoll"];
     let decoded = |line: &String| ["openat", "ppoll"].contains(&name(line).expect("a call"));
     let (own, mut strace) = two_traces("registers_match_strace", loopback, &options);

@@ -83,8 +83,8 @@ pub fn calls_of_the_layer(strace: &str, trace: &Path) -> Vec<String> {
 }
 
 /// Converts a call from strace's output to the form of strace 6.12. Later versions show the `data` of a
-/// `struct epoll_event` as one hexadecimal number: `data=0x3`. Earlier versions, and this crate's trace, show
-/// `data={u32=3, u64=3}`.
+/// `struct epoll_event` as one hexadecimal number: `data=0x3`. Version 6.12 and earlier ones, and this crate's
+/// trace, show `data={u32=3, u64=3}`.
 fn spelling_of_6_12(call: &str) -> String {
     let mut parts = call.split(", data=");
     let mut spelled = parts.next().unwrap_or_default().to_owned();

@@ -48,7 +48,7 @@ pub enum Witness {
     HeadersAarch64,
     /// A port that takes a privilege to bind: port 1, unless the machine is configured otherwise.
     PrivilegedPorts,
-    /// The GNU C library in this test binary, for comparisons for which musl has no counterpart.
+    /// The GNU C library in this test binary, for tests that cannot pass with musl.
     Glibc,
     /// Permission to create a PID namespace, for tests of a process with PID 1.
     PidNamespaces,
@@ -77,7 +77,9 @@ impl Witness {
                 const FIRST_FREE: &str = "/proc/sys/net/ipv4/ip_unprivileged_port_start";
                 let first_free = fs::read_to_string(FIRST_FREE).unwrap_or_default();
                 let port_1_is_free = first_free.trim().parse().is_ok_and(|port: u16| port <= 1);
-                port_1_is_free.then(|| format!("needs a port that takes a privilege: {FIRST_FREE}"))
+                port_1_is_free.then(|| {
+                    format!("needs a port that takes a privilege: write 1024 to {FIRST_FREE}")
+                })
             }
             Witness::PidNamespaces => {
                 let works = succeeds(Command::new("unshare").args(PID_1).arg("true"));
@@ -174,15 +176,16 @@ pub fn headers(arch: &str) -> Option<Vec<PathBuf>> {
 fn demanded() -> bool {
     match env::var(DEMAND) {
         Ok(value) => {
-            assert_eq!(value, "all", "{DEMAND}: expected all, or nothing");
+            assert_eq!(value, "all", "{DEMAND}: expected all, or no such variable");
             true
         }
         Err(_) => false,
     }
 }
 
-/// Reports that a test runs at a smaller scale, or makes it fail if every witness is demanded.
-/// The line goes directly to standard error, which the test harness does not capture.
+/// Reports that a test runs in a reduced form (at a smaller scale, or on another port), or makes it fail if
+/// every witness is demanded. The line goes directly to standard error, which the test harness does not
+/// capture.
 fn reduced(what: &str) {
     assert!(!demanded(), "{what} ({DEMAND}=all)");
     // Nothing can be done if standard error fails.
