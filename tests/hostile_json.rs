@@ -21,8 +21,6 @@ const MAX_LINE_BYTES: usize = rawecho::stdio::MAX_LINE_BYTES;
 /// A node that receives hostile lines.
 struct Victim {
     node: Node,
-    /// The node's `node_id`, which changes if a line is an `init` with another `node_id`.
-    name: String,
     /// The `msg_id` of the node's next message.
     next: f64,
 }
@@ -34,12 +32,7 @@ impl Victim {
         let mut node = Node::start(&[]);
         node.write_line(common::INIT);
         assert_eq!(node.line(), common::INIT_OK);
-        let name = "n1".into();
-        Victim {
-            node,
-            name,
-            next: 1.0,
-        }
+        Victim { node, next: 1.0 }
     }
 
     /// Sends `line`, and returns the body of the reply to it, if there is one.
@@ -51,9 +44,9 @@ impl Victim {
         if is_answer_to_probe(&body) {
             return None;
         }
-        if name != self.name {
-            // The line was an `init`. The probe was for the former `node_id`, so the node ignored it.
-            self.name = name;
+        if name != NAME {
+            // The line was an `init` with another `node_id`, so the node ignored the probe.
+            self.rename(name);
             self.probe();
         }
         let (_, next) = self.receive();
@@ -63,12 +56,19 @@ impl Victim {
 
     /// Sends a request whose reply is known. A reply before that one answers the hostile line.
     fn probe(&mut self) {
-        let name = JsonValue::from(self.name.clone())
-            .stringify()
-            .expect("text");
         self.node.write_line(format!(
-            r#"{{"src":"c1","dest":{name},"body":{{"type":"tcp_echo_stats","msg_id":{PROBE}}}}}"#
+            r#"{{"src":"c1","dest":"{NAME}","body":{{"type":"tcp_echo_stats","msg_id":{PROBE}}}}}"#
         ));
+    }
+
+    /// Changes the `node_id` from `name` to [`NAME`], the addressee of the hostile lines.
+    fn rename(&mut self, name: String) {
+        let name = JsonValue::from(name).stringify().expect("text");
+        self.node.write_line(format!(
+            r#"{{"src":"c1","dest":{name},"body":{{"type":"init","msg_id":1,"node_id":"{NAME}","node_ids":["{NAME}"]}}}}"#
+        ));
+        let (name, body) = self.receive();
+        assert_eq!(name, NAME, "{body:?}");
     }
 
     /// Reads the next message. Returns its sender and its body.
@@ -101,6 +101,9 @@ impl Victim {
         }
     }
 }
+
+/// The `node_id` of the node.
+const NAME: &str = "n1";
 
 /// The `msg_id` of the probes. No hostile line has it.
 const PROBE: u32 = 271_828_182;
@@ -150,6 +153,8 @@ fn hostile_collection() {
     let body = |fields: &str| format!(r#"{{"src":"c1","dest":"n1","body":{{{fields}}}}}"#);
     #[rustfmt::skip]
     let lines: Vec<(Vec<u8>, Expected)> = vec![
+        // The node gets another name. The lines after this one are for its former name.
+        (body(r#""type":"init","msg_id":1,"node_id":"n2","node_ids":[]"#).into(), Ok),
         // Deep nesting: of the message, of an ignored value, of a value that is used.
         (deep.clone().into(), Ignored),
         ("[".repeat(100_000).into(), Ignored),
