@@ -33,6 +33,7 @@ const SLICE: i64 = 3 * MILLI as i64;
 
 /// How a server waits: it sleeps at once, polls after each event, or lets [`Polling`] decide.
 #[derive(Clone, Copy, Debug)]
+#[expect(clippy::large_enum_variant, reason = "each model holds a single one")]
 pub enum Policy {
     Never,
     Always,
